@@ -1,0 +1,57 @@
+# Everything a person or a CI job does here is one of these targets; each does its own set-up.
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lock bench-loop clean
+SHELL := /bin/bash
+
+# The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+ARGS ?=
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: $(READY) ## The whole loop on real flights (ARGS="--through 2013-12" goes on to December)
+	@$(BIN)/evergreen run $(ARGS)
+
+test: $(READY) ## All tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## Lint, types, dependency rule, spelling
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/codespell
+
+format: $(READY) ## Format the code and mend what can be mended
+	@$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
+
+lock: $(BIN)/uv ## Compile the lock files anew from pyproject.toml (UPGRADE=1 takes newer versions)
+	@$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade) \
+		--custom-compile-command 'make lock' -o requirements.txt
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade) \
+		--custom-compile-command 'make lock' -o requirements-dev.txt
+	@echo setuptools | $(BIN)/uv pip compile - --universal --generate-hashes --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade) \
+		--custom-compile-command 'make lock' -o requirements-build.txt
+
+bench-loop: $(READY) ## What the tools cost on top of the bare computation
+	@$(BIN)/python benchmarks/loop.py $(ARGS)
+
+clean: ## Remove the environment and what tools cached; var/ stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# uv itself comes from the lock too, by hash, through the pip that every Python brings.
+$(BIN)/uv:
+	@test -n "$(PYTHON)" || { echo "Evergreen needs Python 3.11, 3.12 or 3.13, and none was found. Install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version) (once, about a minute)"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv module is missing. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements-dev.txt > .venv/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
+
+$(READY): requirements-dev.txt requirements-build.txt pyproject.toml | $(BIN)/uv
+	@echo "Installing the locked packages"
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --build-constraints requirements-build.txt requirements-dev.txt
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(READY)

@@ -1,0 +1,62 @@
+"""The account that a command gives of what it does: a line for each thing done, and a moving one for what is being done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+
+_console = Console(highlight=False, soft_wrap=True)
+_moving: list[Status] = []
+WIDTH = 9
+SIGNS = {"good": "green", "hold": "yellow", "bad": "red", "plain": "default"}
+
+
+def say(text: str = "", *, style: str | None = None) -> None:
+    """Print a line."""
+    _console.print(text, style=style, markup=False)
+
+
+def title(text: str) -> None:
+    """Print what the next lines are about."""
+    _console.print()
+    _console.print(text, style="bold", markup=False)
+
+
+def done(step: str, text: str, *, tone: str = "plain") -> None:
+    """Print what a step came to: `tone` is good, hold, bad or plain."""
+    _console.print(f"  [bold]{step:<{WIDTH}}[/bold] [{SIGNS[tone]}]{_plain(text)}[/]")
+
+
+def table(columns: list[str], rows: list[list[str]], *, caption: str = "") -> None:
+    """Print a table; all but the first column are aligned to the right."""
+    drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2), caption=caption or None, caption_justify="left")
+    for number, column in enumerate(columns):
+        drawn.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*map(_plain, row))
+    _console.print(drawn)
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show on a terminal, while the block runs, what is being done and since when; nothing where nobody watches."""
+    with _console.status(f"{_plain(text)} …") as status:
+        _moving.append(status)
+        try:
+            yield
+        finally:
+            _moving.pop()
+
+
+def progress(text: str) -> None:
+    """Say how far the work of `working` is."""
+    if _moving:
+        _moving[-1].update(f"{_plain(text)} …")
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "\\[")

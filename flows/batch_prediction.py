@@ -1,0 +1,65 @@
+"""Batch deployment: the champion predicts what is still to come, in its own process; predictions are written, audited, published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from evergreen.data.publishing import Order, Publication, publish
+from evergreen.data.snapshots import build_frame, take_snapshot
+from evergreen.prediction import Job, predict
+from evergreen.promotion import standing
+from evergreen.registry import Version
+from evergreen.workspace import Workspace, open_workspace
+
+
+@flow(name="batch prediction", flow_run_name="predict what is to come", timeout_seconds=3_600, persist_result=False)
+def predict_batch() -> Publication | None:
+    """Publish the champion's predictions for the newest rows without outcome; None while there is no champion, or no such row."""
+    space = open_workspace()
+    champion = find_champion(space)
+    if champion is None:
+        return None
+    order = collect_rows(space, champion)
+    if order.rows.empty:
+        return None
+    publication = publish_predictions(space, champion, order)
+    show_publication(publication)
+    return publication
+
+
+@task(cache_policy=NO_CACHE)
+def find_champion(space: Workspace) -> Version | None:
+    """Ask the journal which version serves."""
+    number = standing(space.journal).champion
+    return space.registry.version(number) if number is not None else None
+
+
+@task(cache_policy=NO_CACHE)
+def collect_rows(space: Workspace, champion: Version) -> Order:
+    """Join what is known of the rows that have no outcome yet."""
+    snapshot = take_snapshot(space.journal, space.problem)
+    rows = build_frame(space.settings.root, snapshot, space.problem).newest_unlabelled(space.problem.time)
+    return Order(rows, champion.number, champion.artefact, snapshot.id)
+
+
+@task(cache_policy=NO_CACHE)
+def publish_predictions(space: Workspace, champion: Version, order: Order) -> Publication:
+    """Predict in a process of its own, audit, and move the pointer."""
+    problem, model, trusted = space.problem, space.registry.folder(champion), tuple(champion.facts["trusted_types"])
+
+    def in_own_process(rows: Path, out: Path) -> Path:
+        job = Job(model, rows, out, key=problem.key, trusted=trusted, chunk_rows=problem.serving.chunk_rows)
+        return predict(job, seconds=problem.cost.max_predict_seconds)
+
+    return publish(space.settings.root, space.journal, problem, order, predict=in_own_process)
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1)
+def show_publication(publication: Publication) -> None:
+    """Leave in Prefect's UI what was published."""
+    text = f"{publication.rows:,} predictions of version {publication.version}, from {publication.partition} on: `{publication.path.name}`"
+    create_markdown_artifact(text, key="predictions", description="What the champion predicted.")

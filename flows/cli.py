@@ -1,0 +1,197 @@
+"""The `evergreen` command: it parses, calls a flow or a library function, and prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="evergreen",
+    help="Keep a model fit for its purpose: data in, bad data out, models proven before they are promoted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+contract = typer.Typer(help="What the problem is.", no_args_is_help=True)
+app.add_typer(contract, name="contract")
+
+Through = Annotated[str | None, typer.Option(help="The example's last month, such as 2013-12.")]
+Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
+By = Annotated[str | None, typer.Option(help="Who; your login name unless you say otherwise.")]
+
+
+@app.command()
+def run(through: Through = None) -> None:
+    """Go round the whole loop: ingest, train, judge, promote, predict."""
+    from flows.loop import run_loop
+
+    run_loop(through)
+
+
+@app.command()
+def feed(through: Through = None) -> None:
+    """Deliver the example's files through a month, as its outside world would."""
+    from evergreen.errors import RefusedError
+    from evergreen.workspace import open_workspace
+    from flows import account
+    from flows.loop import deliver, outside_world
+
+    space = open_workspace()
+    world = outside_world(space)
+    if world is None:
+        raise RefusedError("This problem has no feed: its deliveries come from outside. Put files into the landing folders.")
+    deliver(world, space.settings.landing, through or world.THROUGH)
+    account.say(f"They are in {space.settings.landing}. Next: evergreen ingest")
+
+
+@app.command()
+def ingest() -> None:
+    """Judge the new files in the landing folders: publish or quarantine."""
+    from evergreen.status import has_new_deliveries
+    from evergreen.workspace import open_workspace
+    from flows import account
+    from flows.server import prefect_server
+
+    space = open_workspace()
+    if not has_new_deliveries(space):
+        account.say("Nothing is new: every delivery has been judged.")
+        return
+    with prefect_server(space.settings.root) as ready, account.working("judge the deliveries"):
+        ready()
+        from flows.cycle import tell_deliveries
+        from flows.ingestion import ingest as flow
+
+        judged = flow()
+    tell_deliveries(space, judged)
+
+
+@app.command()
+def train(tune: Annotated[bool, typer.Option(help="Search for better parameters first.")] = False) -> None:
+    """Train a candidate on what has been published, and let the gate judge it."""
+    from evergreen.workspace import open_workspace
+    from flows import account
+    from flows.server import prefect_server
+
+    space = open_workspace()
+    with prefect_server(space.settings.root) as ready, account.working("train"):
+        ready()
+        from flows.cycle import tell_verdict
+        from flows.training import train as flow
+
+        record = flow(reason="asked for", tune=tune)
+    tell_verdict(space, record)
+
+
+@app.command()
+def predict() -> None:
+    """Publish the champion's predictions for the newest rows without outcome."""
+    from evergreen.workspace import open_workspace
+    from flows import account
+    from flows.server import prefect_server
+
+    space = open_workspace()
+    with prefect_server(space.settings.root) as ready, account.working("predict"):
+        ready()
+        from flows.batch_prediction import predict_batch
+        from flows.cycle import tell_predictions
+
+        publication = predict_batch()
+    tell_predictions(space, publication)
+
+
+@app.command()
+def status() -> None:
+    """Tell which version serves, what its predictions were worth, and how fresh the data are."""
+    from flows.telling import tell_status
+
+    tell_status()
+
+
+@app.command()
+def history() -> None:
+    """Tell every decision and every move of the champion, oldest first."""
+    from flows.telling import tell_history
+
+    tell_history()
+
+
+@app.command()
+def promote(version: int, reason: Reason, by: By = None) -> None:
+    """Release a version that the gate holds, by a person's decision."""
+    from flows.telling import release
+
+    release(version, reason=reason, person=by)
+
+
+@app.command()
+def rollback(reason: Reason, by: By = None) -> None:
+    """Go back to the previous champion, and bar the one left behind."""
+    from flows.telling import go_back
+
+    go_back(reason=reason, person=by)
+
+
+@app.command()
+def unbar(version: int, reason: Reason, by: By = None) -> None:
+    """Let a version that was rolled back from be promoted again."""
+    from flows.telling import free
+
+    free(version, reason=reason, person=by)
+
+
+@app.command()
+def reconcile() -> None:
+    """Finish a move of the champion that was cut short, and put MLflow's aliases where the journal says they are."""
+    from flows.telling import settle
+
+    settle()
+
+
+@contract.command()
+def show() -> None:
+    """Tell the contract in sentences."""
+    from flows.telling import tell_contract
+
+    tell_contract()
+
+
+@contract.command()
+def check() -> None:
+    """Take a small pass through load, join, features, fit and predict, and name what is wrong."""
+    from flows.telling import check_contract
+
+    check_contract()
+
+
+def main() -> None:
+    """Run a command; a user's mistake is a sentence and an exit code, never a traceback."""
+    import click
+
+    from evergreen.errors import EvergreenError
+
+    # Threads of OpenMP that wait by spinning take the cores from whoever has work; set before anything starts some.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        code = app(standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        code = _say("Stopped. Nothing is lost: the same command goes on from here.", 130)
+    except EvergreenError as error:
+        code = _say(str(error), error.exit_code)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        code = _say(
+            f"{error.strerror or error}{where}. Free some space or mend the permissions, then run again; nothing half-written is visible.",
+            1,
+        )
+    sys.exit(code)
+
+
+def _say(text: str, code: int) -> int:
+    sys.stderr.write(f"{text}\n")
+    return code

@@ -1,0 +1,108 @@
+"""One round of the loop: ingest, see what earlier predictions were worth, train and judge, predict what is to come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from evergreen import journal as tables
+from evergreen.data.batches import Judged
+from evergreen.data.publishing import Publication
+from evergreen.data.snapshots import take_snapshot
+from evergreen.status import realized_so_far, refresh_site
+from evergreen.workspace import Workspace, open_workspace
+from flows import account
+from flows.batch_prediction import predict_batch
+from flows.ingestion import ingest
+from flows.loop import DELIVERIES
+from flows.training import train
+
+TONES = {"PROMOTE": "good", "HOLD": "hold", "REJECT": "bad"}
+
+
+@flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=14_400, persist_result=False)
+def cycle(name: str, rehearsal: bool = False) -> None:
+    """Go once round. `name` is what arrived, or DELIVERIES; `rehearsal` stops after ingestion, while more is still to arrive."""
+    space = open_workspace()
+    with account.working("judge the deliveries"):
+        judged = ingest()
+    tell_deliveries(space, judged)
+    if rehearsal:
+        return
+    with account.working("see what earlier predictions were worth"):
+        worth = realized_so_far(space)
+    tell_worth(space, worth)
+    with account.working("join and validate the training data"):
+        record = train(reason=name)
+    tell_verdict(space, record)
+    with account.working("predict what is to come"):
+        publication = predict_batch()
+    tell_predictions(space, publication)
+    refresh_site(space, worth)
+    snapshot = take_snapshot(space.journal, space.problem).id
+    data = f"{record['window']['end']:.10}" if name == DELIVERIES else name
+    space.journal.add(tables.cycles, cycle=snapshot if name == DELIVERIES else name, facts={"decision": record["decision"], "data": data})
+
+
+def tell_deliveries(space: Workspace, judged: list[Judged]) -> None:
+    """Say how many were published, and of every other one why it was not."""
+    published = [one for one in judged if one.outcome == "published"]
+    sources = ", ".join(dict.fromkeys(one.source for one in published))
+    rows = sum(one.rows or 0 for one in published)
+    account.done(
+        "ingest", f"{len(published)} deliveries published, {rows:,} rows ({sources})" if published else "no new delivery published"
+    )
+    for one in judged:
+        if one.outcome != "published":
+            tone = "bad" if one.outcome == "quarantined" else "hold"
+            account.done("", f"{one.outcome}: {one.source}/{one.name} {one.reason}", tone=tone)
+            if one.page:
+                account.done("", f"see {_shown(space, one.page)}")
+        for warning in one.warnings:
+            account.done("", f"warning: {one.source}/{one.name}: {warning}", tone="hold")
+
+
+def tell_worth(space: Workspace, worth: list[dict[str, Any]]) -> None:
+    """Say what the newest predictions with outcomes saved, in money."""
+    known = [row for row in worth if row["realized"]]
+    if not known:
+        return
+    last, unit, things = known[-1], space.problem.business.unit, space.problem.things
+    told = last["realized"]
+    account.done(
+        "outcomes",
+        f"version {last['version']}'s predictions from {last['partition']} on cost {told['cost_per_1000']:,.0f} {unit} per 1,000 {things}; "
+        f"rule of thumb {told['rule_of_thumb_per_1000']:,.0f}, no model {told['no_model_per_1000']:,.0f}: "
+        f"{'saved' if told['saved'] >= 0 else 'lost'} {abs(told['saved']):,.0f} {unit}",
+        tone="good" if told["saved"] >= 0 else "bad",
+    )
+
+
+def tell_verdict(space: Workspace, record: dict[str, Any]) -> None:
+    """Say the verdict and its first reasons."""
+    candidate, window = record["candidate"], record["window"]
+    account.done(
+        "train",
+        f"version {candidate['version']} learnt from {candidate['rows']:,} {space.problem.things}; judged on {window['rows']:,} later ones",
+    )
+    account.done("gate", f"{record['verdict'].upper()}: {record['headline']}", tone=TONES[record["verdict"].upper()])
+    if record["verdict"].upper() != "PROMOTE":
+        for reason in record["why"][:2]:
+            account.done("", reason)
+
+
+def tell_predictions(space: Workspace, publication: Publication | None) -> None:
+    """Say what was published."""
+    if publication is None:
+        account.done("predict", "nothing: there is no champion yet, or every row has its outcome")
+    else:
+        how = "published" if publication.is_new else "already published"
+        rows = f"{publication.rows:,} {space.problem.things} from {publication.partition} on"
+        account.done("predict", f"{rows}, {how} by version {publication.version}")
+
+
+def _shown(space: Workspace, path: Path) -> str:
+    home = space.settings.root.parent
+    return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)

@@ -1,0 +1,95 @@
+"""The Prefect server that a command's flows report to: the one of `PREFECT_API_URL`, else a private one for as long as it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from evergreen.errors import EvergreenError
+
+START_SECONDS = 90.0
+STOP_SECONDS = 10.0
+QUIET = {
+    "DO_NOT_TRACK": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "PREFECT_CLI_COLORS": "false",
+}
+"""What we start says nothing home, and leaves the screen to the command's own account of what it does."""
+
+
+@contextmanager
+def prefect_server(root: Path) -> Iterator[Callable[[], str]]:
+    """Make flows report to a server; enter it before Prefect is imported.
+
+    A private server takes a while to start (the first time it makes its tables), so it starts in the background: the value is a
+    function that waits until it answers and gives its address; call it before the first flow.
+
+    Raises
+    ------
+    EvergreenError
+        By that function: the private server did not start; its log is named.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if given := os.environ.get("PREFECT_API_URL"):
+        yield lambda: given
+        return
+    home, port = root / "prefect", _free_port()
+    home.mkdir(parents=True, exist_ok=True)
+    address, log = f"http://127.0.0.1:{port}/api", home / "server.log"
+    os.environ |= {"PREFECT_HOME": str(home), "PREFECT_API_URL": address}
+    process = _start(port, log)
+    try:
+        yield lambda: _wait_until_ready(process, address, log)
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        _stop(process)
+
+
+def _start(port: int, log: Path) -> subprocess.Popen[bytes]:
+    """In a session of its own, so that Ctrl-C ends the flows first and the server after them."""
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui", "--no-services"]
+    with log.open("wb") as file:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> str:
+    import httpx
+
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{address}/health", timeout=2).is_success:
+                return address
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise EvergreenError(f"The private Prefect server did not start within {START_SECONDS:.0f} s. Read {log}, then run again.")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the server and whatever it started."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(timeout=STOP_SECONDS)
+        except ProcessLookupError:
+            process.wait()
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,0 +1,130 @@
+"""What the smaller commands do and say: how things stand, what was decided, and what a person decides."""
+
+from __future__ import annotations
+
+import getpass
+
+from evergreen import journal as tables
+from evergreen import promotion
+from evergreen.errors import RefusedError
+from evergreen.report.contract import describe
+from evergreen.status import freshness, has_new_deliveries, realized_so_far
+from evergreen.workspace import Workspace, open_workspace
+from flows import account
+
+
+def tell_status() -> None:
+    """Say which version serves, what its predictions were worth, and how fresh the data are."""
+    space = open_workspace()
+    now, unit, things = promotion.standing(space.journal), space.problem.business.unit, space.problem.things
+    serves = "No model serves yet." if now.champion is None else f"Version {now.champion} serves."
+    account.say(f"{space.problem.name}: {serves}", style="bold")
+    if now.champion is not None:
+        account.say(f"Before it: {_version(now.previous)}. Best so far: {_version(now.anchor)}.")
+    if begun := promotion.unfinished(space.journal):
+        account.say(f"A {begun['kind']} to version {begun['version']} was cut short. Run: evergreen reconcile", style="yellow")
+    if has_new_deliveries(space):
+        account.say("Deliveries wait to be judged. Run: evergreen ingest", style="yellow")
+    with account.working("see what predictions were worth"):
+        worth = realized_so_far(space)
+    if worth:
+        account.title(f"Published predictions, cost in {unit} per 1,000 {things}")
+        rows = [[row["partition"], f"{row['version']}", f"{row['rows']:,}", *_worth(row["realized"])] for row in worth]
+        account.table(["from", "version", things, "model", "rule of thumb", "no model", "saved in all"], rows)
+    account.title("Newest row of each source")
+    for one in freshness(space):
+        behind = "" if one.behind is None else f", {one.behind.days} days behind the newest of all"
+        account.done(one.source, f"{one.newest or 'nothing yet'}{behind}", tone="hold" if one.is_stale else "plain")
+
+
+def tell_history() -> None:
+    """Say every decision and every move of the champion, oldest first."""
+    space = open_workspace()
+    decided = [(row["at"], row["verdict"], row["record"]["headline"]) for row in space.journal.rows(tables.decisions)]
+    moved = [
+        (row["at"], row["kind"], f"version {row['version']} by {row['person']} ({row['state']}): {row['reason']}") for row in _moves(space)
+    ]
+    freed = [
+        (row["at"], "barred" if row["barred"] else "freed", f"version {row['version']} by {row['person']}: {row['reason']}")
+        for row in space.journal.rows(tables.bars)
+    ]
+    for at, what, text in sorted([*decided, *moved, *freed]):
+        account.say(f"{at[:19]}  {what:<10} {text}")
+    if not decided:
+        account.say("Nothing has been decided yet. Run: evergreen run")
+
+
+def release(version: int, *, reason: str, person: str | None) -> None:
+    """Promote a held version by a person's decision."""
+    space = open_workspace()
+    decided = space.journal.last(tables.decisions, candidate=space.registry.version(version).number)
+    verdict = decided["verdict"] if decided else None
+    if verdict is None or verdict.upper() != "HOLD":
+        got = "has not been judged" if verdict is None else f"was judged {verdict.upper()}"
+        raise RefusedError(f"Version {version} {got}; only a version that the gate holds can be released. See: evergreen history")
+    champion = promotion.standing(space.journal).champion
+    promotion.promote(space.registry, version, kind="release", reason=reason, person=_name(person), expected_champion=champion)
+    account.say(f"Version {version} serves, released by {_name(person)}.")
+
+
+def go_back(*, reason: str, person: str | None) -> None:
+    """Go back to the previous champion."""
+    space = open_workspace()
+    left = promotion.standing(space.journal).champion
+    version = promotion.rollback(space.registry, reason=reason, person=_name(person))
+    account.say(f"Version {version} serves again. Version {left} is barred; to free it: evergreen unbar {left} --reason ...")
+
+
+def free(version: int, *, reason: str, person: str | None) -> None:
+    """Let a barred version be promoted again."""
+    promotion.unbar(open_workspace().journal, version, reason=reason, person=_name(person))
+    account.say(f"Version {version} may be promoted again.")
+
+
+def settle() -> None:
+    """Finish what was cut short and make MLflow show what the journal says."""
+    space = open_workspace()
+    promotion.restore_aliases(space.registry)
+    for sentence in promotion.reconcile(space.registry) or ["All is well: the aliases are where the journal says they are."]:
+        account.say(sentence)
+
+
+def tell_contract() -> None:
+    """Say the contract in sentences."""
+    space = open_workspace()
+    for heading, sentences in describe(space.problem):
+        account.title(heading)
+        for sentence in sentences:
+            account.say(f"  {sentence}")
+
+
+def check_contract() -> None:
+    """Take a small pass through everything that the user wrote."""
+    from evergreen.testing import check_problem
+
+    space = open_workspace()
+    with account.working("check the contract"):
+        passed = check_problem(space)
+    for sentence in passed:
+        account.done("ok", sentence, tone="good")
+
+
+def _moves(space: Workspace) -> list[dict[str, str]]:
+    return promotion.history(space.journal)
+
+
+def _worth(realized: dict[str, float] | None) -> list[str]:
+    if realized is None:
+        return ["no outcomes yet", "", "", ""]
+    return [f"{realized[name]:,.0f}" for name in ("cost_per_1000", "rule_of_thumb_per_1000", "no_model_per_1000", "saved")]
+
+
+def _version(number: int | None) -> str:
+    return "none" if number is None else f"version {number}"
+
+
+def _name(person: str | None) -> str:
+    try:
+        return person or getpass.getuser()
+    except (KeyError, OSError):
+        raise RefusedError("Who you are is not known here; say it with --by, for it is recorded.") from None

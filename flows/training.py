@@ -1,0 +1,94 @@
+"""Training: a snapshot becomes a candidate, the gate judges it on unseen rows, and the verdict is carried out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from evergreen import retraining
+from evergreen.data.snapshots import Snapshot, take_snapshot
+from evergreen.gate.collection import ModelAnswer
+from evergreen.registry import Version
+from evergreen.retraining import Material
+from evergreen.workspace import Workspace, open_workspace
+from flows import account
+
+Record = dict[str, Any]
+
+
+@flow(name="training", flow_run_name="train: {reason}", timeout_seconds=7_200, persist_result=False)
+def train(reason: str = "asked for", tune: bool = False) -> Record:
+    """Train and judge a candidate on what has been published so far; nothing new to learn from means the earlier verdict again.
+
+    Returns
+    -------
+    dict
+        The decision record.
+    """
+    space = open_workspace()
+    snapshot = freeze_snapshot(space)
+    record = None if tune else earlier_verdict(space, snapshot)
+    if record is None:
+        material = prepare_material(space, snapshot)
+        candidate = make_candidate(space, material, tune)
+        answers = ask_models(space, material, candidate)
+        record = judge_candidate(space, material, candidate, answers)
+    carry_out(space, record)
+    show_verdict(record)
+    return record
+
+
+@task(cache_policy=NO_CACHE)
+def freeze_snapshot(space: Workspace) -> Snapshot:
+    """Freeze the list of published batches."""
+    return take_snapshot(space.journal, space.problem)
+
+
+@task(cache_policy=NO_CACHE)
+def earlier_verdict(space: Workspace, snapshot: Snapshot) -> Record | None:
+    """Find the verdict on this very snapshot, if there is one."""
+    return retraining.earlier_verdict(space, snapshot)
+
+
+@task(cache_policy=NO_CACHE)
+def prepare_material(space: Workspace, snapshot: Snapshot) -> Material:
+    """Join, validate and split."""
+    return retraining.prepare(space, snapshot)
+
+
+@task(cache_policy=NO_CACHE)
+def make_candidate(space: Workspace, material: Material, tune: bool) -> Version:
+    """Cross-validate, fit and register."""
+    return retraining.make_candidate(space, material, tuning=tune, progress=account.progress)
+
+
+@task(cache_policy=NO_CACHE)
+def ask_models(space: Workspace, material: Material, candidate: Version) -> dict[str, ModelAnswer]:
+    """Have all compared models predict the holdout, each in a process of its own."""
+    account.progress("every compared model predicts the holdout")
+    return retraining.ask_models(space, material, candidate)
+
+
+@task(cache_policy=NO_CACHE)
+def judge_candidate(space: Workspace, material: Material, candidate: Version, answers: dict[str, ModelAnswer]) -> Record:
+    """Gate the candidate."""
+    account.progress("gate")
+    return retraining.decide(space, material, candidate, answers)
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
+def carry_out(space: Workspace, record: Record) -> None:
+    """Promote, or leave everything as it is."""
+    retraining.apply(space, record)
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1)
+def show_verdict(record: Record) -> None:
+    """Leave the verdict in Prefect's UI."""
+    reasons = "\n".join(f"- {sentence}" for sentence in record["why"])
+    create_markdown_artifact(
+        f"# {record['verdict'].upper()}\n\n{record['headline']}\n\n{reasons}\n", key="verdict", description=record["headline"]
+    )

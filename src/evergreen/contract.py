@@ -1,0 +1,188 @@
+"""What a problem is: one frozen value that the whole pipeline obeys, checked when it is written down."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, model_validator
+
+from evergreen import policies as p
+from evergreen.errors import ContractError
+from evergreen.files import digest_file, digest_text
+
+
+class Problem(p.Part):
+    """The contract between the business, the data and the pipeline.
+
+    `entity` names the source with one row for each thing to predict; its key is one column and its `time` is the event.
+    A prediction is made `prediction_lead` before that time, from nothing that was observed later.
+    """
+
+    name: p.Name
+    things: p.Text
+    """What a row is, in the plural, as people say it: "flights"."""
+    business: p.Business
+    task: p.Task
+    target: p.Target
+    sources: tuple[p.Source, ...]
+    entity: p.Name
+    joins: tuple[p.AsOfJoin | p.LookupJoin, ...] = ()
+    prediction_lead: timedelta
+    features: p.Columns
+    """Columns the model is given, after the joins."""
+    forbidden: tuple[str, ...] = ()
+    """Columns that tell the answer or are known too late; never a feature."""
+    slices: tuple[str, ...] = ()
+    """Columns by which cost is also reported: a model may not be good on average only."""
+    build_estimator: Callable[[], Any]
+    search_space: Callable[[], dict[str, Any]] | None = None
+    split: p.ForwardSplit | p.HashedSplit
+    gate: p.GatePolicy = p.GatePolicy()
+    retraining: p.RetrainingPolicy = p.RetrainingPolicy()
+    serving: p.ServingPolicy = p.ServingPolicy()
+    cost: p.CostPolicy = p.CostPolicy()
+    trusted_types: tuple[str, ...] = ()
+    """Types inside the estimator that a person has reviewed and that the template's own list does not name."""
+
+    def __init__(self, **values: Any) -> None:
+        """Check the contract.
+
+        Raises
+        ------
+        ContractError
+            Lists every field that is wrong: what it got, what it expected.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ContractError(explain(error)) from None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Problem:
+        faults = list(_faults(self))
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def source(self, name: str) -> p.Source:
+        """The source of that name.
+
+        Raises
+        ------
+        ContractError
+            There is none.
+        """
+        for source in self.sources:
+            if source.name == name:
+                return source
+        raise ContractError(f"Unknown source {name!r}; the contract has {', '.join(s.name for s in self.sources)}.")
+
+    @property
+    def key(self) -> str:
+        """The column that names one thing to predict."""
+        return self.source(self.entity).key[0]
+
+    @property
+    def time(self) -> str | None:
+        """The column with the time of the event; None for data without time."""
+        return self.source(self.entity).time
+
+    @property
+    def embargo(self) -> timedelta:
+        """Time kept empty between train and holdout, so that no label or feature reaches across."""
+        return self.target.label_delay + (self.split.feature_lookback if isinstance(self.split, p.ForwardSplit) else timedelta(0))
+
+    @property
+    def package(self) -> Path:
+        """The folder of the top-level package that holds the estimator's code; it travels inside every model."""
+        import sys
+
+        return Path(str(sys.modules[self.build_estimator.__module__.partition(".")[0]].__file__)).parent
+
+    def digest(self) -> str:
+        """Name of this contract's content: its values, and the bytes of the files its functions stand in."""
+        files = sorted({Path(inspect.getfile(function)) for function in _functions(self)})
+        values = json.dumps(self.model_dump(), sort_keys=True, default=_name_of)
+        return digest_text(values, *(f"{file.name} {digest_file(file)}" for file in files))
+
+
+def explain(error: ValidationError) -> str:
+    """Pydantic's findings as sentences: which field, what it got, what it expected."""
+    lines = []
+    for fault in error.errors():
+        field = ".".join(str(part) for part in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            message = "there is no such field; is it misspelt?"
+        if not field:
+            lines.extend(message.splitlines())
+        elif fault["type"] == "missing":
+            lines.append(f"{field}: is missing.")
+        else:
+            lines.append(f"{field}: got {fault['input']!r:.80}; expected: {message[:1].lower()}{message[1:]}.")
+    return "The contract is wrong.\n" + "\n".join(f"  - {line}" for line in lines)
+
+
+def _faults(problem: Problem) -> Iterator[str]:
+    """What no single field can see: names that point nowhere and columns that must not meet."""
+    names = [source.name for source in problem.sources]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"sources: {name!r} is declared twice; expected each name once."
+    for field, name in [
+        ("entity", problem.entity),
+        ("target.source", problem.target.source),
+        *((f"joins.{i}.source", j.source) for i, j in enumerate(problem.joins)),
+    ]:
+        if name not in names:
+            yield f"{field}: got {name!r}; expected one of the sources {', '.join(names)}."
+    if problem.entity not in names:
+        return
+    entity = problem.source(problem.entity)
+    if len(entity.key) != 1:
+        yield f"sources.{entity.name}.key: got {entity.key}; expected one column that names a row (make one in your reader)."
+    if isinstance(problem.split, p.ForwardSplit) and entity.time is None:
+        yield f"split: got ForwardSplit, but the entity source {entity.name!r} has no time; give it one, or use HashedSplit."
+    for index, join in enumerate(problem.joins):
+        yield from _join_faults(problem, index, join, names)
+    known_late = {problem.target.name, *problem.forbidden}
+    for feature in problem.features:
+        if feature in known_late:
+            what = "the target itself" if feature == problem.target.name else "forbidden"
+            yield f"features: {feature!r} is {what}; a model that is given it knows the answer. Take it out."
+    if problem.task != "binary" and isinstance(problem.business.row_cost, p.BinaryCosts):
+        yield f"business.row_cost: got BinaryCosts for a {problem.task} task; expected a function of (rows, y_true, decision)."
+
+
+def _join_faults(problem: Problem, index: int, join: p.AsOfJoin | p.LookupJoin, names: list[str]) -> Iterator[str]:
+    if join.source == problem.target.source:
+        yield f"joins.{index}.source: {join.source!r} holds the outcomes; joined as features they tell the answer. Take the join out."
+    if join.source not in names:
+        return
+    right = problem.source(join.source)
+    if isinstance(join, p.AsOfJoin) and right.time is None:
+        yield f"joins.{index}: an as-of join needs a time, and the source {join.source!r} declares none; set its time, or use LookupJoin."
+    if isinstance(join, p.LookupJoin) and right.time is not None:
+        yield f"joins.{index}: {join.source!r} has a time, so a lookup could see the future; use AsOfJoin."
+    there = set(join.on.values()) | ({right.time} if isinstance(join, p.AsOfJoin) and right.time else set())
+    if there != set(right.key):
+        yield f"joins.{index}.on: got {sorted(there)} of {join.source!r}; expected its key {sorted(right.key)}, else rows multiply."
+
+
+def _functions(value: Any) -> Iterator[Callable[..., Any]]:
+    if isinstance(value, p.Part):
+        for name in type(value).model_fields:
+            yield from _functions(getattr(value, name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _functions(item)
+    elif inspect.isfunction(value):
+        yield value
+
+
+def _name_of(value: Any) -> str:
+    return f"{value.__module__}.{value.__qualname__}" if inspect.isfunction(value) else str(value)

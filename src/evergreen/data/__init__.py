@@ -1,0 +1,1 @@
+"""Data in: landing files, published batches, snapshots, declared joins."""

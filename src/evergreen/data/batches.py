@@ -1,0 +1,243 @@
+"""A delivery becomes a batch or is quarantined; batches are parquet files that never change, named by their content.
+
+Files are written first and the journal's row last: killed in between, the same delivery is simply judged again, with the same result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from evergreen.data.landing import Delivery, batch_path, has_verdict, stat_of
+from evergreen.data.reading import read_delivery
+from evergreen.errors import DataError, StoreError
+from evergreen.files import atomic_path, digest_file, write_bytes, write_json
+from evergreen.journal import Journal, deliveries
+from evergreen.policies import Source
+from evergreen.validation import Report, rules_digest, validate
+
+Outcome = Literal["published", "quarantined", "duplicate", "waiting", "unreadable"]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Everything that is told about a quarantined delivery."""
+
+    source: str
+    name: str
+    digest: str
+    reason: str
+    """Completes "the delivery ...": is empty: ...; cannot be read: ...; breaks 2 expectations: ..."""
+    at: datetime
+    report: Report | None
+    """None when the file could not even be held against its suite."""
+
+    @property
+    def release(self) -> tuple[str, str]:
+        """The two ways out of quarantine."""
+        return (
+            f"If the delivery is wrong, put a corrected file at `landing/{self.source}/{self.name}`, under the same name, and run again.",
+            f"If the delivery is right and the rules are wrong, change `expectations/{self.source}.json` (or the source's reader, key "
+            "or numbers of rows in the contract) and run again: it is then judged anew.",
+        )
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Where deliveries are judged by which suites, and what writes the page about a refused one."""
+
+    root: Path
+    expectations: Path
+    journal: Journal
+    render: Callable[[Refusal], str]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of one delivery; "waiting" and "unreadable" are not in the journal, so the next run tries again."""
+
+    source: str
+    name: str
+    outcome: Outcome
+    rows: int | None = None
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+    page: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    outcome: Outcome
+    reason: str = ""
+    report: Report | None = None
+    batch: bytes = b""
+    rows: int | None = None
+    newest: str | None = None
+
+
+class _ChangedError(Exception):
+    """The file changed while it was judged."""
+
+
+def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datetime) -> Judged:
+    """Judge one delivery, publish it as a batch or quarantine it, and write the verdict to the journal.
+
+    A file that the system does not let us read comes back as "unreadable", one that changes meanwhile as "waiting"; the others go on.
+
+    Raises
+    ------
+    ContractError
+        The suite or the reader cannot be used.
+    DataError
+        The store cannot be written.
+    """
+    suite = intake.expectations / f"{source.name}.json"
+    rules = rules_digest(source, suite)
+    previous = intake.journal.last(deliveries, source=source.name, name=delivery.name)
+    if previous and has_verdict(delivery, previous, rules, intake.root):
+        return _told(previous, intake.root)
+    try:
+        digest = delivery.digest
+        verdict = _duplicate(intake.journal, delivery, digest) or _judge(delivery, source, suite)
+        batch = _keep(verdict, delivery, digest, intake=intake, now=now)
+    except (_ChangedError, FileNotFoundError):
+        return Judged(source.name, delivery.name, "waiting", reason="changed while it was read; it is judged once it holds still")
+    except OSError as error:
+        reason = f"cannot be opened ({error.strerror or error}); check its permissions, then run again"
+        return Judged(source.name, delivery.name, "unreadable", reason=reason)
+    row = {
+        **{"source": source.name, "name": delivery.name, "delivery": digest, "stat": delivery.stat, "rules": rules},
+        **{"outcome": verdict.outcome, "reason": verdict.reason, "batch": batch, "newest": verdict.newest, "row_count": verdict.rows},
+        "warnings": [check.finding for check in verdict.report.warnings] if verdict.report else [],
+        "after": previous["seq"] if previous else 0,
+    }
+    intake.journal.add(deliveries, **row)
+    return _told(row, intake.root)
+
+
+def publish(content: bytes, source: str, *, root: Path) -> str:
+    """Store a batch under the sha256 of its bytes, which is returned; one that is there already stays, unless it is torn."""
+    digest = hashlib.sha256(content).hexdigest()
+    path = batch_path(root, source, digest)
+    if not path.exists() or digest_file(path) != digest:
+        write_bytes(path, content)
+    return digest
+
+
+def parquet_bytes(frame: pd.DataFrame) -> bytes:
+    """The frame as parquet, times in UTC, without its index; equal frames give equal bytes as long as the libraries stay the same."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # pyarrow takes times through `Series.values`, which pandas deprecates when they have a zone: so they go in as UTC without one.
+    zones = {name: dtype for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.DatetimeTZDtype)}
+    table = pa.Table.from_pandas(frame.assign(**{str(name): frame[name].dt.tz_convert(None) for name in zones}), preserve_index=False)
+    for name, dtype in zones.items():
+        table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.timestamp(dtype.unit, "UTC")))
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def active(journal: Journal, source: str) -> list[dict[str, Any]]:
+    """The journal's rows of the batches that count: the last one published under each name, in the order they were published."""
+    last = {row["name"]: row for row in journal.rows(deliveries, source=source, outcome="published")}
+    return sorted(last.values(), key=lambda row: int(row["seq"]))
+
+
+def load(root: Path, source: str, digest: str) -> pd.DataFrame:
+    """Read a batch, after its bytes have been found to be those that its name promises.
+
+    Raises
+    ------
+    StoreError
+        It is missing or torn.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = batch_path(root, source, digest)
+    cure = "Restore it from a backup; or remove it and run again: it is made anew from its file in the landing folder."
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"The batch {path} cannot be read ({error.strerror}). {cure}") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != digest:
+        raise StoreError(f"The batch {path} is torn: its content is {found[:12]}, its name says {digest[:12]}. {cure}")
+    frame: pd.DataFrame = pq.read_table(pa.BufferReader(content)).to_pandas()
+    return frame
+
+
+def _duplicate(journal: Journal, delivery: Delivery, digest: str) -> _Verdict | None:
+    """The verdict on a file that has been published under another name."""
+    published = journal.rows(deliveries, source=delivery.source, delivery=digest, outcome="published")
+    twin = next((row for row in published if row["name"] != delivery.name), None)
+    return _Verdict("duplicate", f"has the same content as {twin['name']}", rows=twin["row_count"]) if twin else None
+
+
+def _judge(delivery: Delivery, source: Source, suite: Path) -> _Verdict:
+    try:
+        frame = read_delivery(delivery.path, source)
+    except DataError as error:
+        return _Verdict("quarantined", str(error))
+    report = validate(frame, suite, name=f"{source.name}/{delivery.name}", rows=source.rows, key=source.key)
+    if not report.passed:
+        return _Verdict("quarantined", _reason(report), report, rows=len(frame))
+    try:
+        batch = parquet_bytes(frame)
+    except (TypeError, ValueError, NotImplementedError) as error:  # pyarrow's own errors are among these
+        return _Verdict("quarantined", f"cannot be stored as parquet: {error}", report, rows=len(frame))
+    newest = frame[source.time].max().isoformat() if source.time else None
+    return _Verdict("published", "", report, batch, len(frame), newest)
+
+
+def _reason(report: Report) -> str:
+    findings = [check.finding for check in report.failed]
+    more = f"; and {len(findings) - 3} more" if len(findings) > 3 else ""  # noqa: PLR2004 (three say enough; the page has them all)
+    return f"breaks {len(findings)} expectation{'s' if len(findings) > 1 else ''}: {'; '.join(findings[:3])}{more}"
+
+
+def _keep(verdict: _Verdict, delivery: Delivery, digest: str, *, intake: Intake, now: datetime) -> str | None:
+    """Write the batch and return its digest, or write what a quarantined delivery leaves behind."""
+    if stat_of(delivery.path) != delivery.stat:
+        raise _ChangedError
+    try:
+        if verdict.outcome == "published":
+            return publish(verdict.batch, delivery.source, root=intake.root)
+        if verdict.outcome == "quarantined":
+            refusal = Refusal(delivery.source, delivery.name, digest, verdict.reason, now, verdict.report)
+            _quarantine(refusal, delivery.path, _cell(intake.root, delivery.source, digest), intake.render)
+    except OSError as error:
+        if stat_of(delivery.path) != delivery.stat:
+            raise _ChangedError from error
+        raise DataError(f"{intake.root} cannot be written: {error}. Free some space or check its permissions, then run again.") from error
+    return None
+
+
+def _quarantine(refusal: Refusal, path: Path, cell: Path, render: Callable[[Refusal], str]) -> None:
+    with atomic_path(cell / "delivered" / refusal.name) as copy:
+        shutil.copyfile(path, copy)
+        if digest_file(copy) != refusal.digest:
+            raise _ChangedError
+    told = {"source": refusal.source, "name": refusal.name, "delivery": refusal.digest, "reason": refusal.reason}
+    write_json(cell / "reason.json", {**told, "at": refusal.at.isoformat(), "release": list(refusal.release)})
+    report = refusal.report
+    write_json(cell / "result.json", {**report.to_dict(), "great_expectations": report.result} if report else {})
+    write_bytes(cell / "index.html", render(refusal).encode())
+
+
+def _told(row: dict[str, Any], root: Path) -> Judged:
+    page = _cell(root, row["source"], row["delivery"]) / "index.html" if row["outcome"] == "quarantined" else None
+    return Judged(row["source"], row["name"], row["outcome"], row["row_count"], row["reason"], tuple(row["warnings"] or ()), page)
+
+
+def _cell(root: Path, source: str, digest: str) -> Path:
+    return root / "quarantine" / source / digest[:16]

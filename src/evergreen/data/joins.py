@@ -1,0 +1,174 @@
+"""The contract's joins, executed with guards: no row multiplied, no row lost, nothing observed after the prediction time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from evergreen.contract import Problem
+from evergreen.errors import ContractError, JoinError
+from evergreen.policies import AsOfJoin, LookupJoin
+
+PREDICTION_TIME = "prediction_time"
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class JoinReport:
+    """How one join went."""
+
+    source: str
+    rows: int
+    matched: int
+    unused: int
+    """Rows of the source that no row asked for."""
+
+    @property
+    def match_rate(self) -> float:
+        """Share of rows that found a partner, 0..1; 1 when there were none to match."""
+        return self.matched / self.rows if self.rows else 1.0
+
+
+def join_sources(problem: Problem, tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[JoinReport]]:
+    """Give every row of the entity source what the contract's joins add, and the time of its prediction.
+
+    Parameters
+    ----------
+    tables
+        One frame for each source, by name.
+
+    Returns
+    -------
+    frame, reports
+        The entity's rows in order of time and key, and one report for each join. For an as-of join the frame also has the column
+        `<source>.<time>`: when the row that was joined became known.
+
+    Raises
+    ------
+    JoinError
+        A guard is broken; names the source, the key and example rows.
+    ContractError
+        The contract names a column that the data do not have.
+    """
+    frame = _with_prediction_time(problem, tables[problem.entity])
+    reports = []
+    for index, join in enumerate(problem.joins):
+        right = tables[join.source]
+        _check_columns(f"joins.{index}", join, frame, right)
+        _check_unique(join.source, list(problem.source(join.source).key), right)
+        joined = _as_of(join, problem, frame, right) if isinstance(join, AsOfJoin) else _lookup(join, problem, frame, right)
+        _check_no_fan_out(join, problem.key, frame, joined)
+        reports.append(_report(join, frame, right, joined))
+        _check_match_rate(join, reports[-1], joined)
+        frame = joined.drop(columns="_found")
+    if late := late_features(problem, frame):
+        _refuse_late(problem, frame, late[0])
+    order = [column for column in (problem.time, problem.key) if column]
+    return frame.sort_values(order, kind="stable", ignore_index=True), reports
+
+
+def late_features(problem: Problem, frame: pd.DataFrame) -> list[str]:
+    """Sources from which some row was given something observed after its prediction time."""
+    late = []
+    for join in problem.joins:
+        if isinstance(join, AsOfJoin):
+            seen = frame[f"{join.source}.{problem.source(join.source).time}"]
+            if bool((seen > frame[PREDICTION_TIME]).any()):
+                late.append(join.source)
+    return late
+
+
+def _with_prediction_time(problem: Problem, entity: pd.DataFrame) -> pd.DataFrame:
+    _check_unique(problem.entity, [problem.key], entity)
+    if problem.time is None:
+        return entity
+    return entity.assign(**{PREDICTION_TIME: entity[problem.time] - pd.Timedelta(problem.prediction_lead)})
+
+
+def _as_of(join: AsOfJoin, problem: Problem, left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
+    """Add the newest row known `offset` before the entity's time, not older than `tolerance`."""
+    time = str(problem.source(join.source).time)
+    seen = f"{join.source}.{time}"
+    cutoff = left[str(problem.time)] - pd.Timedelta(join.offset)
+    known = right[[*join.on.values(), time, *join.take]].rename(columns={there: here for here, there in join.on.items()} | {time: seen})
+    joined = pd.merge_asof(
+        left.assign(_cutoff=cutoff).sort_values("_cutoff", kind="stable"),
+        known.sort_values(seen, kind="stable"),
+        left_on="_cutoff",
+        right_on=seen,
+        by=list(join.on),
+        tolerance=pd.Timedelta(join.tolerance),
+    )
+    return joined.drop(columns="_cutoff").assign(_found=joined[seen].notna())
+
+
+def _lookup(join: LookupJoin, problem: Problem, left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
+    """Add the one row with the same key; an unknown key finds nothing, even where the table has a row without key."""
+    known = right[[*join.on.values(), *join.take]].dropna(subset=list(join.on.values()))
+    known = known.rename(columns={there: here for here, there in join.on.items()})
+    return left.merge(known.assign(_found=True), on=list(join.on), how="left").assign(_found=lambda rows: rows["_found"].notna())
+
+
+def _report(join: AsOfJoin | LookupJoin, left: pd.DataFrame, right: pd.DataFrame, joined: pd.DataFrame) -> JoinReport:
+    asked = pd.MultiIndex.from_frame(left[list(join.on)])
+    there = pd.MultiIndex.from_frame(right[list(join.on.values())])
+    return JoinReport(join.source, len(joined), int(joined["_found"].sum()), int((~there.isin(asked)).sum()))
+
+
+def _check_columns(where: str, join: AsOfJoin | LookupJoin, left: pd.DataFrame, right: pd.DataFrame) -> None:
+    for field, columns, frame, name in [("on", join.on, left, "the rows so far"), ("on", join.on.values(), right, join.source)]:
+        if missing := sorted(set(columns) - set(frame.columns)):
+            raise ContractError(f"{where}.{field}: {missing} not in {name}, which has {', '.join(frame.columns)}. Mend the contract.")
+    if missing := sorted(set(join.take) - set(right.columns)):
+        raise ContractError(f"{where}.take: {missing} not in {join.source}, which has {', '.join(right.columns)}. Mend the contract.")
+    if taken := sorted(set(join.take) & set(left.columns)):
+        raise ContractError(f"{where}.take: {taken} of {join.source} would replace columns of the same name. Rename them in the reader.")
+    for here, there in join.on.items():
+        if left[here].dtype.kind != right[there].dtype.kind:
+            raise JoinError(
+                f"Join with {join.source}: {here} is {left[here].dtype}, {there} of {join.source} is {right[there].dtype}; nothing "
+                "would match. Read both as the same type."
+            )
+
+
+def _check_unique(source: str, key: list[str], frame: pd.DataFrame) -> None:
+    repeated = frame[frame.duplicated(key, keep=False)]
+    if len(repeated):
+        raise JoinError(
+            f"Join with {source}: {len(repeated):,} rows share their key ({', '.join(key)}), so rows would multiply; for example "
+            f"{_examples(repeated[key])}. Expected each key once: mend the delivery, or the key in the contract."
+        )
+
+
+def _check_no_fan_out(join: AsOfJoin | LookupJoin, key: str, left: pd.DataFrame, joined: pd.DataFrame) -> None:
+    if len(joined) != len(left) or not joined[key].is_unique:
+        raise JoinError(
+            f"Join with {join.source}: {len(left):,} rows became {len(joined):,}. Expected one for one: "
+            f"mend the key ({', '.join(join.on.values())}) of {join.source}."
+        )
+
+
+def _check_match_rate(join: AsOfJoin | LookupJoin, report: JoinReport, joined: pd.DataFrame) -> None:
+    if not report.match_rate >= join.min_match:
+        lost = joined[~joined["_found"]]
+        raise JoinError(
+            f"Join with {join.source}: {report.match_rate:.1%} of {report.rows:,} rows found a partner by {', '.join(join.on)}; expected "
+            f"at least {join.min_match:.1%}. Without one, for example: {_examples(lost[list(join.on)])}. "
+            f"Is a delivery of {join.source} missing?"
+        )
+
+
+def _refuse_late(problem: Problem, frame: pd.DataFrame, source: str) -> None:
+    seen = f"{source}.{problem.source(source).time}"
+    late = frame[frame[seen] > frame[PREDICTION_TIME]]
+    raise JoinError(
+        f"Join with {source}: {len(late):,} rows were given something observed after their prediction time, which production will "
+        f"not have; for example {_examples(late[[problem.key, PREDICTION_TIME, seen]])}. Expected offset >= prediction_lead "
+        f"({problem.prediction_lead}) in the contract."
+    )
+
+
+def _examples(rows: pd.DataFrame) -> str:
+    few = rows.drop_duplicates().head(EXAMPLES).astype(str)
+    return "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in few.to_dict("records"))

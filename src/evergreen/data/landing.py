@@ -1,0 +1,149 @@
+"""What lies in the landing folders: which files are ready to be judged, which still arrive, and which belong to nobody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from evergreen.contract import Problem
+from evergreen.errors import DataError
+from evergreen.files import digest_file
+from evergreen.journal import Journal, deliveries
+
+UNFINISHED = (".part", ".tmp", ".crdownload")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One file of one source, as it was when somebody looked."""
+
+    source: str
+    name: str
+    path: Path
+    stat: str
+    """Size and time of change; whoever judges the file compares it again afterwards."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the bytes that are there now; reads the whole file."""
+        return digest_file(self.path)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One look at the landing area, in the order of the contract's sources, then of names."""
+
+    ready: tuple[Delivery, ...]
+    waiting: tuple[Path, ...]
+    """Still being written: hidden, named as unfinished, or changed a moment ago."""
+    unknown: tuple[Path, ...]
+    """Belongs to no source of the contract, or is no file."""
+
+
+def find(landing: Path, problem: Problem, *, settle_seconds: float, now: datetime) -> Found:
+    """Look once; a file that changed less than `settle_seconds` before `now` is left waiting.
+
+    Raises
+    ------
+    DataError
+        There is no landing folder, or a folder in it cannot be listed.
+    """
+    if not landing.is_dir():
+        raise DataError(
+            f"There is no landing folder {landing}. Make it, with a folder for each source in it, and put the deliveries there."
+        )
+    names = [source.name for source in problem.sources]
+    folders = [landing / name for name in names if (landing / name).is_dir()]
+    ready: list[Delivery] = []
+    waiting: list[Path] = []
+    unknown: list[Path] = []
+    for path in _listed(landing):
+        if path not in folders:
+            (waiting if _is_unfinished(path) else unknown).append(path)
+    for path in (path for folder in folders for path in _listed(folder)):
+        if _is_unfinished(path):
+            waiting.append(path)
+        elif not path.is_file() or not path.name.isprintable():
+            unknown.append(path)
+        elif settle_seconds and now.timestamp() - path.stat().st_mtime < settle_seconds:
+            waiting.append(path)
+        else:
+            ready.append(Delivery(path.parent.name, path.name, path, stat_of(path)))
+    return Found(tuple(ready), tuple(waiting), tuple(unknown))
+
+
+def find_settled(landing: Path, problem: Problem, *, settle_seconds: float, now: datetime) -> Found:
+    """Look and, when a file changed a moment ago, look again `settle_seconds` later: what held still meanwhile is ready.
+
+    The second look compares, so a file whose clock is ahead of ours does not wait for ever.
+    """
+    first = find(landing, problem, settle_seconds=settle_seconds, now=now)
+    young = {path: stat_of(path) for path in first.waiting if not _is_unfinished(path)}
+    if not young:
+        return first
+    time.sleep(settle_seconds)
+    second = find(landing, problem, settle_seconds=settle_seconds, now=now + timedelta(seconds=settle_seconds))
+    still = [path for path in second.waiting if path in young and stat_of(path) == young[path]]
+    places = {source.name: place for place, source in enumerate(problem.sources)}
+    ready = [*second.ready, *(Delivery(path.parent.name, path.name, path, young[path]) for path in still)]
+    return Found(
+        tuple(sorted(ready, key=lambda delivery: (places[delivery.source], delivery.name))),
+        tuple(path for path in second.waiting if path not in still),
+        second.unknown,
+    )
+
+
+def unjudged(found: Found, journal: Journal, rules: Mapping[str, str], *, root: Path | None = None) -> list[Delivery]:
+    """The ready deliveries that the journal has no verdict on, in their order.
+
+    A quarantined delivery is judged again once the rules of its source changed: that is how a quarantine is released.
+    `rules` has the digest of each source's rules, by its name. With the store's `root`, a published delivery whose batch
+    is missing there is judged again too.
+    """
+    newest = {(row["source"], row["name"]): row for row in journal.rows(deliveries)}
+    return [
+        delivery
+        for delivery in found.ready
+        if not has_verdict(delivery, newest.get((delivery.source, delivery.name)), rules[delivery.source], root)
+    ]
+
+
+def has_verdict(delivery: Delivery, row: Mapping[str, Any] | None, rules: str, root: Path | None) -> bool:
+    """Whether `row`, the newest of that source and name, already judges these bytes; hashes them only if the file's stat changed."""
+    if row is None or (row["outcome"] == "quarantined" and row["rules"] != rules):
+        return False
+    if root and row["batch"] and not batch_path(root, row["source"], row["batch"]).exists():
+        return False
+    try:
+        return bool(row["stat"] == delivery.stat or row["delivery"] == delivery.digest)
+    except OSError:
+        return False  # whoever judges it says that it cannot be read
+
+
+def batch_path(root: Path, source: str, digest: str) -> Path:
+    """Where the batch made from a published delivery lies."""
+    return root / "batches" / source / f"{digest}.parquet"
+
+
+def stat_of(path: Path) -> str:
+    """Size and time of change as one text, or "gone"."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return "gone"
+    return f"{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder} cannot be listed ({error.strerror}). Check its permissions, then run again.") from None
+
+
+def _is_unfinished(path: Path) -> bool:
+    return path.name.startswith(".") or path.name.endswith(UNFINISHED)

@@ -1,0 +1,177 @@
+"""Predictions for others to use: written, audited, then published by moving one pointer. Publishing again changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evergreen import journal as tables
+from evergreen.contract import Problem
+from evergreen.data.joins import PREDICTION_TIME
+from evergreen.data.snapshots import content_digest
+from evergreen.errors import DataError, StoreError
+from evergreen.files import atomic_path, digest_file, digest_text, read_json, write_json
+from evergreen.journal import Journal
+
+POINTER = "current.json"
+SAMPLE = 500
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One published set of predictions."""
+
+    key: str
+    partition: str
+    """The date of its first prediction, such as "2013-06-01"; "all" for data without time."""
+    version: int
+    snapshot: str
+    rows: int
+    path: Path
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which rows are to be predicted by which version. `artefact` is the digest of the version's folder."""
+
+    rows: pd.DataFrame
+    version: int
+    artefact: str
+    snapshot: str
+
+
+Predict = Callable[[Path, Path], Any]
+"""Predicts the rows of one parquet file into another, in a process of its own."""
+
+
+def publish(root: Path, journal: Journal, problem: Problem, order: Order, *, predict: Predict) -> Publication:
+    """Predict, audit and publish; what has been published already is left as it is.
+
+    The pointer `predictions/dt=<partition>/current.json` names the file to read. It moves last but for the journal's row.
+
+    Raises
+    ------
+    DataError
+        There are no rows, or the audit found something; the pointer has not moved.
+    """
+    if order.rows.empty:
+        raise DataError(
+            "There is nothing to predict: every row has its outcome. Deliver the next rows of the entity source, then: evergreen predict"
+        )
+    inputs = content_digest(order.rows[[problem.key, *problem.features]])
+    key = digest_text(inputs, order.artefact, str(order.version))
+    first = order.rows[PREDICTION_TIME].min() if PREDICTION_TIME in order.rows else None
+    partition = first.strftime("%Y-%m-%d") if first is not None else "all"
+    folder = root / "predictions" / f"dt={partition}"
+    path = folder / f"{key[:16]}.parquet"
+    done = journal.last(tables.publications, publication=key)
+    if done and path.is_file() and digest_file(path) == done["content"] and read_json(folder / POINTER)["publication"] == key:
+        return Publication(key, partition, order.version, done["snapshot"], done["row_count"], path, is_new=False)
+    _write(path, problem, order, predict)
+    content = digest_file(path)
+    facts = {
+        "publication": key,
+        "path": path.name,
+        "version": order.version,
+        "snapshot": order.snapshot,
+        "rows": len(order.rows),
+        "sha256": content,
+    }
+    write_json(folder / POINTER, facts)
+    journal.add(
+        tables.publications,
+        publication=key,
+        partition=partition,
+        snapshot=order.snapshot,
+        path=path.relative_to(root).as_posix(),
+        content=content,
+        version=order.version,
+        row_count=len(order.rows),
+    )
+    return Publication(key, partition, order.version, order.snapshot, len(order.rows), path, is_new=True)
+
+
+def read_published(root: Path, partition: str) -> pd.DataFrame:
+    """The predictions that are published for a partition.
+
+    Raises
+    ------
+    StoreError
+        The file is not the one that was published.
+    """
+    folder = root / "predictions" / f"dt={partition}"
+    pointer = read_json(folder / POINTER)
+    path = folder / pointer["path"]
+    if not path.is_file() or digest_file(path) != pointer["sha256"]:
+        raise StoreError(f"{path} is not what was published. Remove {folder / POINTER} and run: evergreen predict")
+    return pd.read_parquet(path)
+
+
+def _write(path: Path, problem: Problem, order: Order, predict: Predict) -> None:
+    """Predict into a file beside the final one, audit it, and only then give it its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    carried = [column for column in (problem.key, PREDICTION_TIME, *problem.serving.carry) if column in order.rows]
+    rows, sample, answers, again = (path.with_name(f".{path.stem}.{part}.tmp") for part in ("rows", "sample", "answers", "again"))
+    picked = order.rows.sample(min(SAMPLE, len(order.rows)), random_state=problem.retraining.seed)
+    try:
+        wanted = list(dict.fromkeys([*carried, *problem.features]))
+        for file, frame, out in ((rows, order.rows, answers), (sample, picked, again)):
+            frame[wanted].to_parquet(file, index=False)
+            predict(file, out)
+        _audit(problem.key, order.rows, pd.read_parquet(answers), pd.read_parquet(again))
+        with atomic_path(path) as temporary:
+            _assemble(temporary, rows, answers, carried, problem, order)
+    finally:
+        for file in (rows, sample, answers, again):
+            file.unlink(missing_ok=True)
+
+
+def _audit(key: str, rows: pd.DataFrame, answers: pd.DataFrame, again: pd.DataFrame) -> None:
+    """Rows in are rows out, in order; all finite; and a sample predicted once more says the same.
+
+    Raises
+    ------
+    DataError
+        Names what is wrong; nothing has been published.
+    """
+    faults = []
+    if len(answers) != len(rows) or not np.array_equal(answers[key].to_numpy(), rows[key].to_numpy()):
+        faults.append(f"{len(rows):,} rows went in, {len(answers):,} came out, or in another order")
+    numbers = answers.drop(columns=key).select_dtypes("number")
+    if broken := int((~np.isfinite(numbers.to_numpy(dtype=float))).any(axis=1).sum()):
+        faults.append(f"{broken:,} predictions are not finite numbers")
+    both = again.merge(answers, on=key, suffixes=("", "_before"))
+    differs = [c for c in numbers if len(both) != len(again) or not np.allclose(both[c], both[f"{c}_before"], rtol=0, atol=TOLERANCE)]
+    faults += [f"{column} came out differently for {len(again):,} rows that were predicted twice" for column in differs]
+    if faults:
+        raise DataError(
+            f"The predictions failed their audit and are not published: {'; '.join(faults)}. What was published before still is."
+        )
+
+
+def _assemble(temporary: Path, rows: Path, answers: Path, carried: list[str], problem: Problem, order: Order) -> None:
+    """Put rows and answers side by side, batch by batch, with the version and the snapshot they come from."""
+    size = problem.serving.chunk_rows
+    left = pq.ParquetFile(rows).iter_batches(batch_size=size, columns=carried)
+    right = pq.ParquetFile(answers).iter_batches(batch_size=size)
+    writer = None
+    for known, said in zip(left, right, strict=True):
+        table = pa.Table.from_batches([known]).replace_schema_metadata()
+        for name in said.schema.names:
+            if name != problem.key:
+                table = table.append_column(name, said.column(name))
+        table = table.append_column("model_version", pa.array([order.version] * len(table), pa.int64()))
+        table = table.append_column("snapshot", pa.array([order.snapshot] * len(table), pa.string()))
+        writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()

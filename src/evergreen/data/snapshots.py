@@ -1,0 +1,142 @@
+"""A snapshot is a frozen list of batches; from it comes, always the same, the frame that models are trained on and predict from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from evergreen import journal as tables
+from evergreen.contract import Problem
+from evergreen.data import batches
+from evergreen.data.joins import PREDICTION_TIME, JoinReport, join_sources
+from evergreen.errors import ContractError, DataError
+from evergreen.files import digest_bytes, digest_text
+from evergreen.journal import Journal
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A fingerprinted set of batches: digests by source, in order of delivery."""
+
+    id: str
+    batches: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """All entity rows with features, and the target where it is known; ordered by time and key."""
+
+    rows: pd.DataFrame
+    joins: tuple[JoinReport, ...]
+    replaced: dict[str, int]
+    """Rows of each source that a later delivery replaced."""
+    orphans: int
+    """Outcomes of unknown entities."""
+    target: str
+
+    @property
+    def labelled(self) -> pd.DataFrame:
+        """The rows whose outcome is known; their target is a whole number for classification."""
+        return self.rows[self.rows[self.target].notna()]
+
+    def newest_unlabelled(self, time: str | None) -> pd.DataFrame:
+        """The rows still to be decided: without outcome, and later than the newest one that has it."""
+        open_rows: pd.DataFrame = self.rows[self.rows[self.target].isna()]
+        if time is None or self.labelled.empty:
+            return open_rows
+        return open_rows.loc[open_rows[time] > self.labelled[time].max()]
+
+
+def take_snapshot(journal: Journal, problem: Problem) -> Snapshot:
+    """Freeze what has been published so far.
+
+    Raises
+    ------
+    DataError
+        A source has no published batch yet.
+    """
+    found = {source.name: [row["batch"] for row in batches.active(journal, source.name)] for source in problem.sources}
+    if missing := [name for name, digests in found.items() if not digests]:
+        raise DataError(
+            f"Nothing has been published yet of {', '.join(missing)}. Deliver files to the landing folder, then: evergreen ingest"
+        )
+    kept = {name: tuple(dict.fromkeys(digests)) for name, digests in found.items()}
+    snapshot = Snapshot(digest_text(*(f"{name} {digest}" for name, digests in kept.items() for digest in digests)), kept)
+    journal.add(tables.snapshots, snapshot=snapshot.id, batches={name: list(digests) for name, digests in kept.items()})
+    return snapshot
+
+
+_newest: dict[tuple[str, str, str], Frame] = {}
+"""The last frame that was built: one round of the loop needs the same one three times, and its name says all that is in it."""
+
+
+def build_frame(root: Path, snapshot: Snapshot, problem: Problem) -> Frame:
+    """Read a snapshot's batches, join them as the contract says, and add the target.
+
+    Raises
+    ------
+    StoreError
+        A batch is missing or not what its name says.
+    JoinError
+        A guard of a join is broken.
+    ContractError
+        The contract names a column that the data do not have.
+    """
+    name = (str(root), snapshot.id, problem.digest())
+    if name not in _newest:
+        _newest.clear()
+        _newest[name] = _build(root, snapshot, problem)
+    return _newest[name]
+
+
+def _build(root: Path, snapshot: Snapshot, problem: Problem) -> Frame:
+    sources, replaced = {}, {}
+    for source in problem.sources:
+        sources[source.name], replaced[source.name] = _load(root, snapshot, source.name, list(source.key))
+    rows, joins = join_sources(problem, sources)
+    wanted = {*problem.features, *problem.slices, *problem.serving.carry}
+    if missing := sorted(wanted - set(rows.columns)):
+        raise ContractError(f"features, slices or carry: {missing} not in the data after the joins, which have {', '.join(rows.columns)}.")
+    rows, orphans = with_target(problem, rows, sources[problem.target.source])
+    return Frame(rows, tuple(joins), replaced, orphans, problem.target.name)
+
+
+def row_fingerprints(rows: pd.DataFrame, key: str) -> np.ndarray:
+    """A uint64 for each row, by its key; sorted or not, equal keys give equal fingerprints. Shape (n,)."""
+    return np.asarray(pd.util.hash_pandas_object(rows[key], index=False).to_numpy(dtype=np.uint64))
+
+
+def content_digest(rows: pd.DataFrame) -> str:
+    """Name of a frame's content: columns, order and every value."""
+    return digest_bytes(",".join(rows.columns).encode(), pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
+
+
+def clusters(rows: pd.DataFrame, cluster: str) -> np.ndarray:
+    """The cluster of each row as the contract's gate policy names it: "day", "row" or a column. Shape (n,)."""
+    if cluster == "row":
+        return np.arange(len(rows))
+    if cluster == "day":
+        return np.asarray(rows[PREDICTION_TIME].dt.strftime("%Y-%m-%d"), dtype=object)
+    return np.asarray(rows[cluster], dtype=object)
+
+
+def _load(root: Path, snapshot: Snapshot, source: str, key: list[str]) -> tuple[pd.DataFrame, int]:
+    """All batches of a source; where two carry the same key, the later delivery counts."""
+    parts = [batches.load(root, source, digest) for digest in snapshot.batches[source]]
+    whole = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+    kept = whole.drop_duplicates(key, keep="last", ignore_index=True)
+    return kept, len(whole) - len(kept)
+
+
+def with_target(problem: Problem, rows: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Add the target by the entity's key; rows without outcome keep an empty one."""
+    key = problem.source(problem.target.source).key[0]
+    label = np.asarray(problem.target.label(outcomes))
+    if label.shape != (len(outcomes),):
+        raise ContractError(f"target.label: got shape {label.shape}; expected one value for each of the {len(outcomes)} outcomes.")
+    known = pd.DataFrame({problem.key: outcomes[key].to_numpy(), problem.target.name: label})
+    orphans = int((~known[problem.key].isin(rows[problem.key])).sum())
+    return rows.merge(known, on=problem.key, how="left", validate="one_to_one"), orphans

@@ -1,0 +1,59 @@
+"""The errors that people meet. Each message says what was got, what was expected and what to do.
+
+::
+
+    EvergreenError              the command line prints it as one sentence and exits with `exit_code`
+    ├── ContractError           the problem's contract is wrong
+    ├── DataError               data that cannot be used
+    │   ├── JoinError           a guard of a declared join is broken
+    │   └── StoreError          a stored file is missing, torn or not what the journal says
+    ├── ModelError              an estimator or an artefact that cannot be used
+    ├── RegistryError           MLflow cannot be reached, is of an older schema, or holds something unexpected
+    ├── JournalError            the journal cannot be opened or written
+    ├── BusyError               another process holds the lock
+    └── RefusedError            a person asked for something that the rules forbid
+"""
+
+
+class EvergreenError(Exception):
+    """Anything that a user can understand and mend."""
+
+    exit_code = 1
+
+
+class ContractError(EvergreenError):
+    """The problem's contract is wrong."""
+
+    exit_code = 2
+
+
+class DataError(EvergreenError):
+    """Data that cannot be used."""
+
+
+class JoinError(DataError):
+    """A guard of a declared join is broken."""
+
+
+class StoreError(DataError):
+    """A stored file is missing, torn or not what the journal says."""
+
+
+class ModelError(EvergreenError):
+    """An estimator or an artefact that cannot be used."""
+
+
+class RegistryError(EvergreenError):
+    """MLflow cannot be reached, is of an older schema, or holds something unexpected."""
+
+
+class JournalError(EvergreenError):
+    """The journal cannot be opened or written."""
+
+
+class BusyError(EvergreenError):
+    """Another process holds the lock."""
+
+
+class RefusedError(EvergreenError):
+    """A person asked for something that the rules forbid."""

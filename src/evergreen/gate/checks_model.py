@@ -1,0 +1,134 @@
+"""Checks of the candidate against what is there without it: baselines, champion, anchor."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+from evergreen.gate.comparison import best_trivial, groups_of, has_few_clusters, is_superior, rivals, saving
+from evergreen.gate.evidence import ANCHOR, CHAMPION, DUMMY, RULE_OF_THUMB, Contender, Evidence
+from evergreen.gate.finding import Finding, Outcome, amount, between
+from evergreen.gate.statistics import Interval, clusters_to_settle, upper_bound
+from evergreen.policies import GatePolicy
+
+CLEARLY_WORSE = 0.05
+"""Chance of error of "worse, if not by all of the margin"."""
+
+_baseline = partial(Finding, "baseline", "A model must be worth more than what people do without one.")
+_champion = partial(Finding, "champion", "Today's model, and the best so far, are not replaced by a worse one.")
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """How the candidate does against one other."""
+
+    other: Contender
+    saved: Interval
+    outcome: Outcome
+
+    @property
+    def sentence(self) -> str:
+        """The comparison in words, for 1,000 rows."""
+        word = "saves" if self.saved.estimate >= 0 else "loses"
+        saved = amount(abs(1000 * self.saved.estimate))
+        return f"against {self.other.name} it {word} {saved} per 1,000 rows ({between(1000 * self.saved.low, 1000 * self.saved.high)})"
+
+
+def baseline(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
+    """First model: superior to dummy and rule of thumb, and good enough. Later ones: not certainly worse than any baseline.
+
+    The first model spends `alpha_first` once. Later models are not refused because the world got harder.
+    """
+    others = (evidence.contenders[RULE_OF_THUMB], evidence.contenders[DUMMY], best_trivial(evidence))
+    saved = [(other, saving(evidence, other, alpha=policy.alpha_first)) for other in others]
+    opinions = [Opinion(o, s, _superiority(s)) for o, s in saved]
+    rule = opinions[0]
+    finding = _with_interval(_baseline, rule.saved)
+    worse = [o for o in opinions if o.outcome is Outcome.REJECT]
+    if worse:
+        reason = f"It is worse than doing without: {'; '.join(o.sentence for o in worse)}."
+        return finding(Outcome.REJECT, reason, threshold=0.0)
+    if CHAMPION in evidence.contenders:
+        unsure = [o.sentence for o in opinions if o.outcome is not Outcome.PASS]
+        note = ("It is no longer surely better than doing without, so the champion may not be either: look at it.",) if unsure else ()
+        return finding(Outcome.PASS, f"It is not worse than doing without: {rule.sentence}.", threshold=0.0, details=(*note, *unsure))
+    return _first_model(evidence, policy, opinions[:2])
+
+
+def champion(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
+    """Not worse than champion and anchor by more than the margin, at the ledger's chance of error."""
+    others, margin = rivals(evidence), evidence.margin
+    if not others:
+        return _champion(Outcome.PASS, "There is no champion yet.")
+    if margin is None or not 0 <= margin < math.inf:
+        return _champion(Outcome.ERROR, f"The champion's record fixes no margin: got {margin}; expected an amount of at least 0.")
+    saved = [(other, saving(evidence, other, alpha=alpha)) for other in others.values()]
+    opinions = [Opinion(o, s, non_inferiority(s, margin)) for o, s in saved]
+    nearest = min(opinions, key=lambda o: (o.saved.low, o.saved.estimate))
+    said = f"{'; '.join(o.sentence for o in opinions)}; the margin is {amount(1000 * margin)}."
+    finding = partial(_with_interval(_champion, nearest.saved), threshold=-margin)
+    if has_few_clusters(nearest.saved, policy):
+        have, need = nearest.saved.clusters, policy.min_clusters
+        settle = f"About {need - have} more {groups_of(policy)} of outcomes are needed before chance can be told from change."
+        return finding(Outcome.HOLD, f"Only {have} {groups_of(policy)} of outcomes, of {need} needed: {said}", settle=settle)
+    if any(o.outcome is Outcome.REJECT for o in opinions):
+        return finding(Outcome.REJECT, f"It is worse than what serves or served: {said}")
+    if all(o.outcome is Outcome.PASS for o in opinions):
+        best = is_superior(evidence, policy, alpha, ANCHOR)
+        note = "It is surely better than the best champion so far." if best else "It is not surely better than the best champion so far."
+        return finding(Outcome.PASS, f"It is not worse by more than the margin: {said}", details=(note,))
+    return finding(Outcome.HOLD, f"It may be worse by more than the margin: {said}", settle=_settling(opinions, margin, alpha, policy))
+
+
+def non_inferiority(saved: Interval, margin: float) -> Outcome:
+    """PASS when it is surely not worse by the margin; REJECT when surely worse by it, or clearly worse and by half of it."""
+    if saved.low > -margin:
+        return Outcome.PASS
+    if saved.high < -margin or (upper_bound(saved, CLEARLY_WORSE) < 0 and saved.estimate < -margin / 2):
+        return Outcome.REJECT
+    return Outcome.HOLD
+
+
+def _with_interval(finding: partial[Finding], saved: Interval) -> partial[Finding]:
+    return partial(finding, estimate=saved.estimate, low=saved.low, high=saved.high, n=saved.n)
+
+
+def _superiority(saved: Interval) -> Outcome:
+    if saved.low > 0:
+        return Outcome.PASS
+    return Outcome.REJECT if saved.high < 0 else Outcome.HOLD
+
+
+def _first_model(evidence: Evidence, policy: GatePolicy, opinions: list[Opinion]) -> Finding:
+    rule = opinions[0]
+    needed = evidence.good_enough * abs(float(rule.other.measure.mean()))
+    finding = partial(_with_interval(_baseline, rule.saved), threshold=needed)
+    unsure = [o for o in opinions if o.outcome is not Outcome.PASS]
+    said = "; ".join(o.sentence for o in opinions)
+    if not unsure and rule.saved.estimate >= needed:
+        return finding(Outcome.PASS, f"It is surely better than doing without: {said}; good enough is {amount(1000 * needed)}.")
+    if unsure:
+        more = [clusters_to_settle(o.saved, o.saved.estimate, alpha=policy.alpha_first) for o in unsure]
+        return finding(Outcome.HOLD, f"It is not surely better than doing without: {said}.", settle=_waiting(more, policy))
+    short = f"good enough would be {amount(1000 * needed)} per 1,000 rows"
+    return finding(Outcome.HOLD, f"It is better, but not good enough: {said}; {short}.", settle=f"A better model: {short}.")
+
+
+def _settling(opinions: list[Opinion], margin: float, alpha: float, policy: GatePolicy) -> str:
+    """What settles all open comparisons, each by the nearest bound that decides it."""
+    more = []
+    for saved in (o.saved for o in opinions if o.outcome is Outcome.HOLD):
+        gaps = [(saved.estimate + margin, alpha), (-margin - saved.estimate, alpha)]
+        if saved.estimate < -margin / 2:
+            gaps.append((-saved.estimate, CLEARLY_WORSE))
+        waits = [clusters_to_settle(saved, gap, alpha=level) for gap, level in gaps]
+        more.append(min((wait for wait in waits if wait is not None), default=None))
+    return _waiting(more, policy)
+
+
+def _waiting(more: list[int | None], policy: GatePolicy) -> str:
+    known = [wait for wait in more if wait is not None]
+    if len(known) < len(more):
+        return "More outcomes alone are not likely to settle it: a better model would."
+    return f"About {max(known):,} more {groups_of(policy)} of outcomes, if the difference and its spread stay what they are."

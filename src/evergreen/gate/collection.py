@@ -1,0 +1,95 @@
+"""From predictions, made elsewhere, to the evidence that the gate is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evergreen.contract import Problem
+from evergreen.data.joins import late_features
+from evergreen.data.snapshots import clusters, row_fingerprints
+from evergreen.evaluation import Predicted, central_cost, dummy, measure, trivial_policies
+from evergreen.gate.evidence import DUMMY, RULE_OF_THUMB, Contender, DataVerdict, Evidence
+from evergreen.splitting import Split
+from evergreen.training import training_target
+
+
+@dataclass(frozen=True)
+class ModelAnswer:
+    """What a registered model, in a process of its own, said of the holdout rows, and what it had learnt from."""
+
+    version: int
+    predicted: Predicted
+    training_rows: np.ndarray
+    """Fingerprints (uint64) of its training rows."""
+    training_end: str | None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the candidate comes from: digests as recorded and as found now, and what the expectations said of the data."""
+
+    recorded: dict[str, str]
+    found: dict[str, str]
+    data: Sequence[DataVerdict]
+
+
+def collect_evidence(
+    problem: Problem, split: Split, answers: dict[str, ModelAnswer], *, origin: Origin, margin: float | None, facts: dict[str, Any]
+) -> Evidence:
+    """Put everything that one verdict rests on side by side, on the same holdout rows.
+
+    Parameters
+    ----------
+    answers
+        By contender: CANDIDATE, and CHAMPION and ANCHOR where there are some.
+    margin
+        In cost per row, from the champion's own decision; None for a first model.
+    """
+    rows, y, y_train = split.holdout, training_target(split.holdout, problem), training_target(split.train, problem)
+    policies = {
+        DUMMY: dummy(problem, y_train, len(rows)),
+        RULE_OF_THUMB: Predicted(np.asarray(problem.business.rule_of_thumb.decide(rows))),
+    }
+    contenders = {name: _contender(name, problem, rows, y, answer.predicted, answer) for name, answer in answers.items()}
+    contenders |= {name: _contender(name, problem, rows, y, predicted) for name, predicted in policies.items()}
+    trivial = trivial_policies(problem.task, y_train, len(rows))
+    return Evidence(
+        task=problem.task,
+        rows=row_fingerprints(rows, problem.key),
+        y=y,
+        cluster=clusters(rows, problem.gate.cluster),
+        features=rows[list(problem.features)].reset_index(drop=True),
+        slices=rows[list(problem.slices)].reset_index(drop=True),
+        contenders=contenders,
+        trivial={name: _contender(name, problem, rows, y, predicted) for name, predicted in trivial.items()},
+        holdout_start=split.start.isoformat() if split.start is not None else None,
+        holdout_end=split.end.isoformat() if split.end is not None else None,
+        embargo_seconds=problem.embargo.total_seconds(),
+        good_enough=problem.business.good_enough,
+        margin=margin,
+        data=tuple(origin.data),
+        provenance=origin.recorded,
+        provenance_now=origin.found,
+        late_features=tuple(late_features(problem, rows)),
+        facts=facts,
+    )
+
+
+def _contender(
+    name: str, problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Predicted, answer: ModelAnswer | None = None
+) -> Contender:
+    policy = Contender(
+        name=name,
+        measure=measure(problem, rows, y, predicted),
+        cost=central_cost(problem, rows, y, predicted),
+        decision=predicted.decision,
+        probability=predicted.probability,
+    )
+    if answer is None:
+        return policy
+    return replace(policy, version=answer.version, training_rows=np.sort(answer.training_rows), training_end=answer.training_end)

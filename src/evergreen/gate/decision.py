@@ -1,0 +1,81 @@
+"""The verdict: a pure function of the evidence, the policy and what the ledger allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from evergreen.gate.checks import CHECKS, Check
+from evergreen.gate.checks_data import unsound
+from evergreen.gate.comparison import best_trivial, is_superior
+from evergreen.gate.evidence import CHAMPION, Evidence
+from evergreen.gate.finding import Finding, Outcome, Verdict
+from evergreen.gate.ledger import Budget
+from evergreen.policies import GatePolicy
+
+_budget = partial(Finding, "budget", "Trying often enough does not get a worse model promoted by luck.")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate concludes, and what follows from it for the next gate."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    alpha: float
+    """Chance of error of each bound against champion and anchor."""
+    alpha_first: float
+    """The same against baselines."""
+    margin_next: float | None
+    """Margin in cost a row for whoever challenges this candidate; None when the evidence gives none."""
+    rebase_anchor: bool
+    """Whether the candidate, once promoted, is the best champion so far."""
+
+
+def judge(evidence: Evidence, policy: GatePolicy, *, budget: Budget, checks: tuple[Check, ...] = CHECKS) -> Decision:
+    """Ask every check and conclude. Never raises because of what is in the evidence.
+
+    Parameters
+    ----------
+    budget
+        What the ledger lets this gate spend; its `alpha` is what the checks get.
+    checks
+        Others than `CHECKS` to measure what each of them is worth.
+    """
+    findings = (*(_answer(check, evidence, policy, budget.alpha) for check in checks), _affordable(evidence, budget))
+    verdict = conclude(findings)
+    rebase = verdict is Verdict.PROMOTE and (CHAMPION not in evidence.contenders or is_superior(evidence, policy, budget.alpha))
+    return Decision(verdict, findings, budget.alpha, policy.alpha_first, _margin_next(evidence, policy), rebase)
+
+
+def conclude(findings: tuple[Finding, ...]) -> Verdict:
+    """REJECT if any finding rejects or could not be made; PROMOTE if all pass; else HOLD. Their order does not matter."""
+    outcomes = {finding.outcome for finding in findings}
+    if outcomes & {Outcome.REJECT, Outcome.ERROR}:
+        return Verdict.REJECT
+    return Verdict.PROMOTE if outcomes == {Outcome.PASS} else Verdict.HOLD
+
+
+def _answer(check: Check, evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
+    try:
+        return check(evidence, policy, alpha)
+    except Exception as error:  # whatever goes wrong must end in a refusal that is on record, not in a run without a verdict
+        reason = f"The check could not be made: {type(error).__name__}: {error}."
+        return Finding(check.__name__, "What cannot be checked is not promoted.", Outcome.ERROR, reason)
+
+
+def _affordable(evidence: Evidence, budget: Budget) -> Finding:
+    if budget.is_first != (CHAMPION not in evidence.contenders):
+        told, seen = ("no champion", "one") if budget.is_first else ("a champion", "none")
+        return _budget(Outcome.ERROR, f"The ledger was told of {told}, the evidence holds {seen}. Open the budget for what is judged.")
+    finding = partial(_budget, estimate=budget.alpha, threshold=budget.left)
+    if budget.is_exhausted:
+        reason = f"The year's error budget is spent: {budget.spent:.3g} of {budget.allowed:.3g}; this gate would need {budget.alpha:.3g}."
+        return finding(Outcome.HOLD, reason, settle="It is free again a year after the gates that spent it.")
+    return finding(Outcome.PASS, f"The error budget of {budget.allowed:.3g} allows this gate's {budget.alpha:.3g}.")
+
+
+def _margin_next(evidence: Evidence, policy: GatePolicy) -> float | None:
+    if policy.margin is not None:
+        return policy.margin
+    return None if unsound(evidence) else policy.margin_share * abs(float(best_trivial(evidence).measure.mean()))

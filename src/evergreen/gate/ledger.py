@@ -1,0 +1,93 @@
+"""The error budget: how much risk of promoting a worse model a year of gates may take, kept in the journal.
+
+Its clock is data time, the end of the holdout: replaying a year costs a year, however fast the replay runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from evergreen import journal as j
+from evergreen.files import digest_text
+from evergreen.policies import GatePolicy
+
+GATE, FIRST = "gate", "first model"
+YEAR = timedelta(days=365)
+ROUNDING = 1e-9
+"""Twelve twelfths are one, although their sum as floats is not."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one gate may spend. All amounts are chances of error."""
+
+    alpha: float
+    """What this gate spends."""
+    spent: float
+    """What other gates of the year spent before it."""
+    allowed: float
+    left: float
+    """`allowed` less `spent`: before this gate."""
+    key: str
+    """Names candidate, champion and window; the same question is paid for once."""
+    already_spent: bool
+    purpose: str
+    """GATE, or FIRST for a problem's first model, which has an allowance of its own."""
+    data_time: datetime
+
+    @property
+    def is_first(self) -> bool:
+        """Whether there is no champion yet."""
+        return self.purpose == FIRST
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the year has no room for this gate."""
+        return not (self.already_spent or self.alpha <= self.left + ROUNDING)
+
+
+def open_budget(
+    journal: j.Journal, *, candidate: str, champion: str | None, window: str, data_time: datetime, policy: GatePolicy
+) -> Budget:
+    """What the ledger allows for this question. Nothing is written: add `spending(budget)` together with the decision.
+
+    Asked again with the same candidate, champion and window it gives the alpha of the first time and costs nothing.
+
+    Raises
+    ------
+    ValueError
+        `data_time` has no timezone.
+    """
+    if data_time.tzinfo is None:
+        raise ValueError(f"got the data time {data_time.isoformat()} without a timezone; expected UTC")
+    key = digest_text("gate", candidate, champion or "no champion", window)
+    rows = journal.rows(j.ledger)
+    own = next((row for row in rows if row["spend"] == key), None)
+    if own is not None:  # as it stood then, so that the same question has the same answer
+        rows = [row for row in rows if row["seq"] < own["seq"]]
+        data_time = datetime.fromisoformat(own["data_time"])
+    first = champion is None
+    alpha = own["alpha"] if own is not None else policy.alpha_first if first else policy.alpha
+    allowed = alpha if first else policy.alpha_per_year
+    spent = 0.0 if first else _spent_around(rows, data_time)
+    return Budget(alpha, spent, allowed, allowed - spent, key, own is not None, FIRST if first else GATE, data_time)
+
+
+def spending(budget: Budget) -> dict[str, Any] | None:
+    """The row for `journal.ledger`, to be added in one transaction with the decision; None when nothing is spent.
+
+    Nothing is spent on a question that was paid for, or when the budget is exhausted.
+    """
+    if budget.already_spent or budget.is_exhausted:
+        return None
+    time = budget.data_time.astimezone(UTC).isoformat()
+    return {"spend": budget.key, "data_time": time, "purpose": budget.purpose, "alpha": budget.alpha}
+
+
+def _spent_around(rows: list[dict[str, Any]], time: datetime) -> float:
+    """The most that was spent in any year that holds `time`: of those that end then or, when gates came out of order, later."""
+    spends = [(datetime.fromisoformat(row["data_time"]), float(row["alpha"])) for row in rows if row["purpose"] == GATE]
+    ends = {time, *(at for at, _ in spends if time <= at < time + YEAR)}
+    return max(sum(alpha for at, alpha in spends if end - YEAR < at <= end) for end in ends)

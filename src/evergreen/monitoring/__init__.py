@@ -1,0 +1,1 @@
+"""How data and models are doing in service."""

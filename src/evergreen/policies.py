@@ -1,0 +1,210 @@
+"""The contract's parts: small frozen values, each a rule that a team sets once and everything else obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+Text = Annotated[str, Field(min_length=3)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Columns = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Part(BaseModel):
+    """A part of a contract: typed strictly, frozen, and without room for a misspelt field."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class BinaryCosts(Part):
+    """What the two kinds of error cost, in the business's unit; a right decision costs nothing.
+
+    `ratio_range` says how sure people are of `missed / false_alarm`: the gate averages the cost over that range,
+    so that no verdict hangs on a ratio nobody knows exactly.
+    """
+
+    missed: Positive
+    false_alarm: Positive
+    ratio_range: tuple[Positive, Positive] | None = None
+
+    @model_validator(mode="after")
+    def _range_holds_the_ratio(self) -> BinaryCosts:
+        low, high = self.ratio_range or (self.ratio, self.ratio)
+        if not low <= self.ratio <= high:
+            raise ValueError(f"ratio_range {low:g} to {high:g} must contain missed / false_alarm = {self.ratio:g}")
+        return self
+
+    @property
+    def ratio(self) -> float:
+        """How many false alarms one missed event is worth."""
+        return self.missed / self.false_alarm
+
+    @property
+    def threshold(self) -> float:
+        """The probability from which acting is cheaper than not acting (Elkan 2001, equation 2)."""
+        return self.false_alarm / (self.false_alarm + self.missed)
+
+    def at_ratio(self, ratio: float) -> BinaryCosts:
+        """The same false alarm with another price of a miss."""
+        return BinaryCosts(missed=self.false_alarm * ratio, false_alarm=self.false_alarm)
+
+    def __call__(self, rows: pd.DataFrame, y_true: np.ndarray, decision: np.ndarray) -> np.ndarray:
+        """Cost of each row, shape (n,)."""
+        y, d = np.asarray(y_true, dtype=float), np.asarray(decision, dtype=float)
+        return np.asarray(self.missed * y * (1 - d) + self.false_alarm * (1 - y) * d)
+
+
+RowCost = Callable[[pd.DataFrame, np.ndarray, np.ndarray], np.ndarray]
+
+
+class RuleOfThumb(Part):
+    """What people do today without a model: a sentence, and the same as a function from rows to decisions."""
+
+    sentence: Text
+    decide: Callable[[pd.DataFrame], Any]
+
+
+class Business(Part):
+    """Why the model exists and what its errors cost. Every decision of the pipeline is reported in these terms."""
+
+    question: Text
+    decision: Text
+    owner: Text
+    unit: Annotated[str, Field(min_length=1)]
+    row_cost: RowCost
+    rule_of_thumb: RuleOfThumb
+    good_enough: Share
+    """The share of the rule of thumb's cost that the first model must save."""
+
+
+class Source(Part):
+    """One stream of deliveries: a folder in the landing area, a suite of expectations, a key."""
+
+    name: Name
+    key: Columns
+    """Columns that name a row; no two rows of the source share them."""
+    time: str | None = None
+    """When the row became known (timezone-aware UTC); None for a reference table."""
+    read: Callable[[Path], pd.DataFrame]
+    """Reads one delivered file."""
+    max_age: timedelta | None = None
+    """Freshness: how old the newest row may be."""
+    rows: tuple[int, int] = (1, 100_000_000)
+    """Volume: fewest and most rows of one delivery."""
+
+
+class AsOfJoin(Part):
+    """Adds the newest row of `source` that was known `offset` before the entity's own time."""
+
+    source: Name
+    on: Annotated[dict[str, str], Field(min_length=1)]
+    """Column here -> column there."""
+    offset: timedelta
+    tolerance: timedelta
+    take: Columns
+    min_match: Share
+
+
+class LookupJoin(Part):
+    """Adds the one row of the reference table `source` that has the same key."""
+
+    source: Name
+    on: Annotated[dict[str, str], Field(min_length=1)]
+    take: Columns
+    min_match: Share
+
+
+class Target(Part):
+    """What is predicted: a function of one source's rows, known `label_delay` after the event."""
+
+    name: Name
+    meaning: Text
+    source: Name
+    label: Callable[[pd.DataFrame], Any]
+    label_delay: timedelta
+
+
+class ForwardSplit(Part):
+    """Train on the past, judge on the newest labelled days; for anything with a time."""
+
+    holdout_days: Count = 30
+    feature_lookback: timedelta = timedelta(0)
+    """How far back a feature reaches; added to the label delay it makes the embargo between train and holdout."""
+    min_train_days: Count = 30
+
+
+class HashedSplit(Part):
+    """Reserve a share of the groups, by salted hash, that no model ever trains on; for data without time."""
+
+    group: str
+    holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    salt: str = "evergreen"
+
+
+class GatePolicy(Part):
+    """How sure the gate must be; see docs/gate.md for every rule."""
+
+    cluster: str = "day"
+    """Rows of one cluster are not independent: "day" (of the prediction time), "row" (independent), or a column."""
+    alpha_per_year: Annotated[float, Field(gt=0, le=0.5)] = 0.10
+    """Accepted chance of promoting a worse model, a year."""
+    gates_per_year: Annotated[int, Field(ge=1, le=52)] = 12
+    alpha_first: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    margin_share: Annotated[float, Field(gt=0, le=0.2)] = 0.02
+    """Non-inferiority margin as a share of the best trivial policy's cost."""
+    margin: Positive | None = None
+    """The margin as an amount a row, instead of a share."""
+    ratios: Annotated[int, Field(ge=1, le=100)] = 12
+    """Over how many cost ratios the measure is averaged."""
+    min_rows: Count = 500
+    min_events: Count = 50
+    """Rows of each class in the holdout (classification)."""
+    min_clusters: Annotated[int, Field(ge=2)] = 20
+    max_feature_auc: Annotated[float, Field(gt=0.5, le=1)] = 0.90
+    max_feature_r2: Share = 0.95
+    max_settled_share: Share = 0.98
+    """A category (or a missing value) under which one outcome is surer than this knows the answer."""
+
+    @property
+    def alpha(self) -> float:
+        """What one gate may spend."""
+        return self.alpha_per_year / self.gates_per_year
+
+
+class RetrainingPolicy(Part):
+    """When to retrain, with which seed, and how many rolling-origin folds judge a recipe inside train."""
+
+    cron: str = "30 3 * * *"
+    on_new_data: bool = True
+    folds: Annotated[int, Field(ge=2, le=20)] = 3
+    seed: int = 0
+    tuning_iterations: Count = 8
+
+
+class ServingPolicy(Part):
+    """How predictions leave: in which groups of rows, and what a published row carries beside the prediction."""
+
+    chunk_rows: Count = 50_000
+    carry: tuple[str, ...] = ()
+
+
+class CostPolicy(Part):
+    """What production can afford."""
+
+    max_predict_seconds: Positive = 600.0
+    """Time limit of one batch prediction."""
+    max_train_seconds: Positive = 3_600.0
+    """Time limit of one training."""
+    max_model_megabytes: Positive = 200.0
+
+
+Task = Literal["binary", "multiclass", "regression"]

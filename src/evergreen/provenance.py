@@ -1,0 +1,53 @@
+"""What a model was made from, as digests; the same inputs always have the same names."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from evergreen.contract import Problem
+from evergreen.errors import EvergreenError
+from evergreen.files import digest_file, digest_folder, digest_text
+
+
+def provenance_digests(problem: Problem, *, snapshot: str, lock: Path) -> dict[str, str]:
+    """Digests of everything that goes into a training: snapshot, contract, code (the problem's package), lock.
+
+    Raises
+    ------
+    EvergreenError
+        The lock file is missing.
+    """
+    if not lock.is_file():
+        raise EvergreenError(
+            f"Got no lock file at {lock}; a model must record which packages made it. Run in the project's folder, or: make lock"
+        )
+    return {"snapshot": snapshot, "contract": problem.digest(), "code": digest_folder(problem.package), "lock": digest_file(lock)}
+
+
+def training_key(digests: dict[str, str], *, content: str, seed: int, parameters: dict[str, Any]) -> str:
+    """Names a training by what decides its result: the labelled rows' content, contract, code, lock, seed and parameters.
+
+    The snapshot does not count: a new schedule without new outcomes teaches nothing.
+    """
+    return digest_text(
+        content, digests["contract"], digests["code"], digests["lock"], str(seed), json.dumps(parameters, sort_keys=True, default=str)
+    )
+
+
+def code_version(folder: Path) -> str:
+    """The commit that `folder` is checked out at, with "+" behind it where files have changed; "unknown" outside a checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],  # noqa: S607 - git is where the person's PATH has it
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found.stdout.strip()

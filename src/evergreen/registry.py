@@ -1,0 +1,297 @@
+"""The only writer to MLflow: runs, models, versions and aliases; the journal says what each of them must be."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+from evergreen.candidate import Trained
+from evergreen.contract import Problem
+from evergreen.errors import RegistryError, StoreError
+from evergreen.files import digest_folder, digest_text, lock, read_json
+from evergreen.journal import Journal, versions
+from evergreen.packing import pack_evidence, pack_model
+from evergreen.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+# Set before MLflow is imported, unless somebody has set them: no telemetry, no chatter, an answer within a minute when a server is away.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+PARAMETERS_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model, as the journal has it."""
+
+    number: int
+    run_id: str
+    training_key: str
+    artefact: str
+    """Digest of the model's folder."""
+    evidence: str
+    """Digest of the folder with golden rows, training rows and facts."""
+    facts: dict[str, Any]
+    """features, parameters, metrics, trusted_types, provenance, where both folders are, and what training reported."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The registered models of one problem. MLflow is reached at the first need; what the journal knows is answered without it."""
+
+    settings: Settings
+    problem: Problem
+    journal: Journal
+
+    def versions(self) -> list[Version]:
+        """All versions, oldest first."""
+        return [_version(row) for row in self.journal.rows(versions)]
+
+    def version(self, number: int) -> Version:
+        """The version of that number.
+
+        Raises
+        ------
+        RegistryError
+            The journal has none.
+        """
+        row = self.journal.last(versions, version=number)
+        if row is None:
+            known = ", ".join(str(version.number) for version in self.versions()) or "none yet"
+            raise RegistryError(f"There is no version {number} of {self.problem.name}; registered: {known}.")
+        return _version(row)
+
+    def register(self, trained: Trained) -> Version:
+        """Register a candidate as a new version without an alias; a training that has its version already gets that one.
+
+        Raises
+        ------
+        ModelError
+            The estimator holds types that nobody has reviewed.
+        RegistryError
+            MLflow cannot be used.
+        """
+        with lock(self.settings.root / ".register.lock", holder="registering a model", seconds=600):
+            row = self.journal.last(versions, training_key=trained.training_key)
+            if row:
+                return _version(row)
+            with self._explained():
+                # A process killed between MLflow and the journal has left its version behind, complete and tagged.
+                query = f"name = '{self.problem.name}' and tags.training_key = '{trained.training_key}'"
+                found = self._client.search_model_versions(query)
+                return self._record(found[0] if found else self._log(trained))
+
+    def folder(self, version: Version) -> Path:
+        """The local folder of a version's model, checked before anybody parses what is in it.
+
+        Raises
+        ------
+        StoreError
+            It is missing, or not what was registered.
+        """
+        return self._checked(version, "model_uri", version.artefact)
+
+    def evidence_folder(self, version: Version) -> Path:
+        """The local folder with `golden.parquet`, `training_rows.npy` and `facts.json`, checked in the same way."""
+        return self._checked(version, "evidence_uri", version.evidence)
+
+    def aliases(self) -> dict[str, int]:
+        """Which version each alias names; empty before the first registration."""
+        with self._explained():
+            found = self._client.search_registered_models(f"name = '{self.problem.name}'")
+            return {alias: int(number) for model in found for alias, number in model.aliases.items()}
+
+    def set_alias(self, alias: str, number: int | None) -> None:
+        """Make an alias name a version, or (None) nothing. Only `evergreen.promotion` moves aliases."""
+        with self._explained():
+            if number is not None:
+                self._client.set_registered_model_alias(self.problem.name, alias, str(number))
+            elif alias in self.aliases():
+                self._client.delete_registered_model_alias(self.problem.name, alias)
+
+    def annotate(self, version: Version, *, tags: dict[str, str], files: Sequence[Path] = ()) -> None:
+        """Show a decision where people look: tags on the version (such as verdict, decision), its record's files on the run."""
+        with self._explained():
+            for name, value in tags.items():
+                self._client.set_model_version_tag(self.problem.name, str(version.number), name, value)
+            for file in files:
+                self._client.log_artifact(version.run_id, str(file), "decision")
+
+    @property
+    def _client(self) -> MlflowClient:
+        return self._connection[0]
+
+    @cached_property
+    def _connection(self) -> tuple[MlflowClient, str]:
+        """MLflow, and the problem's experiment in it. One process at a time: several that make the tables at once break them for good."""
+        name, uri = self.problem.name, self.settings.mlflow
+        with lock(self.settings.root / ".mlflow.lock", holder="opening MLflow's store"), self._explained():
+            from mlflow import MlflowClient
+
+            client = MlflowClient(uri, uri)
+            if not client.search_registered_models(f"name = '{name}'"):
+                client.create_registered_model(name)
+            if found := client.get_experiment_by_name(name):
+                return client, found.experiment_id
+            local = (self.settings.root / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None
+            return client, client.create_experiment(name, artifact_location=local)
+
+    def _log(self, trained: Trained) -> ModelVersion:
+        """One run with its model and evidence, then the version; nothing is written to MLflow for a model that is refused."""
+        from mlflow.entities import LoggedModelOutput
+
+        (client, experiment), tags = self._connection, _tags(trained)
+        for left in client.search_runs([experiment], f"tags.training_key = '{trained.training_key}' and attributes.status = 'RUNNING'"):
+            client.set_terminated(left.info.run_id, "KILLED")
+        with TemporaryDirectory() as scratch:
+            model, evidence = Path(scratch) / "model", Path(scratch) / "evidence"
+            pack_model(trained, self.problem, lock=self.settings.lock, folder=model)
+            pack_evidence(trained, self.problem, folder=evidence)
+            run = client.create_run(experiment, run_name=f"train-{trained.training_key[:12]}", tags=tags).info
+            logged = client.create_logged_model(experiment, name="model", source_run_id=run.run_id, tags=tags)
+            _stamp(model, run_id=run.run_id, model_id=logged.model_id)
+            self._log_numbers(run.run_id, trained)
+            client.log_artifacts(run.run_id, str(evidence), "evidence")
+            client.log_model_artifacts(logged.model_id, str(model))
+        client.finalize_logged_model(logged.model_id, "READY")
+        client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, 0)])
+        client.set_terminated(run.run_id)
+        # What is stored counts, so it is read back; and the tags come with the version, so that none is ever without.
+        tags |= {
+            "artefact": stored_digest(self._local(logged.artifact_location)),
+            "evidence": stored_digest(self._local(f"{run.artifact_uri}/evidence")),
+        }
+        return client.create_model_version(
+            self.problem.name, logged.artifact_location, run_id=run.run_id, tags=tags, model_id=logged.model_id
+        )
+
+    def _log_numbers(self, run_id: str, trained: Trained) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+        now = int(time.time() * 1000)
+        parameters = [Param(name, str(value)) for name, value in trained.parameters.items()]
+        for start in range(0, len(parameters), PARAMETERS_AT_ONCE):
+            self._client.log_batch(run_id, params=parameters[start : start + PARAMETERS_AT_ONCE])
+        self._client.log_batch(run_id, metrics=[Metric(name, float(value), now, 0) for name, value in trained.metrics.items()])
+        # MLflow keeps 36 characters of a data set's digest; the source has all of them.
+        data = Dataset(name="training", digest=trained.snapshot[:36], source_type="snapshot", source=trained.snapshot)
+        self._client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
+
+    def _record(self, found: ModelVersion) -> Version:
+        """Write a version of MLflow's into the journal, when what is stored is what its tags say."""
+        run = self._client.get_run(str(found.run_id)).info
+        uris = {"model_uri": str(found.source), "evidence_uri": f"{run.artifact_uri}/evidence"}
+        for name, uri in (("artefact", uris["model_uri"]), ("evidence", uris["evidence_uri"])):
+            self._checked_folder(uri, found.tags[name], what=f"The {name} of version {found.version}")
+        facts = read_json(self._local(uris["evidence_uri"]) / "facts.json")
+        facts["provenance"]["artefact"] = found.tags["artefact"]
+        self.journal.add(
+            versions,
+            version=int(found.version),
+            run_id=found.run_id,
+            **{name: found.tags[name] for name in ("training_key", "snapshot", "artefact", "evidence")},
+            facts={**facts, **uris},
+        )
+        return self.version(int(found.version))
+
+    def _checked(self, version: Version, uri: str, digest: str) -> Path:
+        what = "The model" if uri == "model_uri" else "The evidence"
+        return self._checked_folder(version.facts[uri], digest, what=f"{what} of version {version.number}")
+
+    def _checked_folder(self, uri: str, digest: str, *, what: str) -> Path:
+        folder = self._local(uri)
+        found = stored_digest(folder)
+        if found != digest:
+            raise StoreError(
+                f"{what} in {folder} is not what was registered: its digest is {found[:12]}, the registered one {digest[:12]}. "
+                "It was changed or is damaged; nothing of it was loaded. Restore it from a backup, or roll back to another version."
+            )
+        return folder
+
+    def _local(self, uri: str) -> Path:
+        """The folder that a URI names: itself when it is local, else a copy in the cache, complete or absent."""
+        parts = urlparse(uri)
+        if parts.scheme in ("", "file"):
+            return Path(unquote(parts.path))
+        copy = self.settings.root / "cache" / digest_text(uri)[:24]
+        if not copy.exists():
+            _ = self._client
+            from mlflow.artifacts import download_artifacts
+
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=copy.parent) as scratch, self._explained():
+                got = download_artifacts(artifact_uri=uri, dst_path=scratch, tracking_uri=self.settings.mlflow)
+                with lock(copy.parent / ".cache.lock", holder="fetching a model"):
+                    if not copy.exists():
+                        Path(got).rename(copy)
+        return copy
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        _quieten()
+        from mlflow.exceptions import MlflowException
+
+        uri = _without_password(self.settings.mlflow)
+        try:
+            yield
+        except MlflowException as error:
+            cause = _without_password(" ".join(str(error).split()))
+            if "database schema" in cause:
+                raise RegistryError(
+                    f"MLflow's database {uri} is of another schema than the installed MLflow needs. "
+                    f"Back it up first, then run `mlflow db upgrade {uri}`. MLflow says: {cause:.200}"
+                ) from error
+            raise RegistryError(f"MLflow at {uri} cannot be used: {cause:.300} Check EVERGREEN_MLFLOW_URI, and that it is up.") from error
+
+
+def stored_digest(folder: Path) -> str:
+    """Digest of a stored folder, without the note that MLflow's own client leaves in a model it loads by alias."""
+    return digest_folder(folder, keep=lambda path: path != folder / "registered_model_meta")
+
+
+def _quieten() -> None:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    # It would announce every retry; what came of them all is in the error.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)
+
+
+def _version(row: dict[str, Any]) -> Version:
+    return Version(row["version"], **{name: row[name] for name in ("run_id", "training_key", "artefact", "evidence", "facts")})
+
+
+def _tags(trained: Trained) -> dict[str, str]:
+    return {**trained.provenance, "training_key": trained.training_key, "snapshot": trained.snapshot}
+
+
+def _stamp(folder: Path, *, run_id: str, model_id: str) -> None:
+    """Write into a packed model which run and which logged model it is."""
+    from mlflow.models import Model
+
+    model = Model.load(str(folder))
+    model.run_id, model.model_id, model.model_uuid = run_id, model_id, model_id
+    model.save(str(folder / "MLmodel"))

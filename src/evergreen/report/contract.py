@@ -1,0 +1,213 @@
+"""The contract as sentences, for the people who must agree with it; nothing is said that its values do not say."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from datetime import timedelta
+
+from evergreen import policies as p
+from evergreen.contract import Problem
+
+TASKS = {
+    "binary": "The answer is yes or no.",
+    "multiclass": "The answer is one of several classes.",
+    "regression": "The answer is a number.",
+}
+
+
+def describe(problem: Problem) -> list[tuple[str, list[str]]]:
+    """Headed groups of plain sentences, in the order in which a newcomer asks."""
+    groups = [
+        ("Question", _question(problem)),
+        ("What a mistake costs", _costs(problem)),
+        ("Where the data come from", [_source(problem, source) for source in problem.sources]),
+        ("How they are merged", [_join(problem, join) for join in problem.joins]),
+        ("What the model may see", _sight(problem)),
+        ("What it is judged on", _judged_on(problem)),
+        ("How sure we must be", _sureness(problem)),
+        ("When it retrains", _retraining(problem.retraining, tuned=problem.search_space is not None)),
+        ("What it may take", _limits(problem)),
+    ]
+    return [(heading, sentences) for heading, sentences in groups if sentences]
+
+
+def span(time: timedelta) -> str:
+    """A length of time in its largest whole unit, such as "2 hours"."""
+    seconds = int(time.total_seconds())
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size} {unit}{'' if seconds == size else 's'}"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """A share in percent, without needless digits: 0.05 is "5%"."""
+    return f"{100 * share:.3g}%"
+
+
+def entity_name(problem: Problem) -> str:
+    """What one row is called: the key without its "_id"."""
+    return problem.key.removesuffix("_id").replace("_", " ")
+
+
+def _question(problem: Problem) -> list[str]:
+    business, target = problem.business, problem.target
+    lead = problem.prediction_lead
+    when = f"{span(lead)} before its time ({problem.time})" if problem.time and lead else "with what is known at that moment"
+    return [
+        business.question,
+        f"What is done with the answer: {_sentence(business.decision)}",
+        f"It belongs to: {_sentence(business.owner)}",
+        f"“{target.name}” means: {_sentence(target.meaning)} {TASKS[problem.task]}",
+        f"A prediction for one {entity_name(problem)} is made {when}.",
+    ]
+
+
+def _costs(problem: Problem) -> list[str]:
+    business, cost = problem.business, problem.business.row_cost
+    thing = entity_name(problem)
+    if isinstance(cost, p.BinaryCosts):
+        lines = [
+            f"To miss one that comes true costs {cost.missed:,g} {business.unit}, a false alarm {cost.false_alarm:,g} {business.unit};"
+            " to be right costs nothing.",
+            f"So it pays to act as soon as the chance is {percent(cost.threshold)} or more.",
+        ]
+        if cost.ratio_range:
+            low, high = cost.ratio_range
+            lines.append(
+                f"Nobody is sure of these amounts: a miss may be worth {low:g} to {high:g} false alarms. Models are compared over that"
+                " whole range, so that no verdict hangs on one guess."
+            )
+    else:
+        lines = [f"The cost of one {thing} is worked out by a function, in {business.unit}: {_said_by(cost)}"]
+    return [
+        *lines,
+        f"Without a model, people follow a rule of thumb: {_sentence(business.rule_of_thumb.sentence)}",
+        f"The first model must save at least {percent(business.good_enough)} of what that rule costs.",
+    ]
+
+
+def _source(problem: Problem, source: p.Source) -> str:
+    what = f"{source.name}: one row for each {_listed(source.key, 'and')}"
+    if source.time is None:
+        what += ", a reference table"
+    elif source.name == problem.entity:
+        what += f", which happens at {source.time}; it names what is predicted"
+    else:
+        what += f", known from {source.time} on"
+    if source.name == problem.target.source:
+        what += "; it tells the outcome"
+        what += f", {span(problem.target.label_delay)} afterwards" if problem.target.label_delay else ""
+    low, high = source.rows
+    age = f", its newest row is at most {span(source.max_age)} old" if source.max_age else ""
+    return f"{what}. A delivery has {low:,} to {high:,} rows{age}."
+
+
+def _join(problem: Problem, join: p.AsOfJoin | p.LookupJoin) -> str:
+    by = _listed((here if here == there else f"{here} = {there}" for here, there in join.on.items()), "and")
+    how = "the one row of the reference table"
+    if isinstance(join, p.AsOfJoin):
+        how = (
+            f"the newest row known {span(join.offset)} before the {entity_name(problem)}, if at most {span(join.tolerance)} older than that"
+        )
+    floor = "" if join.min_match == 0 else f" At least {percent(join.min_match)} of the rows must find theirs, else nothing is built."
+    if join.min_match == 1:
+        floor = " Every row must find its own, else nothing is built."
+    return f"{join.source}, by {by}: {how}. It adds {_listed(join.take, 'and')}.{floor}"
+
+
+def _sight(problem: Problem) -> list[str]:
+    lines = [f"{len(problem.features)} columns: {_listed(problem.features, 'and')}."]
+    if problem.time:
+        lines.append(f"Nothing that was observed later than {span(problem.prediction_lead)} before the {entity_name(problem)}.")
+    if problem.forbidden:
+        lines.append(f"Never, because it tells the answer or is known too late: {_listed(problem.forbidden, 'or')}.")
+    if problem.trusted_types:
+        lines.append(f"Types inside the model that a person has reviewed: {_listed(problem.trusted_types, 'and')}.")
+    return lines
+
+
+def _judged_on(problem: Problem) -> list[str]:
+    split, gate = problem.split, problem.gate
+    if isinstance(split, p.ForwardSplit):
+        lines = [
+            f"The newest {_count(split.holdout_days, 'day')} with known outcomes, which no compared model has trained on;"
+            f" training needs at least {_count(split.min_train_days, 'day')} before them.",
+        ]
+        if problem.embargo:
+            lines.append(f"Between training and those days {span(problem.embargo)} is left out, so that nothing reaches across.")
+    else:
+        lines = [f"{percent(split.holdout_share)} of all {split.group} values, drawn once by lot, which no model ever trains on."]
+    together = {
+        "day": "Rows of the same day count as one piece of evidence: they share their luck.",
+        "row": "Every row counts as a piece of evidence of its own.",
+    }
+    lines.append(together.get(gate.cluster, f"Rows with the same {gate.cluster} count as one piece of evidence: they share their luck."))
+    if problem.slices:
+        lines.append(f"Cost is also looked at by {_listed(problem.slices, 'and')}: a model may not be good on average only.")
+    return lines
+
+
+def _sureness(problem: Problem) -> list[str]:
+    gate = problem.gate
+    unit, thing = problem.business.unit, entity_name(problem)
+    margin = f"{percent(gate.margin_share)} of what the best constant answer costs (such as “always yes”)"
+    if gate.margin:
+        margin = f"{gate.margin:,g} {unit} for one {thing}"
+    return [
+        f"The accepted chance of promoting a worse model is {percent(gate.alpha_per_year)} a year, shared by"
+        f" {_count(gate.gates_per_year, 'decision')}.",
+        f"Worse means: by more than {margin}. A model that costs much more to run must be better, not only no worse.",
+        f"The first model must beat the rule of thumb, with a chance of at most {percent(gate.alpha_first)} of being wrong.",
+        f"No verdict on less than {gate.min_rows:,} rows, {gate.min_clusters:,} pieces of evidence"
+        + (f" or {gate.min_events:,} rows of each outcome." if problem.task != "regression" else "."),
+        "When there is not enough evidence nothing is promoted: the decision waits, and says what would settle it.",
+    ]
+
+
+def _retraining(policy: p.RetrainingPolicy, *, tuned: bool) -> list[str]:
+    lines = [f"{_schedule(policy.cron)}, if there is something new."]
+    if policy.on_new_data:
+        lines.append("And whenever new data have been accepted.")
+    lines.append(f"Each recipe is tried on {policy.folds} earlier stretches of the training data first; the seed is {policy.seed}.")
+    if tuned:
+        lines.append(f"When tuning is asked for, {_count(policy.tuning_iterations, 'setting')} of the parameters are tried.")
+    return lines
+
+
+def _limits(problem: Problem) -> list[str]:
+    cost, serving = problem.cost, problem.serving
+    train, predict = (span(timedelta(seconds=seconds)) for seconds in (cost.max_train_seconds, cost.max_predict_seconds))
+    lines = [
+        f"At most: {train} for a training, {predict} for a batch of predictions, {cost.max_model_megabytes:,g} MB for a model.",
+        f"Predictions are made {serving.chunk_rows:,} rows at a time.",
+    ]
+    if serving.carry:
+        lines.append(f"A published prediction also carries {_listed(serving.carry, 'and')}.")
+    return lines
+
+
+def _schedule(cron: str) -> str:
+    match cron.split():
+        case [minute, hour, "*", "*", "*"] if minute.isdigit() and hour.isdigit():
+            return f"Every day at {int(hour):02}:{int(minute):02}"
+    return f"On the schedule “{cron}” (minute, hour, day, month, weekday)"
+
+
+def _said_by(function: object) -> str:
+    summary = (inspect.getdoc(function) or "").partition("\n")[0]
+    return _sentence(summary or getattr(function, "__name__", repr(function)))
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _listed(names: Iterable[str], word: str) -> str:
+    *most, last = names
+    return f"{', '.join(most)} {word} {last}" if most else last

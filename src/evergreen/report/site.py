@@ -1,0 +1,115 @@
+"""The overview of everything and the pages it links to: a folder of files that works from disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evergreen.contract import Problem
+from evergreen.files import write_bytes
+from evergreen.report import plots
+from evergreen.report.contract import describe
+from evergreen.report.decision import render_decision
+from evergreen.report.pages import render
+
+COMPARED = ("candidate", "champion", "rule of thumb")
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What the overview shows; every list is oldest first, and may be empty."""
+
+    champion: int | None = None
+    """The version that serves."""
+    deliveries: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of `journal.deliveries`."""
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+    """Decision records."""
+    publications: list[dict[str, Any]] = field(default_factory=list)
+    """What `evergreen.monitoring.performance.realized` returns: `partition`, `version`, `rows`, `realized` (None or amounts)."""
+    promotions: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of `journal.promotions`."""
+    made_at: str | None = None
+    """ISO time of this view."""
+
+
+def render_overview(view: Overview, problem: Problem) -> str:
+    """The overview, as HTML in one file; its links lead to `decisions/<id>.html` and to the quarantine beside the site's folder."""
+    decisions = [_decision_row(record) for record in view.decisions]
+    known = [row["realized"] for row in view.publications if row["realized"]]
+    last = view.decisions[-1] if view.decisions else None
+    unit = problem.business.unit
+    per = f"per 1,000 {last['entity'] if last else 'rows'}"
+    amount = f"{unit} {per}"
+    done = [row for row in view.promotions if row["state"] == "done" and row["version"] == view.champion]
+    return render(
+        "overview.html.j2",
+        v=view,
+        problem_name=problem.name,
+        question=problem.business.question,
+        unit=unit,
+        amount=amount,
+        per=per,
+        decisions=decisions[::-1],
+        own=next((row for row in decisions[::-1] if view.champion is not None and row["version"] == view.champion), None),
+        since=done[-1]["at"] if done else None,
+        known=known,
+        saved=sum(row["saved"] for row in known),
+        judged_rows=sum(row["rows"] for row in known),
+        plot=plots.costs_over_decisions(decisions, amount=amount),
+        sources=_sources(view, problem),
+        refused=_refused(view),
+        budget=last["budget"] if last else None,
+        first=last is not None and last["champion"] is None,
+        contract=describe(problem),
+    )
+
+
+def write_site(folder: Path, view: Overview, problem: Problem, *, anew: bool = False) -> Path:
+    """Write the overview and a page for every decision that has none yet; return the overview's path.
+
+    Parameters
+    ----------
+    anew
+        Also write the pages of earlier decisions again, as after a change of the templates.
+    """
+    for record in view.decisions:
+        page = folder / _page(record)
+        if anew or not page.exists():
+            write_bytes(page, render_decision(record, problem, overview="../index.html").encode())
+    return write_bytes(folder / "index.html", render_overview(view, problem).encode())
+
+
+def _page(record: dict[str, Any]) -> str:
+    return f"decisions/{record['decision']}.html"
+
+
+def _decision_row(record: dict[str, Any]) -> dict[str, Any]:
+    costs = {row["name"]: row["cost_per_1000"] for row in record["money"]}
+    return {
+        "through": (record["window"]["end"] or record["made_at"])[:10],
+        "verdict": record["verdict"],
+        "version": (record["candidate"] or {}).get("version"),
+        "page": _page(record),
+        **{name: costs.get(name) for name in COMPARED},
+    }
+
+
+def _sources(view: Overview, problem: Problem) -> list[tuple[str, dict[str, Any] | None]]:
+    """Every source of the contract with its last delivery."""
+    last = {row["source"]: _with_page(row) for row in view.deliveries}
+    return [(source.name, last.get(source.name)) for source in problem.sources]
+
+
+def _refused(view: Overview) -> list[dict[str, Any]]:
+    """Deliveries whose newest judgement is a refusal, newest first; a corrected file of the same name takes its place."""
+    newest = {(row["source"], row["name"]): row for row in view.deliveries}
+    refused = [_with_page(row) for row in newest.values() if row["outcome"] == "quarantined"]
+    return sorted(refused, key=lambda row: str(row["at"]), reverse=True)
+
+
+def _with_page(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the address of its page in the quarantine, seen from the site."""
+    page = f"../quarantine/{row['source']}/{row['delivery'][:16]}/index.html" if row["outcome"] == "quarantined" else None
+    return row | {"page": page}

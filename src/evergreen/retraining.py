@@ -1,0 +1,269 @@
+"""One retraining, step by step: a frame from a snapshot, a candidate, what all models say of the holdout, a verdict, its consequence.
+
+Each step is keyed by digests of what goes into it, so a step that was done is found again instead of done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evergreen import journal as tables
+from evergreen.candidate import Trained, predicted
+from evergreen.data.snapshots import Frame, Snapshot, build_frame, content_digest, row_fingerprints
+from evergreen.errors import DataError
+from evergreen.evaluation import read_predicted
+from evergreen.files import digest_folder, digest_text, lock
+from evergreen.gate.collection import ModelAnswer, Origin, collect_evidence
+from evergreen.gate.decision import judge
+from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DataVerdict, Evidence
+from evergreen.gate.finding import Verdict
+from evergreen.gate.ledger import open_budget, spending
+from evergreen.gate.record import Context, build_record
+from evergreen.prediction import Job, predict_all
+from evergreen.promotion import promote, standing
+from evergreen.provenance import code_version, provenance_digests, training_key
+from evergreen.registry import Version
+from evergreen.splitting import Split, split_rows
+from evergreen.training import fit_candidate, tune
+from evergreen.validation import validate
+from evergreen.workspace import Workspace
+
+GOLDEN_ROWS = 1_000
+EXAMPLE_ROWS = 5
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a candidate is made of and judged on."""
+
+    snapshot: Snapshot
+    frame: Frame
+    split: Split
+    content: str
+    """Digest of the labelled rows."""
+
+
+def prepare(space: Workspace, snapshot: Snapshot) -> Material:
+    """Build the training frame of a snapshot, hold it against `expectations/training_data.json`, and split it.
+
+    Raises
+    ------
+    DataError
+        A join's guard is broken, a critical expectation fails, or there is too little to split.
+    """
+    problem = space.problem
+    frame = build_frame(space.settings.root, snapshot, problem)
+    labelled = frame.labelled
+    columns = [column for column in (problem.key, problem.time, problem.target.name, *problem.features) if column]
+    report = validate(labelled[columns], space.settings.expectations / "training_data.json", name="training data", key=(problem.key,))
+    if not report.passed:
+        broken = "; ".join(check.sentence for check in report.failed)
+        raise DataError(f"The training data are not what expectations/training_data.json expects: {broken}. No model was trained on them.")
+    content = content_digest(labelled[[problem.key, *problem.features, problem.target.name]])
+    return Material(snapshot, frame, split_rows(labelled, problem), content)
+
+
+def make_candidate(space: Workspace, material: Material, *, tuning: bool, progress: Progress = lambda _: None) -> Version:
+    """Fit the contract's recipe on the training rows and register it, unless this very training has been done before.
+
+    With `tuning` the parameters are searched first; without, the last ones found are used.
+    """
+    problem, train = space.problem, material.split.train
+    digests = provenance_digests(problem, snapshot=material.snapshot.id, lock=space.settings.lock)
+    if tuning:
+        progress(f"search for parameters, {problem.retraining.tuning_iterations} tries")
+        best, cost = tune(problem, train, iterations=problem.retraining.tuning_iterations)
+        key = digest_text(material.content, digests["contract"], digests["code"], digests["lock"])
+        space.journal.add(tables.tunings, tuning=key, parameters=best, cost=cost)
+    last = space.journal.last(tables.tunings)
+    parameters = last["parameters"] if last else {}
+    key = training_key(digests, content=material.content, seed=problem.retraining.seed, parameters=parameters)
+    for version in space.registry.versions():
+        if version.training_key == key:
+            return version
+    fitted = fit_candidate(problem, train, parameters=parameters, progress=progress)
+    progress("register the candidate")
+    golden = train.sample(min(GOLDEN_ROWS, len(train)), random_state=problem.retraining.seed)[list(problem.features)]
+    trained = Trained(
+        estimator=fitted.estimator,
+        features=problem.features,
+        example=golden.head(EXAMPLE_ROWS),
+        golden=golden.join(predicted(fitted.estimator, golden)),
+        training_rows=np.sort(row_fingerprints(train, problem.key)),
+        parameters={"seed": problem.retraining.seed, **parameters},
+        metrics={"cv_cost": fitted.cost, **{f"cv_cost_fold_{i}": fold["measure"] for i, fold in enumerate(fitted.folds, start=1)}},
+        training_key=key,
+        snapshot=material.snapshot.id,
+        provenance=digests,
+        facts=_facts(space, train, fitted.threshold, list(fitted.folds)),
+    )
+    return space.registry.register(trained)
+
+
+def ask_models(space: Workspace, material: Material, candidate: Version) -> dict[str, ModelAnswer]:
+    """Have candidate, champion and anchor predict the holdout, each in a process of its own; one that is two of them predicts once."""
+    now, problem = standing(space.journal), space.problem
+    names = {CANDIDATE: candidate.number, CHAMPION: now.champion, ANCHOR: now.anchor}
+    versions = {number: space.registry.version(number) for number in names.values() if number is not None}
+    folder = space.settings.root / "evidence" / candidate.training_key[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = folder / "holdout.parquet"
+    material.split.holdout[[problem.key, *problem.features]].to_parquet(rows, index=False)
+    jobs = {
+        number: Job(
+            space.registry.folder(version),
+            rows,
+            folder / f"version-{number}.parquet",
+            key=problem.key,
+            trusted=tuple(version.facts["trusted_types"]),
+            chunk_rows=problem.serving.chunk_rows,
+        )
+        for number, version in versions.items()
+    }
+    predict_all(list(jobs.values()), seconds=problem.cost.max_predict_seconds)
+    answers = {
+        number: ModelAnswer(
+            version=number,
+            predicted=read_predicted(jobs[number].out, problem.task),
+            training_rows=np.load(space.registry.evidence_folder(version) / "training_rows.npy", allow_pickle=False),
+            training_end=version.facts["training_end"],
+        )
+        for number, version in versions.items()
+    }
+    return {name: answers[number] for name, number in names.items() if number is not None}
+
+
+def earlier_verdict(space: Workspace, snapshot: Snapshot) -> dict[str, Any] | None:
+    """The record of the verdict on this very snapshot; None where there is none, or where the champion it was judged against has gone."""
+    known = space.journal.last(tables.decisions, snapshot=snapshot.id)
+    if known is None:
+        return None
+    stands = known["verdict"] != Verdict.PROMOTE or _is_carried_out(space, known["candidate"])
+    return known["record"] if stands or known["champion"] == standing(space.journal).champion else None
+
+
+def decide(space: Workspace, material: Material, candidate: Version, answers: dict[str, ModelAnswer]) -> dict[str, Any]:
+    """Gate the candidate; verdict and spent error budget are written to the journal together. Asked again, it answers the same.
+
+    Returns
+    -------
+    dict
+        The decision record.
+    """
+    journal, policy = space.journal, space.problem.gate
+    champion = space.registry.version(answers[CHAMPION].version) if CHAMPION in answers else None
+    artefact, window = champion.artefact if champion else None, f"{material.split.start} {material.split.end}"
+    name = digest_text(candidate.artefact, str(artefact), str(standing(journal).anchor), window)
+    data_time = (material.split.end or pd.Timestamp(datetime.now(UTC))).to_pydatetime()
+    with lock(space.settings.root / ".gate.lock", holder="the gate"):
+        if known := journal.last(tables.decisions, decision=name):
+            return dict(known["record"])
+        budget = open_budget(journal, candidate=candidate.artefact, champion=artefact, window=window, data_time=data_time, policy=policy)
+        evidence = _evidence(space, material, candidate, answers)
+        verdict = judge(evidence, policy, budget=budget)
+        record = build_record(evidence, verdict, budget, context=_context(space, candidate, champion, name))
+        record["rebase_anchor"] = verdict.rebase_anchor
+        row = {
+            "decision": name,
+            "training_key": candidate.training_key,
+            "verdict": str(verdict.verdict),
+            "snapshot": material.snapshot.id,
+            "data_time": data_time.isoformat(),
+            "candidate": candidate.number,
+            "champion": champion.number if champion else None,
+            "record": record,
+        }
+        spent = spending(budget)
+        journal.add_all([*([(tables.ledger, spent)] if spent else []), (tables.decisions, row)])
+    return record
+
+
+def apply(space: Workspace, record: dict[str, Any]) -> None:
+    """Do what the verdict says, once: promote, or nothing. What a person did afterwards, such as a rollback, is not undone."""
+    number = record["candidate"]["version"]
+    space.registry.annotate(space.registry.version(number), tags={"verdict": record["verdict"], "decision": record["decision"]})
+    if record["verdict"] == Verdict.PROMOTE and not _is_carried_out(space, number):
+        promote(
+            space.registry,
+            number,
+            kind="promotion",
+            reason=record["headline"],
+            person="gate",
+            expected_champion=record["champion"]["version"] if record["champion"] else None,
+            rebase_anchor=record["rebase_anchor"],
+        )
+
+
+def _is_carried_out(space: Workspace, version: int) -> bool:
+    return bool(space.journal.rows(tables.promotions, version=version, kind="promotion", state="done"))
+
+
+def _evidence(space: Workspace, material: Material, candidate: Version, answers: dict[str, ModelAnswer]) -> Evidence:
+    """Everything the verdict rests on; the margin is the one that was fixed when the champion was decided on."""
+    decided = space.journal.last(tables.decisions, candidate=answers[CHAMPION].version) if CHAMPION in answers else None
+    starts = {name: space.registry.version(answer.version).facts["training_start"] for name, answer in answers.items()}
+    joins = [f"{join.source}: {join.match_rate:.1%} matched" for join in material.frame.joins]
+    return collect_evidence(
+        space.problem,
+        material.split,
+        answers,
+        origin=Origin(candidate.facts["provenance"], _found_now(space, candidate), _data_verdicts(material)),
+        margin=decided["record"]["margin_next"] if decided else None,
+        facts={"training_start": starts, "joins": joins, "orphans": material.frame.orphans},
+    )
+
+
+def _facts(space: Workspace, train: pd.DataFrame, threshold: float | None, folds: list[dict[str, float]]) -> dict[str, Any]:
+    time = space.problem.time
+    start, end = (train[time].min().isoformat(), train[time].max().isoformat()) if time else (None, None)
+    commit = code_version(space.problem.package)
+    return {"training_start": start, "training_end": end, "rows": len(train), "threshold": threshold, "folds": folds, "commit": commit}
+
+
+def _found_now(space: Workspace, candidate: Version) -> dict[str, str]:
+    """The candidate's digests, computed again from what is stored. Its snapshot may be an older one with the same labelled rows."""
+    kept = space.journal.last(tables.snapshots, snapshot=candidate.facts["snapshot"]) or {"batches": {}}
+    parts = [f"{name} {digest}" for name in kept["batches"] for digest in kept["batches"][name]]
+    found = provenance_digests(space.problem, snapshot=digest_text(*parts), lock=space.settings.lock)
+    return found | {"artefact": digest_folder(space.registry.folder(candidate))}
+
+
+def _data_verdicts(material: Material) -> tuple[DataVerdict, ...]:
+    sources = [DataVerdict(f"{name}, {len(digests)} batches", passed=True) for name, digests in material.snapshot.batches.items()]
+    return (*sources, DataVerdict("training data", passed=True))
+
+
+def _context(space: Workspace, candidate: Version, champion: Version | None, decision: str) -> Context:
+    problem = space.problem
+    return Context(
+        decision=decision,
+        problem=problem.name,
+        question=problem.business.question,
+        unit=problem.business.unit,
+        entity=problem.things,
+        cluster=f"{problem.gate.cluster}s",
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        changed=_changed(space, candidate, champion),
+    )
+
+
+def _changed(space: Workspace, candidate: Version, champion: Version | None) -> tuple[str, ...]:
+    """What differs from the champion, a sentence each."""
+    if champion is None:
+        return ("It is the first model: there is nothing to compare it with.",)
+    old, new = champion.facts, candidate.facts
+    learnt = "{rows:,} {things} up to {training_end}"
+    now, was = (learnt.format(things=space.problem.things, **facts) for facts in (new, old))
+    told = [f"Training data: {now}; before, {was}."]
+    names = {"contract": "The contract", "code": "The problem's code", "lock": "The locked packages"}
+    told += [f"{name} changed." for key, name in names.items() if new["provenance"][key] != old["provenance"][key]]
+    if new["parameters"] != old["parameters"]:
+        told.append(f"Parameters: {new['parameters']}; before, {old['parameters']}.")
+    return tuple(told)

@@ -1,0 +1,74 @@
+"""Where things run, from the environment. Built at the entry points, never at import; what the problem is stands in its contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from evergreen.errors import EvergreenError
+
+
+class Settings(BaseSettings):
+    """Where things run. Every field is an environment variable `EVERGREEN_<FIELD>`; `.env` in the working directory is read too."""
+
+    model_config = SettingsConfigDict(env_prefix="EVERGREEN_", env_file=".env", frozen=True, extra="ignore")
+
+    home: Path = Path("var")
+    """What the embedded default writes: landing, batches, quarantine, predictions, site, databases."""
+    expectations: Path = Path("expectations")
+    """The Great Expectations suites."""
+    lock: Path = Path("requirements.txt")
+    """The locked packages; a model records their digest and takes its requirements from them."""
+    problem: str = "problem.contract:PROBLEM"
+    """Where the contract is, as module:name."""
+    journal_url: str = ""
+    """SQLAlchemy URL of the journal; empty means SQLite in `home`."""
+    mlflow_uri: Annotated[str, Field(validation_alias=AliasChoices("EVERGREEN_MLFLOW_URI", "MLFLOW_TRACKING_URI"))] = ""
+    """MLflow tracking URI; empty means SQLite in `home`."""
+    settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 1.0
+    """A landing file must hold still this long before it is read."""
+
+    @property
+    def journal(self) -> str:
+        """The journal's URL."""
+        return self.journal_url or f"sqlite:///{self.root / 'journal.db'}"
+
+    @property
+    def mlflow(self) -> str:
+        """MLflow's tracking URI, absolute: MLflow's own default follows the working directory."""
+        return self.mlflow_uri or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def root(self) -> Path:
+        """`home`, absolute."""
+        return self.home.expanduser().resolve()
+
+    @property
+    def landing(self) -> Path:
+        """The folder that deliveries arrive in, one folder a source."""
+        return self.root / "landing"
+
+    @property
+    def site(self) -> Path:
+        """The folder of the pages that people read."""
+        return self.root / "site"
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises
+    ------
+    EvergreenError
+        A variable has a value that cannot be used; the message names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"EVERGREEN_{'.'.join(map(str, e['loc'])).upper()}: got {e['input']!r}, {e['msg'].lower()}" for e in error.errors()
+        )
+        raise EvergreenError(f"The environment is not right: {faults}. See .env.example.") from None

@@ -1,0 +1,93 @@
+"""Which rows a model learns from and which judge it. No row is ever on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from evergreen.contract import Problem
+from evergreen.errors import DataError
+from evergreen.files import digest_text
+from evergreen.policies import ForwardSplit, HashedSplit
+
+
+@dataclass(frozen=True)
+class Split:
+    """Train and holdout rows; `start` and `end` bound the holdout in time (None for data without time)."""
+
+    train: pd.DataFrame
+    holdout: pd.DataFrame
+    start: pd.Timestamp | None
+    end: pd.Timestamp | None
+
+
+def split_rows(rows: pd.DataFrame, problem: Problem) -> Split:
+    """Split labelled rows as the contract says.
+
+    Forward: the newest `holdout_days` are the holdout; before them the embargo is left empty; all earlier rows are for training.
+    Hashed: groups whose salted hash falls into the reserved share are the holdout, now and for ever.
+
+    Raises
+    ------
+    DataError
+        There is not enough to train on, or nothing to judge on.
+    """
+    policy = problem.split
+    split = _split_hashed(rows, policy, problem.time) if isinstance(policy, HashedSplit) else _split_forward(rows, policy, problem)
+    if split.train.empty or split.holdout.empty:
+        raise DataError(
+            f"Got {len(rows):,} labelled rows, which leave {len(split.train):,} to train on and {len(split.holdout):,} to judge with; "
+            "expected some of both. Wait for more outcomes, or change the split in the contract."
+        )
+    return split
+
+
+def rolling_origin(train: pd.DataFrame, problem: Problem) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Folds inside the training rows, as positions (fit, judge): each fold is judged on rows later than those it was fitted on.
+
+    The newest part of the time span is cut into equal windows, one for each fold, and the embargo is kept in each (Hyndman and
+    Athanasopoulos, Forecasting: Principles and Practice, 5.10). For data without time, groups are kept together instead.
+    """
+    folds = problem.retraining.folds
+    if isinstance(problem.split, HashedSplit) or problem.time is None:
+        yield from _grouped_folds(train, problem, folds)
+        return
+    time = train[problem.time]
+    window = min(pd.Timedelta(days=problem.split.holdout_days), (time.max() - time.min()) / (folds + 1))
+    for fold in range(folds, 0, -1):
+        start, end = time.max() - fold * window, time.max() - (fold - 1) * window
+        fit, judge = (time <= start - problem.embargo).to_numpy(), ((time > start) & (time <= end)).to_numpy()
+        if fit.any() and judge.any():
+            yield np.flatnonzero(fit), np.flatnonzero(judge)
+
+
+def _split_forward(rows: pd.DataFrame, policy: ForwardSplit, problem: Problem) -> Split:
+    time = rows[str(problem.time)]
+    end = time.max()
+    start = end - pd.Timedelta(days=policy.holdout_days)
+    train = rows[time <= start - problem.embargo]
+    days = (train[str(problem.time)].max() - train[str(problem.time)].min()).days + 1 if len(train) else 0
+    if days < policy.min_train_days:
+        raise DataError(
+            f"Got {days} days to train on, before a holdout of {policy.holdout_days} days and an embargo of {problem.embargo}; expected at "
+            f"least {policy.min_train_days}. Wait for more outcomes, or change the split in the contract."
+        )
+    return Split(train, rows[time > start], start, end)
+
+
+def _split_hashed(rows: pd.DataFrame, policy: HashedSplit, time: str | None) -> Split:
+    groups = rows[policy.group].astype(str)
+    reserved = {group for group in groups.unique() if int(digest_text(policy.salt, group)[:8], 16) / 16**8 < policy.holdout_share}
+    held = groups.isin(reserved)
+    end = rows[time].max() if time else None
+    return Split(rows[~held], rows[held], None, end)
+
+
+def _grouped_folds(train: pd.DataFrame, problem: Problem, folds: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    from sklearn.model_selection import GroupKFold
+
+    group = problem.split.group if isinstance(problem.split, HashedSplit) else problem.key
+    yield from GroupKFold(folds, shuffle=True, random_state=problem.retraining.seed).split(train, groups=train[group])

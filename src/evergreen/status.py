@@ -1,0 +1,78 @@
+"""How things stand, gathered from the journal and the store for the command line and the overview page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evergreen import journal as tables
+from evergreen.data.batches import active
+from evergreen.data.landing import find, unjudged
+from evergreen.data.snapshots import build_frame, take_snapshot
+from evergreen.monitoring.performance import published_partitions, realized
+from evergreen.promotion import history, standing
+from evergreen.report.site import Overview, write_site
+from evergreen.validation import rules_of
+from evergreen.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The newest row of one source, and how far it lies behind the newest row of any source."""
+
+    source: str
+    newest: pd.Timestamp | None
+    behind: pd.Timedelta | None
+    max_age: pd.Timedelta | None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it lies farther behind than the contract allows."""
+        return self.behind is not None and self.max_age is not None and self.behind > self.max_age
+
+
+def has_new_deliveries(space: Workspace) -> bool:
+    """Whether a file waits to be judged; answered from the journal without reading what has been judged."""
+    landing = space.settings.landing
+    if not landing.is_dir():
+        return False
+    found = find(landing, space.problem, settle_seconds=0, now=datetime.now(UTC))
+    return bool(unjudged(found, space.journal, rules_of(space.problem, space.settings.expectations), root=space.settings.root))
+
+
+def freshness(space: Workspace) -> list[Freshness]:
+    """How fresh each source with a time is, against the newest row of them all: data that are replayed have a clock of their own."""
+    timed = [source for source in space.problem.sources if source.time is not None]
+    newest = {source.name: [pd.Timestamp(row["newest"]) for row in active(space.journal, source.name) if row["newest"]] for source in timed}
+    clock = max((time for times in newest.values() for time in times), default=None)
+    told = []
+    for source in timed:
+        last = max(newest[source.name], default=None)
+        behind = clock - last if clock is not None and last is not None else None
+        told.append(Freshness(source.name, last, behind, pd.Timedelta(source.max_age) if source.max_age else None))
+    return told
+
+
+def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
+    """What every published partition was worth; see `evergreen.monitoring.performance.realized`."""
+    if not published_partitions(space.journal):
+        return []
+    labelled = build_frame(space.settings.root, take_snapshot(space.journal, space.problem), space.problem).labelled
+    return realized(space.settings.root, space.journal, space.problem, labelled)
+
+
+def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
+    """Write the overview and the pages of all decisions; returns the overview's path."""
+    view = Overview(
+        champion=standing(space.journal).champion,
+        deliveries=space.journal.rows(tables.deliveries),
+        decisions=[row["record"] for row in space.journal.rows(tables.decisions)],
+        publications=worth,
+        promotions=history(space.journal),
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return write_site(space.settings.site, view, space.problem)

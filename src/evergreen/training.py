@@ -1,0 +1,153 @@
+"""From training rows to a fitted candidate: rolling-origin cross-validation, optional tuning, one final fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.model_selection import FixedThresholdClassifier, RandomizedSearchCV
+
+from evergreen.contract import Problem
+from evergreen.errors import ContractError, ModelError
+from evergreen.evaluation import Predicted, central_cost, measure, predict
+from evergreen.policies import BinaryCosts
+from evergreen.splitting import rolling_origin
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted estimator and what cross-validation inside the training rows said of its recipe."""
+
+    estimator: Any
+    threshold: float | None
+    """From which probability the shipped model decides 1 (binary tasks)."""
+    folds: tuple[dict[str, float], ...]
+    """Of each fold: rows, cost (at the central costs) and measure per row."""
+    parameters: dict[str, Any]
+
+    @property
+    def cost(self) -> float:
+        """Mean measure per row over the folds, weighted by rows."""
+        return float(np.average([fold["measure"] for fold in self.folds], weights=[fold["rows"] for fold in self.folds]))
+
+
+def training_target(rows: pd.DataFrame, problem: Problem) -> np.ndarray:
+    """The target as scikit-learn wants it: whole numbers for a binary task. Shape (n,)."""
+    y = rows[problem.target.name].to_numpy()
+    if problem.task != "binary":
+        return y
+    if stray := sorted(set(np.unique(y)) - {0, 1}):
+        raise ContractError(f"target.label: got the values {stray[:5]} in a binary problem; expected 0 and 1 only.")
+    return y.astype(np.int64)
+
+
+def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str, Any], progress: Progress = lambda _: None) -> Fitted:
+    """Cross-validate the recipe by rolling origin, then fit it on all training rows.
+
+    A binary model ships with the threshold that the contract's costs make optimal, as a number in `FixedThresholdClassifier`
+    (docs/decisions/0003 says why it is not tuned on past folds).
+
+    Raises
+    ------
+    ModelError
+        The estimator cannot be built, fitted or asked for probabilities.
+    """
+    y = training_target(train, problem)
+    X = train[list(problem.features)]
+    recipe = build_estimator(problem, parameters)
+    threshold = _threshold(problem)
+    folds = []
+    for number, (fit, judge) in enumerate(rolling_origin(train, problem), start=1):
+        progress(f"cross-validation, fold {number} of {problem.retraining.folds}")
+        predicted = predict(_fit(clone(recipe), X.iloc[fit], y[fit]), X.iloc[judge], problem.task)
+        folds.append(_fold_summary(problem, train.iloc[judge], y[judge], _decided(predicted, threshold)))
+    if not folds:
+        raise ModelError(
+            f"{len(train):,} training rows are too few for {problem.retraining.folds} folds. Wait for data, or lower retraining.folds."
+        )
+    progress("fit on all training rows")
+    final = recipe if threshold is None else FixedThresholdClassifier(recipe, threshold=threshold, response_method="predict_proba")
+    return Fitted(_fit(final, X, y), threshold, tuple(folds), parameters)
+
+
+def build_estimator(problem: Problem, parameters: dict[str, Any]) -> Any:
+    """The user's estimator with these parameters, and the contract's seed wherever it takes one.
+
+    Raises
+    ------
+    ModelError
+        `build_estimator()` did not give a scikit-learn estimator, or it does not know a parameter.
+    """
+    estimator = problem.build_estimator()
+    if not (hasattr(estimator, "fit") and hasattr(estimator, "get_params")):
+        raise ModelError(f"build_estimator() gave {type(estimator).__name__}; expected an unfitted scikit-learn estimator or Pipeline.")
+    seeds = {
+        name: problem.retraining.seed for name, value in estimator.get_params().items() if name.endswith("random_state") and value is None
+    }
+    try:
+        return clone(estimator).set_params(**seeds, **parameters)
+    except ValueError as error:
+        raise ModelError(f"The estimator does not know these parameters: {error}. Mend search_space() or the parameters given.") from None
+
+
+def tune(problem: Problem, train: pd.DataFrame, *, iterations: int) -> tuple[dict[str, Any], float]:
+    """Search `search_space()` at random, judged by cost on rolling-origin folds; returns the best parameters and their cost per row.
+
+    Raises
+    ------
+    ContractError
+        The problem has no search space.
+    """
+    if problem.search_space is None:
+        raise ContractError(
+            "search_space: is missing, so there is nothing to tune. Add a function search_space() to the contract, or leave out --tune."
+        )
+    y = training_target(train, problem)
+
+    def saved(estimator: Any, X: pd.DataFrame, y_true: np.ndarray) -> float:
+        return -float(measure(problem, X, np.asarray(y_true), predict(estimator, X, problem.task)).mean())
+
+    search = RandomizedSearchCV(
+        build_estimator(problem, {}),
+        problem.search_space(),
+        n_iter=iterations,
+        scoring=saved,
+        cv=list(rolling_origin(train, problem)),
+        refit=False,
+        random_state=problem.retraining.seed,
+        error_score="raise",
+    )
+    search.fit(train[list(problem.features)], y)
+    return dict(search.best_params_), -float(search.best_score_)
+
+
+def _threshold(problem: Problem) -> float | None:
+    costs = problem.business.row_cost
+    return costs.threshold if problem.task == "binary" and isinstance(costs, BinaryCosts) else None
+
+
+def _fit(estimator: Any, X: pd.DataFrame, y: np.ndarray) -> Any:
+    try:
+        return estimator.fit(X, y)
+    except Exception as error:  # the estimator is the user's: whatever it raises is theirs to read, in one sentence
+        raise ModelError(f"Fitting {type(estimator).__name__} on {len(X):,} rows failed: {type(error).__name__}: {error}") from error
+
+
+def _decided(part: Predicted, threshold: float | None) -> Predicted:
+    if threshold is None or part.probability is None:
+        return part
+    return Predicted((part.probability >= threshold).astype(np.int64), part.probability)
+
+
+def _fold_summary(problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Predicted) -> dict[str, float]:
+    return {
+        "rows": len(rows),
+        "cost": float(central_cost(problem, rows, y, predicted).mean()),
+        "measure": float(measure(problem, rows, y, predicted).mean()),
+    }

@@ -1,0 +1,34 @@
+"""Fixtures that more than one file of tests uses."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import workspaces
+
+from evergreen.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees where the person who runs it has pointed Evergreen, nor where an earlier test has pointed MLflow."""
+    for name in os.environ:
+        if name.startswith("EVERGREEN_") or name == "MLFLOW_TRACKING_URI":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def empty_space(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace of the toy problem in which nothing has been delivered yet."""
+    space = workspaces.open_space(tmp_path / "home")
+    yield space
+    space.journal.close()
+
+
+@pytest.fixture
+def space(empty_space: Workspace) -> Workspace:
+    """A workspace of the toy problem with six days of deliveries, ingested."""
+    workspaces.deliver_days(empty_space, 6)
+    workspaces.ingest(empty_space)
+    return empty_space

@@ -1,0 +1,98 @@
+from datetime import timedelta
+
+import pytest
+from toy.contract import PROBLEM
+
+from evergreen import policies as p
+from evergreen.contract import Problem
+from evergreen.report.contract import describe, percent, span
+
+
+def changed(**values: object) -> Problem:
+    return Problem(**{**{name: getattr(PROBLEM, name) for name in type(PROBLEM).model_fields}, **values})
+
+
+def text(problem: Problem, heading: str) -> str:
+    return " ".join(dict(describe(problem))[heading])
+
+
+def test_every_group_answers_something_in_whole_sentences():
+    groups = describe(PROBLEM)
+    assert [heading for heading, _ in groups][:3] == ["Question", "What a mistake costs", "Where the data come from"]
+    for _, sentences in groups:
+        assert sentences
+        assert all(sentence.endswith((".", "?", "!")) for sentence in sentences)
+
+
+def test_the_costs_are_told_in_the_problems_unit_with_the_chance_from_which_it_pays_to_act():
+    costs = text(PROBLEM, "What a mistake costs")
+    assert "To miss one that comes true costs 20 EUR, a false alarm 10 EUR" in costs
+    assert "as soon as the chance is 33.3% or more" in costs
+    assert "a miss may be worth 1.5 to 3 false alarms" in costs
+    assert "at least 5% of what that rule costs" in costs
+
+
+def test_a_cost_that_is_a_function_is_told_by_its_own_words():
+    def absolute_error(rows: object, y_true: object, decision: object) -> object:
+        """How many euros the estimate is off."""
+
+    business = p.Business(**{**dict(PROBLEM.business), "row_cost": absolute_error})
+    costs = text(changed(business=business, task="regression"), "What a mistake costs")
+    assert "worked out by a function, in EUR: How many euros the estimate is off." in costs
+    assert "false alarm" not in costs
+
+
+def test_every_source_join_and_feature_of_the_contract_is_named():
+    sources, joins, seen = (text(PROBLEM, h) for h in ("Where the data come from", "How they are merged", "What the model may see"))
+    assert all(source.name in sources for source in PROBLEM.sources)
+    assert "stock, by product: the newest row known 1 hour before the order, if at most 1 day older than that" in joins
+    assert "At least 99% of the rows must find theirs" in joins
+    assert all(feature in seen for feature in PROBLEM.features)
+
+
+def test_a_join_in_which_every_row_must_find_its_own_says_so():
+    join = p.LookupJoin(source="customers", on={"customer_id": "customer_id"}, take=("region",), min_match=1.0)
+    assert "Every row must find its own" in text(changed(joins=(join,)), "How they are merged")
+
+
+def test_forbidden_columns_are_told_only_when_there_are_some():
+    assert "Never" not in text(PROBLEM, "What the model may see")
+    assert "too late: refunded_at or refund." in text(changed(forbidden=("refunded_at", "refund")), "What the model may see")
+
+
+def test_both_ways_of_keeping_rows_unseen_are_told():
+    assert "newest 25 days with known outcomes" in text(PROBLEM, "What it is judged on")
+    hashed = changed(split=p.HashedSplit(group="customer_id", holdout_share=0.25))
+    assert "25% of all customer_id values, drawn once by lot" in text(hashed, "What it is judged on")
+
+
+def test_how_sure_one_must_be_follows_the_gate_policy():
+    gate = p.GatePolicy(cluster="customer_id", alpha_per_year=0.02, gates_per_year=4, margin=0.5)
+    problem = changed(gate=gate)
+    sure = text(problem, "How sure we must be")
+    assert "2% a year, shared by 4 decisions" in sure
+    assert "by more than 0.5 EUR for one order" in sure
+    assert "Rows with the same customer_id count as one piece of evidence" in text(problem, "What it is judged on")
+
+
+def test_a_daily_schedule_is_told_as_a_time_and_any_other_as_it_is():
+    assert text(changed(retraining=p.RetrainingPolicy(cron="5 4 * * *")), "When it retrains").startswith("Every day at 04:05")
+    assert "“0 6 * * 1”" in text(changed(retraining=p.RetrainingPolicy(cron="0 6 * * 1")), "When it retrains")
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        (timedelta(days=1), "1 day"),
+        (timedelta(hours=36), "36 hours"),
+        (timedelta(minutes=90), "90 minutes"),
+        (timedelta(seconds=45), "45 seconds"),
+        (timedelta(0), "0 seconds"),
+    ],
+)
+def test_spans_are_told_in_their_largest_whole_unit(time: timedelta, words: str):
+    assert span(time) == words
+
+
+def test_shares_are_told_in_percent_without_needless_digits():
+    assert [percent(share) for share in (0.05, 1.0, 1 / 6)] == ["5%", "100%", "16.7%"]

@@ -1,0 +1,185 @@
+import dataclasses
+
+import gate_evidence as given
+import numpy as np
+import pytest
+
+from evergreen.gate.checks_model import baseline, champion, non_inferiority
+from evergreen.gate.comparison import is_superior
+from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DUMMY, RULE_OF_THUMB
+from evergreen.gate.finding import Outcome
+from evergreen.gate.statistics import Interval
+from evergreen.policies import GatePolicy
+
+POLICY = GatePolicy()
+ALPHA = POLICY.alpha
+
+
+def first(**changes):
+    return given.make_evidence(first=True, **changes)
+
+
+def later(saved, spread=0.0, *, over_anchor=1.0, **changes):
+    evidence = given.saving(given.make_evidence(**changes), over_anchor, over=ANCHOR)
+    return given.saving(evidence, saved, spread=spread)
+
+
+def test_a_first_model_that_surely_beats_doing_without_passes():
+    assert baseline(first(), POLICY, ALPHA).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("other", [RULE_OF_THUMB, DUMMY])
+def test_a_first_model_that_may_not_beat_doing_without_is_held(other):
+    evidence = given.saving(first(), 0.5, spread=3.0, over=other)
+    finding = baseline(evidence, POLICY, ALPHA)
+    assert finding.outcome is Outcome.HOLD
+    assert finding.settle.startswith("About ")
+    assert "more days of outcomes" in finding.settle
+
+
+def test_the_first_model_is_judged_at_its_own_chance_of_error():
+    evidence = given.saving(first(good_enough=0.0), 0.5, spread=0.25 * 40**0.5, over=RULE_OF_THUMB)  # twice its standard error
+    assert baseline(evidence, POLICY, ALPHA).outcome is Outcome.PASS
+    assert baseline(evidence, GatePolicy(alpha_first=ALPHA), 0.05).outcome is Outcome.HOLD
+
+
+def test_a_first_model_that_equals_the_rule_of_thumb_is_held_and_more_data_will_not_help():
+    finding = baseline(given.saving(first(), 0.0, over=RULE_OF_THUMB), POLICY, ALPHA)
+    assert finding.outcome is Outcome.HOLD
+    assert "a better model would" in finding.settle
+
+
+def test_a_first_model_that_is_better_but_not_good_enough_is_held():
+    evidence = given.saving(first(), 0.2, over=RULE_OF_THUMB)
+    rule = float(evidence.contenders[RULE_OF_THUMB].measure.mean())
+    enough = dataclasses.replace(evidence, good_enough=0.2 / rule - 1e-9)
+    short = dataclasses.replace(evidence, good_enough=0.2 / rule + 1e-6)
+    assert baseline(enough, POLICY, ALPHA).outcome is Outcome.PASS
+    finding = baseline(short, POLICY, ALPHA)
+    assert finding.outcome is Outcome.HOLD
+    assert "not good enough" in finding.reason
+
+
+@pytest.mark.parametrize("other", [RULE_OF_THUMB, DUMMY])
+@pytest.mark.parametrize("evidence", [first(), given.make_evidence()], ids=["first", "later"])
+def test_a_model_that_is_surely_worse_than_doing_without_is_rejected(other, evidence):
+    finding = baseline(given.saving(evidence, -0.5, spread=0.5, over=other), POLICY, ALPHA)
+    assert finding.outcome is Outcome.REJECT
+    assert f"against {other} it loses 500" in finding.reason
+
+
+def test_a_model_that_is_surely_worse_than_a_constant_is_rejected():
+    evidence = first()
+    better = evidence.contenders[CANDIDATE].measure - 0.1
+    trivial = {"always 1": dataclasses.replace(evidence.trivial["always 1"], measure=better)}
+    finding = baseline(dataclasses.replace(evidence, trivial=trivial), POLICY, ALPHA)
+    assert finding.outcome is Outcome.REJECT
+    assert "always 1" in finding.reason
+
+
+def test_a_later_model_passes_when_the_world_got_harder_and_the_champion_is_to_be_looked_at():
+    sure = baseline(given.make_evidence(), POLICY, ALPHA)
+    unsure = baseline(given.saving(given.make_evidence(), 0.0, spread=3.0, over=RULE_OF_THUMB), POLICY, ALPHA)
+    assert (sure.outcome, unsure.outcome) == (Outcome.PASS, Outcome.PASS)
+    assert sure.details == ()
+    assert "the champion may not be either" in unsure.details[0]
+
+
+def test_baselines_without_a_trivial_policy_cannot_be_judged():
+    with pytest.raises(ValueError, match="no trivial policy"):
+        baseline(first(trivial={}), POLICY, ALPHA)
+
+
+def test_the_first_model_has_no_champion_to_beat():
+    finding = champion(first(), POLICY, ALPHA)
+    assert (finding.outcome, finding.reason) == (Outcome.PASS, "There is no champion yet.")
+
+
+@pytest.mark.parametrize(
+    ("saved", "spread", "outcome"),
+    [
+        (0.3, 0.1, Outcome.PASS),  # better
+        (0.0, 0.0, Outcome.PASS),  # the same
+        (0.0, 0.1, Outcome.PASS),  # surely not worse by 0.15
+        (0.0, 1.0, Outcome.HOLD),  # nobody knows
+        (-0.2, 1.0, Outcome.HOLD),
+        (-0.14, 0.01, Outcome.PASS),  # worse, by less than the margin of 0.15: clearly so, and allowed
+        (-0.10, 0.30, Outcome.REJECT),  # clearly worse, by more than half the margin, and perhaps by all of it
+        (-0.07, 0.25, Outcome.HOLD),  # worse by less than half the margin
+        (-0.3, 0.1, Outcome.REJECT),  # surely worse by more than the margin
+    ],
+)
+def test_the_champion_is_replaced_only_by_what_is_surely_not_worse(saved, spread, outcome):
+    assert champion(later(saved, spread), POLICY, ALPHA).outcome is outcome
+
+
+def test_exactly_the_margin_is_not_less_than_the_margin():
+    def interval(low, estimate, high):
+        return Interval(estimate, 0.01, low, high, 40, 2000, 0.98)
+
+    assert non_inferiority(interval(-0.15, 0.0, 0.15), 0.15) is Outcome.HOLD
+    assert non_inferiority(interval(np.nextafter(-0.15, 0), 0.0, 0.15), 0.15) is Outcome.PASS
+    assert non_inferiority(interval(np.nan, 0.0, 0.15), 0.15) is Outcome.HOLD
+    assert non_inferiority(interval(-0.5, -0.3, np.nextafter(-0.15, -1)), 0.15) is Outcome.REJECT
+
+
+def test_slow_decay_is_stopped_by_the_anchor():
+    evidence = later(0.0, over_anchor=-0.3)
+    finding = champion(evidence, POLICY, ALPHA)
+    assert finding.outcome is Outcome.REJECT
+    assert "against anchor it loses 300" in finding.reason
+    assert champion(given.saving(evidence, 0.0, over=ANCHOR), POLICY, ALPHA).outcome is Outcome.PASS
+
+
+def test_a_champion_that_is_the_anchor_is_judged_once():
+    evidence = given.change(later(0.3, 0.1), ANCHOR, version=6)
+    evidence = given.change(evidence, ANCHOR, measure=evidence.contenders[CHAMPION].measure)
+    finding = champion(evidence, POLICY, ALPHA)
+    assert finding.reason.count("against") == 1
+    assert finding.estimate == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("margin", [None, np.nan, np.inf, -0.1])
+def test_a_champion_without_a_margin_cannot_be_judged(margin):
+    assert champion(dataclasses.replace(later(0.3), margin=margin), POLICY, ALPHA).outcome is Outcome.ERROR
+
+
+@pytest.mark.parametrize("missing", [CHAMPION, ANCHOR])
+def test_a_champion_without_anchor_or_an_anchor_without_champion_cannot_be_judged(missing):
+    with pytest.raises(ValueError, match="expected champion and anchor"):
+        champion(given.without(later(0.3), missing), POLICY, ALPHA)
+
+
+def test_few_clusters_hold_even_what_looks_better():
+    finding = champion(later(0.3, days=19), POLICY, ALPHA)
+    assert finding.outcome is Outcome.HOLD
+    assert "About 1 more days" in finding.settle
+    assert champion(later(0.3, days=20), POLICY, ALPHA).outcome is Outcome.PASS
+    assert champion(later(0.3, days=19), GatePolicy(cluster="row"), ALPHA).outcome is Outcome.PASS
+
+
+def test_a_hold_says_how_many_days_settle_it_and_so_many_do():
+    evidence = later(0.0, 0.5, days=40)
+    finding = champion(evidence, POLICY, ALPHA)
+    assert finding.outcome is Outcome.HOLD
+    more = int(finding.settle.split()[1])
+    assert champion(later(0.0, 0.5, days=40 + more), POLICY, ALPHA).outcome is Outcome.PASS
+    assert champion(later(0.0, 0.5, days=40 + more - 1), POLICY, ALPHA).outcome is Outcome.HOLD
+
+
+def test_the_smaller_the_allowed_error_the_more_evidence_it_takes():
+    evidence = later(0.0, 0.3)
+    assert champion(evidence, POLICY, 0.05).outcome is Outcome.PASS
+    assert champion(evidence, POLICY, 0.0001).outcome is Outcome.HOLD
+
+
+@pytest.mark.parametrize(("saved", "spread", "better"), [(0.3, 0.1, True), (0.3, 2.0, False), (0.0, 0.0, False), (-0.3, 0.1, False)])
+def test_superior_is_only_what_is_surely_better(saved, spread, better):
+    evidence = given.saving(given.make_evidence(), saved, spread=spread, over=ANCHOR)
+    assert is_superior(evidence, POLICY, ALPHA) is better
+
+
+def test_nothing_is_superior_on_few_clusters_unless_rows_are_independent():
+    evidence = later(0.3, days=19)
+    assert not is_superior(evidence, POLICY, ALPHA, to=CHAMPION)
+    assert is_superior(evidence, GatePolicy(cluster="row"), ALPHA, to=CHAMPION)

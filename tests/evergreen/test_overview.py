@@ -1,0 +1,146 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from decision_records import make_record
+from gate_evidence import make_evidence
+from toy.contract import PROBLEM
+
+from evergreen.report.contract import describe
+from evergreen.report.site import Overview, render_overview, write_site
+
+COSTS = {"candidate": 5_860.0, "champion": 6_230.0, "rule of thumb": 6_920.0}
+
+
+@pytest.fixture(scope="module")
+def record() -> dict[str, Any]:
+    money = [{"name": n, "label": f"the {n}", "cost_per_1000": c, "measure_per_1000": c} for n, c in COSTS.items()]
+    return make_record() | {"money": money, "verdict": "promote"}
+
+
+def delivery(**changes: Any) -> dict[str, Any]:
+    row = {"source": "orders", "name": "2024-01.csv", "delivery": "ab" * 32, "outcome": "published", "reason": ""}
+    return row | {"newest": "2024-01-31T23:00:00+00:00", "row_count": 1200, "at": "2024-02-01T03:30:00+00:00", "warnings": []} | changes
+
+
+def publication(saved: float, **changes: Any) -> dict[str, Any]:
+    realized = {"rows": 900, "cost_per_1000": 10.0, "rule_of_thumb_per_1000": 12.0, "no_model_per_1000": 15.0}
+    return {"partition": "2024-01-01", "version": 7, "rows": 1000, "realized": realized | {"saved": saved}} | changes
+
+
+def tiles(html: str) -> str:
+    return re.sub(r"<[^>]+>|\s+", " ", html[html.index('<div class="tiles">') : html.index("<h2>Decisions")])
+
+
+def test_an_overview_of_nothing_says_what_is_missing_and_shows_the_contract():
+    html = render_overview(Overview(), PROBLEM)
+    assert "None yet" in tiles(html)
+    assert "No model has been judged yet." in html
+    assert "Nothing has been published yet" in html
+    assert html.count("nothing delivered yet") == len(PROBLEM.sources)
+    assert ">None<" not in html
+    assert "undefined" not in html.lower()
+    for heading, _ in describe(PROBLEM):
+        assert f"<h3>{heading}</h3>" in html
+
+
+def test_the_champion_is_told_with_its_date_and_what_it_costs(record: dict[str, Any]):
+    promotions = [
+        {"version": 7, "state": "intent", "at": "2024-02-01T03:31:00+00:00"},
+        {"version": 7, "state": "done", "at": "2024-02-01T03:32:00+00:00"},
+    ]
+    told = tiles(render_overview(Overview(champion=7, decisions=[record], promotions=promotions), PROBLEM))
+    assert "Version 7" in told
+    assert "serves since 2024-02-01 03:32 UTC" in told
+    assert "5,860 EUR" in told
+    assert "the rule of thumb 6,920" in told
+
+
+def test_a_version_that_was_only_meant_to_be_promoted_has_no_date(record: dict[str, Any]):
+    promotions = [{"version": 7, "state": "intent", "at": "2024-02-01T03:31:00+00:00"}]
+    assert "serves since" not in render_overview(Overview(champion=7, decisions=[record], promotions=promotions), PROBLEM)
+
+
+def test_the_cost_told_is_the_champions_own_and_not_the_last_candidates(record: dict[str, Any]):
+    refused = record | {"verdict": "reject", "decision": "d8", "candidate": record["candidate"] | {"version": 8}}
+    refused = refused | {"money": [row | {"cost_per_1000": 9_999.0} for row in record["money"]]}
+    told = tiles(render_overview(Overview(champion=7, decisions=[record, refused]), PROBLEM))
+    assert "5,860 EUR" in told
+    assert "9,999" not in told
+
+
+def test_decisions_are_listed_newest_first_with_their_verdicts_and_links(record: dict[str, Any]):
+    records = [record | {"decision": f"d{i}", "verdict": verdict} for i, verdict in enumerate(("hold", "promote", "reject"))]
+    html = render_overview(Overview(decisions=records), PROBLEM)
+    table = html[html.index("<h2>Decisions") : html.index("<h2>What published")]
+    assert re.findall(r"decisions/(\w+)\.html", table) == ["d2", "d1", "d0"]
+    assert re.findall(r"</svg>(\w+)</span>", table) == ["REJECT", "PROMOTE", "HOLD"]
+    assert '<svg class="plot"' in table
+
+
+def test_one_decision_is_no_line_to_draw(record: dict[str, Any]):
+    assert '<svg class="plot"' not in render_overview(Overview(decisions=[record]), PROBLEM)
+
+
+def test_what_was_saved_is_the_sum_over_what_has_outcomes():
+    publications = [publication(500.0), publication(-120.0), publication(0.0, realized=None, rows=77)]
+    html = render_overview(Overview(champion=7, publications=publications), PROBLEM)
+    assert "380 EUR" in tiles(html)
+    assert "on 1,800 predictions with known outcomes" in tiles(html)
+    assert "waiting for outcomes" in html
+    assert '<span class="bad-text">\N{MINUS SIGN}120</span>' in html
+
+
+def test_a_refused_delivery_is_linked_until_a_corrected_one_takes_its_place():
+    refused = delivery(outcome="quarantined", reason="breaks `amount` < 3", row_count=None, newest=None)
+    html = render_overview(Overview(deliveries=[refused]), PROBLEM)
+    assert f"../quarantine/orders/{'ab' * 8}/index.html" in html
+    assert "In quarantine" in html
+    assert "breaks <code>amount</code> &lt; 3" in html
+    mended = delivery(delivery="cd" * 32, at="2024-02-02T03:30:00+00:00")
+    assert "In quarantine" not in render_overview(Overview(deliveries=[refused, mended]), PROBLEM)
+
+
+def test_the_last_delivery_of_a_source_is_shown_and_the_refusal_before_it_stays_listed():
+    refused = delivery(outcome="quarantined", reason="is empty")
+    later = delivery(name="2024-02.csv", delivery="cd" * 32)
+    html = render_overview(Overview(deliveries=[refused, later]), PROBLEM)
+    assert "<td>2024-02.csv</td>" in html
+    assert "<td>2024-01.csv</td>" not in html
+    assert "orders/2024-01.csv</a>: the delivery is empty." in html
+
+
+def test_names_from_deliveries_stay_text():
+    html = render_overview(Overview(deliveries=[delivery(name="<script>.csv", outcome="quarantined", reason="<b>")]), PROBLEM)
+    assert "<script" not in html
+    assert "&lt;script&gt;.csv" in html
+
+
+def test_the_overview_loads_nothing_from_anywhere(record: dict[str, Any]):
+    html = render_overview(Overview(decisions=[record, record], deliveries=[delivery()], publications=[publication(1.0)]), PROBLEM)
+    assert re.findall(r"(?<!xmlns=\")(?<!xmlns:xlink=\")https?://", html) == []
+    assert all(re.match(r"#|decisions/|\.\./quarantine/|data:,$", link) for link in re.findall(r'href="([^"]*)"', html))
+
+
+def test_the_site_is_written_whole_and_every_link_to_a_decision_leads_to_its_page(tmp_path: Path, record: dict[str, Any]):
+    other = make_record(make_evidence(first=True), decision="first")
+    index = write_site(tmp_path / "site", Overview(decisions=[other, record]), PROBLEM)
+    assert index == tmp_path / "site" / "index.html"
+    links = re.findall(r'href="(decisions/[^"]*)"', index.read_text())
+    assert set(links) == {"decisions/first.html", "decisions/d7.html"}
+    for link in links:
+        page = (tmp_path / "site" / link).read_text()
+        assert 'href="../index.html"' in page
+    assert "the first model" in (tmp_path / "site/decisions/first.html").read_text()
+
+
+def test_pages_of_earlier_decisions_are_kept_unless_asked_for_anew(tmp_path: Path, record: dict[str, Any]):
+    view = Overview(decisions=[record])
+    write_site(tmp_path, view, PROBLEM)
+    page = tmp_path / "decisions" / "d7.html"
+    page.write_text("of its time")
+    write_site(tmp_path, view, PROBLEM)
+    assert page.read_text() == "of its time"
+    write_site(tmp_path, view, PROBLEM, anew=True)
+    assert "PROMOTE" in page.read_text()

@@ -1,0 +1,83 @@
+"""The toy problem for tests: variants of its contract, its rows, and a workspace with deliveries already ingested."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from candidates import LOCK, toy_rows
+from toy import data
+from toy.contract import PROBLEM
+
+from evergreen.contract import Problem
+from evergreen.data import batches, landing
+from evergreen.data.joins import PREDICTION_TIME
+from evergreen.journal import Journal
+from evergreen.settings import Settings
+from evergreen.validation import rules_of
+from evergreen.workspace import Workspace
+
+NOW = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
+ANY_ROWS = {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}, "severity": "critical"}
+
+
+def changed(part: Any = PROBLEM, **values: Any) -> Any:
+    """The toy contract (or a part of one) with other values, checked as if it had been written down so."""
+    return type(part)(**{**dict(part), **values})
+
+
+def with_source(name: str, problem: Problem = PROBLEM, **values: Any) -> Problem:
+    """The contract with one of its sources changed."""
+    return changed(problem, sources=tuple(changed(s, **values) if s.name == name else s for s in problem.sources))
+
+
+def with_join(index: int, problem: Problem = PROBLEM, **values: Any) -> Problem:
+    """The contract with one of its joins changed."""
+    return changed(problem, joins=tuple(changed(j, **values) if i == index else j for i, j in enumerate(problem.joins)))
+
+
+@cache
+def toy_frame(days: int) -> pd.DataFrame:
+    """The labelled rows of the first days, as the joins would make them. Shared between tests: nobody may change it."""
+    rows = toy_rows(range(days))
+    return rows.assign(
+        returned=rows["returned"].astype("int64"),
+        region=rows["customer_id"].map(data._customers().set_index("customer_id")["region"]),
+        **{PREDICTION_TIME: rows["ordered_at"] - pd.Timedelta(hours=1), "stock.observed_at": rows["ordered_at"].dt.floor("D")},
+    )
+
+
+def open_space(root: Path, *, problem: Problem = PROBLEM) -> Workspace:
+    """A workspace under `root` with the least of suites: each wants a row."""
+    settings = Settings(_env_file=None, home=root, expectations=root / "expectations", lock=LOCK, settle_seconds=0)
+    settings.expectations.mkdir(parents=True, exist_ok=True)
+    for name in (*(source.name for source in problem.sources), "training_data"):
+        (settings.expectations / f"{name}.json").write_text(json.dumps({"name": name, "expectations": [ANY_ROWS]}))
+    return Workspace(settings, problem, Journal(settings.journal))
+
+
+def ingest(space: Workspace) -> list[batches.Judged]:
+    """Judge whatever lies in the landing folders."""
+    settings = space.settings
+    found = landing.find(settings.landing, space.problem, settle_seconds=0, now=NOW)
+    waiting = landing.unjudged(found, space.journal, rules_of(space.problem, settings.expectations), root=settings.root)
+    intake = batches.Intake(settings.root, settings.expectations, space.journal, lambda refusal: refusal.reason)
+    return [batches.ingest_one(delivery, space.problem.source(delivery.source), intake=intake, now=NOW) for delivery in waiting]
+
+
+def deliver(space: Workspace, source: str, name: str, rows: pd.DataFrame) -> Path:
+    """Put rows into the landing folder of a source."""
+    path = space.settings.landing / source / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(path, index=False)
+    return path
+
+
+def deliver_days(space: Workspace, days: int, *, start: int = 0, without: Sequence[str] = ()) -> None:
+    """Put what arrives in `days` days into the landing folders, one file a source."""
+    for path in data.write_deliveries(space.settings.landing, days=days, start_day=start, period=days):
+        if path.parent.name in without:
+            path.unlink()
