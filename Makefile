@@ -54,4 +54,6 @@ $(READY): requirements-dev.txt requirements-build.txt pyproject.toml | $(BIN)/uv
 	@echo "Installing the locked packages"
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --build-constraints requirements-build.txt requirements-dev.txt
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@# Prefect's own tables take ten seconds to make; a private server starts from this copy.
+	@PREFECT_HOME=$(CURDIR)/.venv/prefect DO_NOT_TRACK=true $(BIN)/prefect server database upgrade -y >/dev/null
 	@touch $(READY)

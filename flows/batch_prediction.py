@@ -10,7 +10,8 @@ from prefect.cache_policies import NO_CACHE
 
 from evergreen.data.publishing import Order, Publication, publish
 from evergreen.data.snapshots import build_frame, take_snapshot
-from evergreen.prediction import Job, predict
+from evergreen.prediction import predict
+from evergreen.predictor import Job
 from evergreen.promotion import standing
 from evergreen.registry import Version
 from evergreen.workspace import Workspace, open_workspace

@@ -172,8 +172,9 @@ def main() -> None:
 
     from evergreen.errors import EvergreenError
 
-    # Threads of OpenMP that wait by spinning take the cores from whoever has work; set before anything starts some.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # One OpenMP thread a fit, and several fits side by side: on a busy machine threads that share a fit wait for each other
+    # longer than they work (measured, docs/decisions/0004). Set before anything that computes is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         code = app(standalone_mode=False) or 0
     except click.ClickException as error:

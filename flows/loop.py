@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from evergreen import journal as tables
+from evergreen import nursery
 from evergreen.data.batches import active
 from evergreen.data.snapshots import take_snapshot
 from evergreen.status import has_new_deliveries
@@ -33,6 +34,7 @@ def run_loop(through: str | None) -> None:
     finished = {row["cycle"] for row in space.journal.rows(tables.cycles)}
     to_do = [name for name in rounds if name not in finished]
     if to_do:
+        nursery.start()
         with prefect_server(space.settings.root) as ready:
             for name in to_do:
                 go_round(space, feed, name, ready)

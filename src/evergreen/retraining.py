@@ -25,7 +25,8 @@ from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DataVerdict, Ev
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import open_budget, spending
 from evergreen.gate.record import Context, build_record
-from evergreen.prediction import Job, predict_all
+from evergreen.prediction import predict_all
+from evergreen.predictor import Job
 from evergreen.promotion import promote, standing
 from evergreen.provenance import code_version, provenance_digests, training_key
 from evergreen.registry import Version

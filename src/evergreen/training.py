@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import FixedThresholdClassifier, RandomizedSearchCV
 
@@ -58,22 +59,28 @@ def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str
     ModelError
         The estimator cannot be built, fitted or asked for probabilities.
     """
-    y = training_target(train, problem)
-    X = train[list(problem.features)]
-    recipe = build_estimator(problem, parameters)
-    threshold = _threshold(problem)
-    folds = []
-    for number, (fit, judge) in enumerate(rolling_origin(train, problem), start=1):
-        progress(f"cross-validation, fold {number} of {problem.retraining.folds}")
-        predicted = predict(_fit(clone(recipe), X.iloc[fit], y[fit]), X.iloc[judge], problem.task)
-        folds.append(_fold_summary(problem, train.iloc[judge], y[judge], _decided(predicted, threshold)))
+    y, X = training_target(train, problem), train[list(problem.features)]
+    recipe, threshold = build_estimator(problem, parameters), _threshold(problem)
+    folds = list(rolling_origin(train, problem))
     if not folds:
         raise ModelError(
             f"{len(train):,} training rows are too few for {problem.retraining.folds} folds. Wait for data, or lower retraining.folds."
         )
-    progress("fit on all training rows")
     final = recipe if threshold is None else FixedThresholdClassifier(recipe, threshold=threshold, response_method="predict_proba")
-    return Fitted(_fit(final, X, y), threshold, tuple(folds), parameters)
+    # The largest fit first; threads, because scikit-learn computes outside Python's lock and nothing has to be copied.
+    work = [(final, np.arange(len(X))), *((recipe, fit) for fit, _ in reversed(folds))]
+    jobs = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
+        delayed(_fit)(clone(model), X.iloc[rows], y[rows]) for model, rows in work
+    )
+    fitted = []
+    for model in jobs:
+        fitted.append(model)
+        progress(f"cross-validate and fit, {len(fitted)} of {len(work)}")
+    summaries = []
+    for model, (_, judge) in zip(fitted[:0:-1], folds, strict=True):
+        predicted = _decided(predict(model, X.iloc[judge], problem.task), threshold)
+        summaries.append(_fold_summary(problem, train.iloc[judge], y[judge], predicted))
+    return Fitted(fitted[0], threshold, tuple(summaries), parameters)
 
 
 def build_estimator(problem: Problem, parameters: dict[str, Any]) -> Any:

@@ -187,7 +187,8 @@ def _great_expectations() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         import great_expectations
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it tells of each temporary folder it makes
+    # This one sets its own level and tells of each temporary folder.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     return great_expectations
 
 

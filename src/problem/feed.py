@@ -6,12 +6,15 @@ only what was known two hours before its departure: a month's file stands for th
 
 from __future__ import annotations
 
+import io
 import zipfile
 from functools import cache
 from importlib.metadata import files
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+from pyarrow.csv import WriteOptions, write_csv
 
 from evergreen.errors import DataError
 from evergreen.files import write_bytes
@@ -80,7 +83,14 @@ def _content(source: str, name: str) -> bytes:
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
-    return frame.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%SZ", lineterminator="\n").encode()
+    times = [str(column) for column in frame.select_dtypes("datetimetz")]
+    table = pa.Table.from_pandas(frame.assign(**{time: frame[time].dt.tz_localize(None) for time in times}), preserve_index=False)
+    for time in times:
+        place = table.schema.get_field_index(time)
+        table = table.set_column(place, time, table.column(place).cast(pa.timestamp("s")).cast(pa.timestamp("s", "UTC")))
+    out = io.BytesIO()
+    write_csv(table, out, WriteOptions(quoting_style="needed"))
+    return out.getvalue()
 
 
 @cache

@@ -18,7 +18,8 @@ from toy import features
 
 from evergreen.candidate import predicted
 from evergreen.errors import ModelError, StoreError
-from evergreen.prediction import Job, predict, predict_all, reproduce_golden
+from evergreen.prediction import predict, predict_all, reproduce_golden
+from evergreen.predictor import Job
 from evergreen.registry import Registry, Version
 
 TOY = Path(features.__file__).parent

@@ -44,10 +44,10 @@ class Frame:
 
     def newest_unlabelled(self, time: str | None) -> pd.DataFrame:
         """The rows still to be decided: without outcome, and later than the newest one that has it."""
-        open_rows: pd.DataFrame = self.rows[self.rows[self.target].isna()]
-        if time is None or self.labelled.empty:
-            return open_rows
-        return open_rows.loc[open_rows[time] > self.labelled[time].max()]
+        still_open = self.rows[self.target].isna()
+        if time is not None and not self.labelled.empty:
+            still_open &= self.rows[time] > self.labelled[time].max()
+        return self.rows[still_open]
 
 
 def take_snapshot(journal: Journal, problem: Problem) -> Snapshot:

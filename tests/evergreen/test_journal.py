@@ -1,0 +1,132 @@
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evergreen import journal as tables
+from evergreen.errors import JournalError
+from evergreen.journal import Journal
+
+OPENS_AND_WRITES = """
+import sys
+from evergreen.journal import Journal, cycles
+journal, row = Journal(sys.argv[1]), {"cycle": "round " + sys.argv[2], "facts": {}}
+sys.exit(0 if journal.add(cycles, **row) and not journal.add(cycles, **row) else 1)
+"""
+
+
+def url_of(folder: Path) -> str:
+    return f"sqlite:///{folder / 'journal.db'}"
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(url_of(tmp_path))
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def database(journal: Journal, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Another connection to the journal's database."""
+    connection = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def test_the_same_key_twice_is_added_once_and_the_first_one_stays(journal: Journal):
+    assert journal.add(tables.tunings, tuning="t1", parameters={"depth": 3}, cost=2.5) is True
+    assert journal.add(tables.tunings, tuning="t1", parameters={"depth": 4}, cost=1.5) is False
+    assert [(row["parameters"], row["cost"]) for row in journal.rows(tables.tunings)] == [({"depth": 3}, 2.5)]
+
+
+def test_several_rows_are_added_all_or_none(journal: Journal):
+    first, second = (tables.cycles, {"cycle": "one", "facts": {}}), (tables.snapshots, {"snapshot": "s", "batches": {}})
+    assert journal.add(*first[:1], **first[1])
+    assert journal.add_all([second, first]) is False
+    assert journal.rows(tables.snapshots) == []
+    assert journal.add_all([second, (tables.cycles, {"cycle": "two", "facts": {}})]) is True
+    assert [row["cycle"] for row in journal.rows(tables.cycles)] == ["one", "two"]
+
+
+def test_rows_come_oldest_first_and_only_those_asked_for(journal: Journal):
+    for name, version in (("p1", 1), ("p2", 2), ("p3", 1)):
+        journal.add(tables.bars, event=name, reason="late", person="me", version=version, barred=True)
+    assert [row["event"] for row in journal.rows(tables.bars)] == ["p1", "p2", "p3"]
+    assert [row["event"] for row in journal.rows(tables.bars, version=1)] == ["p1", "p3"]
+    assert journal.last(tables.bars, version=1)["event"] == "p3"
+    assert journal.last(tables.bars, version=9) is None
+
+
+def test_a_second_opening_finds_what_the_first_one_wrote(journal: Journal, tmp_path: Path):
+    journal.add(tables.cycles, cycle="one", facts={"rows": 3})
+    again = Journal(url_of(tmp_path))
+    assert [row["facts"] for row in again.rows(tables.cycles)] == [{"rows": 3}]
+    assert len(again.rows(tables.about)) == 1
+    again.close()
+
+
+def test_six_processes_at_first_use_all_write(tmp_path: Path):
+    commands = [[sys.executable, "-c", OPENS_AND_WRITES, url_of(tmp_path / "new"), str(number)] for number in range(6)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
+    told = [process.communicate()[1] for process in running]
+    assert [process.returncode for process in running] == [0] * 6, told
+    journal = Journal(url_of(tmp_path / "new"))
+    assert len(journal.rows(tables.cycles)) == 6
+    assert [row["schema_version"] for row in journal.rows(tables.about)] == [tables.SCHEMA]
+    journal.close()
+
+
+def test_a_row_survives_a_power_cut_because_sqlite_syncs(journal: Journal):
+    with journal._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_another_schema_is_told_with_both_versions(database: sqlite3.Connection, tmp_path: Path):
+    database.execute("insert into about (schema_version, at) values (99, 'later')")
+    with pytest.raises(JournalError, match=r"has schema 99, this version of Evergreen needs 1\. Use the Evergreen that wrote it"):
+        Journal(url_of(tmp_path))
+
+
+def test_a_locked_database_is_one_clear_sentence_and_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tables, "LOCKED_SECONDS", 0.1)
+    journal = Journal(url_of(tmp_path))
+    other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    other.execute("begin immediate")
+    with pytest.raises(JournalError, match=r"cannot be used: database is locked\. .*end that process or wait, then run again\.$"):
+        journal.add_all([(tables.cycles, {"cycle": "one", "facts": {}}), (tables.cycles, {"cycle": "two", "facts": {}})])
+    other.rollback()
+    other.close()
+    assert journal.rows(tables.cycles) == []
+    assert journal.add(tables.cycles, cycle="one", facts={})
+    journal.close()
+
+
+def test_a_database_that_is_none_is_told(tmp_path: Path):
+    (tmp_path / "journal.db").write_bytes(b"this is no database, although it is long enough to look like one" * 20)
+    with pytest.raises(JournalError, match=r"journal\.db cannot be used: file is not a database"):
+        Journal(url_of(tmp_path))
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalError, match=r"file/journal\.db cannot be used: .*Check EVERGREEN_JOURNAL_URL and the folder"):
+        Journal(url_of(tmp_path / "file"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_told(tmp_path: Path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(JournalError, match=r"cannot be used: .*Check"):
+        Journal(url_of(tmp_path))
+
+
+@pytest.mark.parametrize("url", ["", "journal.db", "nonsense://host/name", "sqlite+nonsense:///x.db"])
+def test_a_url_that_cannot_be_opened_is_told(url: str):
+    with pytest.raises(JournalError, match=r"cannot be used: .*EVERGREEN_JOURNAL_URL"):
+        Journal(url)
