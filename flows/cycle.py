@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from prefect import flow
@@ -57,7 +58,7 @@ def tell_deliveries(space: Workspace, judged: list[Judged]) -> None:
     for one in judged:
         if one.outcome != "published":
             tone = "bad" if one.outcome == "quarantined" else "hold"
-            account.done("", f"{one.outcome}: {one.source}/{one.name} {one.reason}", tone=tone)
+            account.done("", f"{one.outcome}: {one.source}/{one.name} {shorten(one.reason, 150, placeholder=' …')}", tone=tone)
             if one.page:
                 account.done("", f"see {_shown(space, one.page)}")
         for warning in one.warnings:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,10 +68,11 @@ def _prepare_database(database: Path) -> None:
 
 
 def _start(port: int, log: Path) -> subprocess.Popen[bytes]:
-    """In a session of its own, so that Ctrl-C ends the flows first and the server after them."""
+    """Start a guard that starts the server; in a session of their own, so that Ctrl-C ends the flows first and the server after them."""
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui", "--no-services"]
     with log.open("wb") as file:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
+        guarded = [sys.executable, "-m", "flows.server", *command]
+        return subprocess.Popen(guarded, stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> str:
@@ -86,21 +88,35 @@ def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path)
     raise EvergreenError(f"The private Prefect server did not start within {START_SECONDS:.0f} s. Read {log}, then run again.")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server and whatever it started."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(timeout=STOP_SECONDS)
-        except ProcessLookupError:
-            process.wait()
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        return
+def _stop(guard: subprocess.Popen[bytes]) -> None:
+    """Let go of the guard, which ends the server and then itself."""
+    assert guard.stdin is not None  # noqa: S101 - it was asked for
+    guard.stdin.close()
+    try:
+        guard.wait(timeout=2 * STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(guard.pid, signal.SIGKILL)
+        guard.wait()
+
+
+def _guard(command: list[str]) -> None:
+    """Run the server until it ends or until whoever started us is gone, however that came about; leave nobody behind."""
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+
+    def end_with_parent() -> None:
+        sys.stdin.buffer.read()
+        server.terminate()
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    server.wait()
+    os.killpg(0, signal.SIGKILL)
 
 
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+if __name__ == "__main__":
+    _guard(sys.argv[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 from collections.abc import Callable, Iterator
@@ -9,10 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
 from evergreen import policies as p
-from evergreen.errors import ContractError
+from evergreen.errors import ContractError, EvergreenError
 from evergreen.files import digest_file, digest_text
 
 
@@ -48,19 +49,6 @@ class Problem(p.Part):
     cost: p.CostPolicy = p.CostPolicy()
     trusted_types: tuple[str, ...] = ()
     """Types inside the estimator that a person has reviewed and that the template's own list does not name."""
-
-    def __init__(self, **values: Any) -> None:
-        """Check the contract.
-
-        Raises
-        ------
-        ContractError
-            Lists every field that is wrong: what it got, what it expected.
-        """
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise ContractError(explain(error)) from None
 
     @model_validator(mode="after")
     def _is_whole(self) -> Problem:
@@ -111,21 +99,20 @@ class Problem(p.Part):
         return digest_text(values, *(f"{file.name} {digest_file(file)}" for file in files))
 
 
-def explain(error: ValidationError) -> str:
-    """Pydantic's findings as sentences: which field, what it got, what it expected."""
-    lines = []
-    for fault in error.errors():
-        field = ".".join(str(part) for part in fault["loc"])
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            message = "there is no such field; is it misspelt?"
-        if not field:
-            lines.extend(message.splitlines())
-        elif fault["type"] == "missing":
-            lines.append(f"{field}: is missing.")
-        else:
-            lines.append(f"{field}: got {fault['input']!r:.80}; expected: {message[:1].lower()}{message[1:]}.")
-    return "The contract is wrong.\n" + "\n".join(f"  - {line}" for line in lines)
+def called(field: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function of the contract; whatever it raises is its author's to read, in one sentence.
+
+    Raises
+    ------
+    ContractError
+        Names the field, the function and what it raised.
+    """
+    try:
+        return function(*arguments)
+    except EvergreenError:
+        raise
+    except Exception as error:
+        raise ContractError(f"{field}: {_name_of(function)} failed: {type(error).__name__}: {error}") from error
 
 
 def _faults(problem: Problem) -> Iterator[str]:
@@ -143,8 +130,9 @@ def _faults(problem: Problem) -> Iterator[str]:
     if problem.entity not in names:
         return
     entity = problem.source(problem.entity)
-    if len(entity.key) != 1:
-        yield f"sources.{entity.name}.key: got {entity.key}; expected one column that names a row (make one in your reader)."
+    for source in problem.sources:
+        if source.name in {problem.entity, problem.target.source} and len(source.key) != 1:
+            yield f"sources.{source.name}.key: got {source.key}; expected one column that names a row (make one in your reader)."
     if isinstance(problem.split, p.ForwardSplit) and entity.time is None:
         yield f"split: got ForwardSplit, but the entity source {entity.name!r} has no time; give it one, or use HashedSplit."
     for index, join in enumerate(problem.joins):
@@ -166,6 +154,8 @@ def _join_faults(problem: Problem, index: int, join: p.AsOfJoin | p.LookupJoin, 
     right = problem.source(join.source)
     if isinstance(join, p.AsOfJoin) and right.time is None:
         yield f"joins.{index}: an as-of join needs a time, and the source {join.source!r} declares none; set its time, or use LookupJoin."
+    if isinstance(join, p.AsOfJoin) and problem.entity in names and problem.time is None:
+        yield f"joins.{index}: an as-of join needs the time of the entity, and {problem.entity!r} declares none; use LookupJoin."
     if isinstance(join, p.LookupJoin) and right.time is not None:
         yield f"joins.{index}: {join.source!r} has a time, so a lookup could see the future; use AsOfJoin."
     there = set(join.on.values()) | ({right.time} if isinstance(join, p.AsOfJoin) and right.time else set())
@@ -173,16 +163,25 @@ def _join_faults(problem: Problem, index: int, join: p.AsOfJoin | p.LookupJoin, 
         yield f"joins.{index}.on: got {sorted(there)} of {join.source!r}; expected its key {sorted(right.key)}, else rows multiply."
 
 
-def _functions(value: Any) -> Iterator[Callable[..., Any]]:
+def _functions(value: Any) -> Iterator[Any]:
+    """The functions in a contract, or the classes of other callables: what stands in a file."""
     if isinstance(value, p.Part):
         for name in type(value).model_fields:
             yield from _functions(getattr(value, name))
     elif isinstance(value, tuple):
         for item in value:
             yield from _functions(item)
-    elif inspect.isfunction(value):
-        yield value
+    elif isinstance(value, functools.partial):
+        yield from _functions(value.func)
+    elif callable(value) and not inspect.isbuiltin(value):
+        yield value if inspect.isfunction(value) or inspect.isclass(value) else type(value)
 
 
 def _name_of(value: Any) -> str:
-    return f"{value.__module__}.{value.__qualname__}" if inspect.isfunction(value) else str(value)
+    """A name that is the same in every process; a callable's default text would hold its address in memory."""
+    if isinstance(value, functools.partial):
+        return f"{_name_of(value.func)} with {value.args} {sorted(value.keywords.items())}"
+    if callable(value) and not isinstance(value, p.Part):
+        named = value if hasattr(value, "__qualname__") else type(value)
+        return f"{named.__module__}.{named.__qualname__}"
+    return str(value)

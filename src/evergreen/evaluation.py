@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen.candidate import DECISION, PROBABILITY
-from evergreen.contract import Problem
+from evergreen.contract import Problem, called
 from evergreen.errors import ContractError, ModelError
 from evergreen.policies import BinaryCosts
 
@@ -36,15 +36,27 @@ def predict(estimator: Any, X: pd.DataFrame, task: str) -> Predicted:
         A classifier without `predict_proba`, or answers of the wrong shape.
     """
     if task == "regression":
-        return Predicted(_checked(estimator.predict(X), X))
+        return Predicted(_checked(called("predict", estimator.predict, X), (len(X),), "predict"))
+    need_probabilities(estimator)
+    classes = len(estimator.classes_)
+    probability = _checked(called("predict_proba", estimator.predict_proba, X), (len(X), classes), "predict_proba")
+    decision = _checked(called("predict", estimator.predict, X), (len(X),), "predict")
+    return Predicted(decision, probability[:, 1] if task == "binary" else probability)
+
+
+def need_probabilities(estimator: Any) -> None:
+    """See that a classifier has `predict_proba`.
+
+    Raises
+    ------
+    ModelError
+        It has not.
+    """
     if not hasattr(estimator, "predict_proba"):
         raise ModelError(
-            f"build_estimator() gave {type(estimator).__name__} without predict_proba; a {task} problem needs probabilities. "
+            f"build_estimator() gave {type(estimator).__name__} without predict_proba; a classification problem needs probabilities. "
             "Use a classifier that has them, or wrap it in CalibratedClassifierCV."
         )
-    probability = np.asarray(estimator.predict_proba(X))
-    decision = _checked(estimator.predict(X), X)
-    return Predicted(decision, probability[:, 1] if task == "binary" else probability)
 
 
 def read_predicted(path: Path, task: str) -> Predicted:
@@ -57,7 +69,7 @@ def read_predicted(path: Path, task: str) -> Predicted:
 
 def central_cost(problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Predicted) -> np.ndarray:
     """Cost of each row at the contract's central costs: what is reported as money. Shape (n,)."""
-    cost = np.asarray(problem.business.row_cost(rows, y, predicted.decision), dtype=float)
+    cost = np.asarray(called("business.row_cost", problem.business.row_cost, rows, y, predicted.decision), dtype=float)
     if cost.shape != (len(rows),):
         raise ContractError(f"business.row_cost: got shape {cost.shape}; expected one cost for each of the {len(rows)} rows.")
     return cost
@@ -70,15 +82,16 @@ def measure(problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Pred
     Ratios are spaced evenly on a logarithmic scale. A row whose probability is not finite has no cost (NaN): the gate refuses it.
     """
     costs = problem.business.row_cost
+    told = predicted.decision if predicted.probability is None else predicted.probability
+    known = pd.DataFrame(told).replace([np.inf, -np.inf], np.nan).notna().all(axis=1).to_numpy()
     if not isinstance(costs, BinaryCosts) or costs.ratio_range is None:
-        return central_cost(problem, rows, y, predicted)
+        return np.where(known, central_cost(problem, rows, y, predicted), np.nan)
     total = np.zeros(len(rows))
     ratios = np.geomspace(*costs.ratio_range, problem.gate.ratios)
     for ratio in ratios:
         at_ratio = costs.at_ratio(float(ratio))
         decision = predicted.decision if predicted.probability is None else predicted.probability >= at_ratio.threshold
         total += at_ratio(rows, y, decision)
-    known = np.isfinite(predicted.decision.astype(float) if predicted.probability is None else predicted.probability)
     return np.where(known, total / len(ratios), np.nan)
 
 
@@ -104,8 +117,14 @@ def dummy(problem: Problem, y_train: np.ndarray, n: int) -> Predicted:
     return predicted
 
 
-def _checked(decision: Any, X: pd.DataFrame) -> np.ndarray:
-    answer = np.asarray(decision)
-    if answer.shape != (len(X),):
-        raise ModelError(f"predict() gave shape {answer.shape}; expected one decision for each of the {len(X)} rows, shape ({len(X)},).")
-    return answer
+def rule_of_thumb(problem: Problem, rows: pd.DataFrame) -> Predicted:
+    """What people would decide without a model."""
+    decide = problem.business.rule_of_thumb.decide
+    return Predicted(_checked(called("business.rule_of_thumb", decide, rows), (len(rows),), "business.rule_of_thumb.decide"))
+
+
+def _checked(answer: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    got = np.asarray(answer)
+    if got.shape != shape:
+        raise ModelError(f"{name} gave shape {got.shape}; expected {shape}: one answer for each of the {shape[0]:,} rows.")
+    return got

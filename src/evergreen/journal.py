@@ -78,9 +78,10 @@ tunings = _table("tunings", _text("tuning"), sa.Column("parameters", sa.JSON), s
 publications = _table(
     "publications",
     *map(_text, ("publication", "partition", "snapshot", "path", "content")),
-    *(sa.Column("version", sa.Integer, nullable=False), sa.Column("row_count", sa.Integer, nullable=False)),
-    unique=("publication",),
+    *(sa.Column(name, sa.Integer, nullable=False) for name in ("version", "row_count", "after")),
+    unique=("partition", "publication", "after"),
 )
+"""What the pointer of a partition was moved to; `after`: `seq` of the row before it for that partition (0: the first)."""
 cycles = _table("cycles", _text("cycle"), sa.Column("facts", sa.JSON), unique=("cycle",))
 """Finished rounds of the loop, so that a killed loop goes on where it was."""
 
@@ -100,9 +101,10 @@ class Journal:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = sa.engine.make_url(url)
-        self._engine = sa.create_engine(self.url, connect_args={"timeout": LOCKED_SECONDS} if self._sqlite else {})
+        self._name = url.rpartition("@")[2]  # for messages, without a password
         with self._explained():
+            self.url = sa.engine.make_url(url)
+            self._engine = sa.create_engine(self.url, connect_args={"timeout": LOCKED_SECONDS} if self._sqlite else {})
             if self._sqlite:
                 sa.event.listen(self._engine, "connect", _durable_sqlite)
                 folder = Path(str(self.url.database)).parent
@@ -163,7 +165,7 @@ class Journal:
                 connection.execute(about.insert().values(schema_version=SCHEMA, at=datetime.now(UTC).isoformat()))
             elif max(found) != SCHEMA:
                 raise JournalError(
-                    f"The journal {self.url} has schema {max(found)}, this version of Evergreen needs {SCHEMA}. "
+                    f"The journal {self._name} has schema {max(found)}, this version of Evergreen needs {SCHEMA}. "
                     "Use the Evergreen that wrote it, or point EVERGREEN_JOURNAL_URL to another database."
                 )
 
@@ -183,9 +185,9 @@ class Journal:
                 (text for word, text in hints.items() if word in cause),
                 "Check that it can be reached and written, then run again.",
             )
-            raise JournalError(f"The journal {self.url} cannot be used: {cause}. Nothing was half-written. {hint}") from error
-        except (SQLAlchemyError, OSError) as error:
-            raise JournalError(f"The journal {self.url} cannot be used: {error}. Check EVERGREEN_JOURNAL_URL and the folder.") from error
+            raise JournalError(f"The journal {self._name} cannot be used: {cause}. Nothing was half-written. {hint}") from error
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            raise JournalError(f"The journal {self._name} cannot be used: {error}. Check EVERGREEN_JOURNAL_URL and the folder.") from error
 
 
 def _durable_sqlite(connection: Any, _: Any) -> None:

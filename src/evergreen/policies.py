@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from evergreen.errors import ContractError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
@@ -19,10 +21,40 @@ Count = Annotated[int, Field(ge=1)]
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
+def explain(error: ValidationError) -> str:
+    """Pydantic's findings as sentences: which field, what it got, what it expected."""
+    lines = []
+    for fault in error.errors():
+        field = ".".join(str(part) for part in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            message = "no such field; is it misspelt?"
+        if not field:
+            lines.extend(message.splitlines())
+        elif fault["type"] == "missing":
+            lines.append(f"{field}: is missing.")
+        else:
+            lines.append(f"{field}: got {fault['input']!r:.80}; expected: {message[:1].lower()}{message[1:]}.".replace("?.", "?"))
+    return f"The contract is wrong, in {error.title}:\n" + "\n".join(f"  - {line}" for line in lines)
+
+
 class Part(BaseModel):
     """A part of a contract: typed strictly, frozen, and without room for a misspelt field."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    def __init__(self, **values: Any) -> None:
+        """Check the part.
+
+        Raises
+        ------
+        ContractError
+            Lists every field that is wrong: what it got, what it expected.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ContractError(explain(error)) from None
 
 
 class BinaryCosts(Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from evergreen.errors import EvergreenError
@@ -14,7 +14,7 @@ from evergreen.errors import EvergreenError
 class Settings(BaseSettings):
     """Where things run. Every field is an environment variable `EVERGREEN_<FIELD>`; `.env` in the working directory is read too."""
 
-    model_config = SettingsConfigDict(env_prefix="EVERGREEN_", env_file=".env", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="EVERGREEN_", env_file=".env", populate_by_name=True, frozen=True, extra="ignore")
 
     home: Path = Path("var")
     """What the embedded default writes: landing, batches, quarantine, predictions, site, databases."""
@@ -30,6 +30,13 @@ class Settings(BaseSettings):
     """MLflow tracking URI; empty means SQLite in `home`."""
     settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 1.0
     """A landing file must hold still this long before it is read."""
+
+    @field_validator("home")
+    @classmethod
+    def _fits_into_a_url(cls, home: Path) -> Path:
+        if set("?#%") & set(str(home.expanduser().resolve())):
+            raise ValueError("a path without ?, # and %, which have a meaning of their own in a database's address")
+        return home
 
     @property
     def journal(self) -> str:

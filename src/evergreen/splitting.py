@@ -90,4 +90,6 @@ def _grouped_folds(train: pd.DataFrame, problem: Problem, folds: int) -> Iterato
     from sklearn.model_selection import GroupKFold
 
     group = problem.split.group if isinstance(problem.split, HashedSplit) else problem.key
+    if (groups := train[group].nunique()) < folds:
+        raise DataError(f"Got {groups} groups of {group} to train on; expected one for each of {folds} folds. Lower retraining.folds.")
     yield from GroupKFold(folds, shuffle=True, random_state=problem.retraining.seed).split(train, groups=train[group])

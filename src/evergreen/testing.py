@@ -16,7 +16,7 @@ from evergreen.data.joins import join_sources
 from evergreen.data.reading import read_delivery
 from evergreen.data.snapshots import with_target
 from evergreen.errors import ContractError, DataError, ModelError
-from evergreen.evaluation import Predicted, central_cost, predict
+from evergreen.evaluation import Predicted, central_cost, predict, rule_of_thumb
 from evergreen.policies import Source
 from evergreen.training import build_estimator, training_target
 from evergreen.validation import load_suite
@@ -113,11 +113,7 @@ def _check_model(problem: Problem, sample: pd.DataFrame, y: np.ndarray) -> Itera
 
 
 def _check_business(problem: Problem, sample: pd.DataFrame, y: np.ndarray) -> Iterator[str]:
-    rule = np.asarray(problem.business.rule_of_thumb.decide(sample))
-    if rule.shape != y.shape:
-        raise ContractError(
-            f"business.rule_of_thumb.decide: got shape {rule.shape}; expected one decision for each of the {len(y):,} rows."
-        )
+    rule = rule_of_thumb(problem, sample).decision
     cost = central_cost(problem, sample, y, Predicted(rule))
     if not np.isfinite(cost).all():
         raise ContractError("business.row_cost: some costs are not finite numbers.")

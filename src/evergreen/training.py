@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.base import clone
-from sklearn.model_selection import FixedThresholdClassifier, RandomizedSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, ParameterGrid, RandomizedSearchCV
 
-from evergreen.contract import Problem
-from evergreen.errors import ContractError, ModelError
-from evergreen.evaluation import Predicted, central_cost, measure, predict
+from evergreen.contract import Problem, called
+from evergreen.errors import ContractError, DataError, EvergreenError, ModelError
+from evergreen.evaluation import Predicted, central_cost, measure, need_probabilities, predict
 from evergreen.policies import BinaryCosts
 from evergreen.splitting import rolling_origin
 
@@ -61,6 +61,11 @@ def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str
     """
     y, X = training_target(train, problem), train[list(problem.features)]
     recipe, threshold = build_estimator(problem, parameters), _threshold(problem)
+    if problem.task != "regression":
+        need_probabilities(recipe)
+        if len(classes := np.unique(y)) < 2:  # noqa: PLR2004 - one class cannot be told from others
+            got = f"Got only {classes} as {problem.target.name} in {len(y):,} training rows"
+            raise DataError(f"{got}; expected every class. Wait for data, or mend the label.")
     folds = list(rolling_origin(train, problem))
     if not folds:
         raise ModelError(
@@ -91,15 +96,15 @@ def build_estimator(problem: Problem, parameters: dict[str, Any]) -> Any:
     ModelError
         `build_estimator()` did not give a scikit-learn estimator, or it does not know a parameter.
     """
-    estimator = problem.build_estimator()
+    estimator = called("build_estimator", problem.build_estimator)
     if not (hasattr(estimator, "fit") and hasattr(estimator, "get_params")):
         raise ModelError(f"build_estimator() gave {type(estimator).__name__}; expected an unfitted scikit-learn estimator or Pipeline.")
     seeds = {
         name: problem.retraining.seed for name, value in estimator.get_params().items() if name.endswith("random_state") and value is None
     }
     try:
-        return clone(estimator).set_params(**seeds, **parameters)
-    except ValueError as error:
+        return clone(estimator).set_params(**{**seeds, **parameters})
+    except (TypeError, ValueError) as error:
         raise ModelError(f"The estimator does not know these parameters: {error}. Mend search_space() or the parameters given.") from None
 
 
@@ -115,22 +120,24 @@ def tune(problem: Problem, train: pd.DataFrame, *, iterations: int) -> tuple[dic
         raise ContractError(
             "search_space: is missing, so there is nothing to tune. Add a function search_space() to the contract, or leave out --tune."
         )
-    y = training_target(train, problem)
+    y, space = training_target(train, problem), called("search_space", problem.search_space)
+    listed = all(isinstance(values, list | tuple) for values in space.values())
 
     def saved(estimator: Any, X: pd.DataFrame, y_true: np.ndarray) -> float:
-        return -float(measure(problem, X, np.asarray(y_true), predict(estimator, X, problem.task)).mean())
+        rows, predicted = train.loc[X.index], _decided(predict(estimator, X, problem.task), _threshold(problem))
+        return -float(measure(problem, rows, np.asarray(y_true), predicted).mean())
 
     search = RandomizedSearchCV(
         build_estimator(problem, {}),
-        problem.search_space(),
-        n_iter=iterations,
+        space,
+        n_iter=min(iterations, len(ParameterGrid(space))) if listed else iterations,
         scoring=saved,
         cv=list(rolling_origin(train, problem)),
         refit=False,
         random_state=problem.retraining.seed,
         error_score="raise",
     )
-    search.fit(train[list(problem.features)], y)
+    _fit(search, train[list(problem.features)], y)
     return dict(search.best_params_), -float(search.best_score_)
 
 
@@ -142,6 +149,8 @@ def _threshold(problem: Problem) -> float | None:
 def _fit(estimator: Any, X: pd.DataFrame, y: np.ndarray) -> Any:
     try:
         return estimator.fit(X, y)
+    except EvergreenError:
+        raise
     except Exception as error:  # the estimator is the user's: whatever it raises is theirs to read, in one sentence
         raise ModelError(f"Fitting {type(estimator).__name__} on {len(X):,} rows failed: {type(error).__name__}: {error}") from error
 

@@ -6,19 +6,8 @@ This page is meant to be read by the people who must trust the model, programmer
 from datetime import timedelta
 
 from evergreen.contract import Problem
-from evergreen.policies import (
-    AsOfJoin,
-    BinaryCosts,
-    Business,
-    ForwardSplit,
-    GatePolicy,
-    LookupJoin,
-    RetrainingPolicy,
-    RuleOfThumb,
-    ServingPolicy,
-    Source,
-    Target,
-)
+from evergreen.policies import AsOfJoin, BinaryCosts, Business, ForwardSplit, GatePolicy, LookupJoin
+from evergreen.policies import RetrainingPolicy, RuleOfThumb, ServingPolicy, Source, Target
 from problem import data, features
 
 PROBLEM = Problem(

@@ -88,11 +88,14 @@ def test_a_lookup_takes_the_row_of_the_same_key():
     assert region(frame) == ["south", "north", None]
 
 
-def test_a_row_without_key_finds_nothing_even_where_the_source_has_one_without():
-    ordered = orders((0, None, None), (1, "a", "anna"))
-    frame = joined(ordered=ordered, levels=stock((-5, None, 99), (-5, "a", 10)), known=customers((None, "nowhere"), ("anna", "north")))
-    assert level(frame) == [None, 10]
-    assert region(frame) == [None, "north"]
+def test_a_row_without_key_finds_nothing_in_a_lookup_even_where_the_table_has_one_without():
+    ordered = orders((0, "a", None), (1, "a", "anna"))
+    assert region(joined(ordered=ordered, known=customers((None, "nowhere"), ("anna", "north")))) == [None, "north"]
+
+
+def test_a_row_without_key_finds_nothing_as_of_even_where_the_source_has_one_without():
+    ordered = orders((0, None, "anna"), (1, "a", "anna"))
+    assert level(joined(ordered=ordered, levels=stock((-5, None, 99), (-5, "a", 10)))) == [None, 10]
 
 
 def test_rows_come_in_order_of_time_and_key_with_the_time_of_their_prediction():

@@ -92,14 +92,18 @@ def test_what_was_saved_is_the_sum_over_what_has_outcomes():
     assert '<span class="bad-text">\N{MINUS SIGN}120</span>' in html
 
 
-def test_a_refused_delivery_is_linked_until_a_corrected_one_takes_its_place():
+def test_a_refused_delivery_stays_listed_and_says_whether_a_corrected_one_came():
     refused = delivery(outcome="quarantined", reason="breaks `amount` < 3", row_count=None, newest=None)
     html = render_overview(Overview(deliveries=[refused]), PROBLEM)
     assert f"../quarantine/orders/{'ab' * 8}/index.html" in html
-    assert "In quarantine" in html
+    assert "It waits in quarantine." in html
     assert "breaks <code>amount</code> &lt; 3" in html
     mended = delivery(delivery="cd" * 32, at="2024-02-02T03:30:00+00:00")
-    assert "In quarantine" not in render_overview(Overview(deliveries=[refused, mended]), PROBLEM)
+    html = render_overview(Overview(deliveries=[refused, mended]), PROBLEM)
+    assert "A corrected one was published since." in html
+    assert "It waits in quarantine." not in html
+    broken_again = render_overview(Overview(deliveries=[mended, refused]), PROBLEM)
+    assert "It waits in quarantine." in broken_again
 
 
 def test_the_last_delivery_of_a_source_is_shown_and_the_refusal_before_it_stays_listed():

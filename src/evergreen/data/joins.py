@@ -91,7 +91,10 @@ def _as_of(join: AsOfJoin, problem: Problem, left: pd.DataFrame, right: pd.DataF
     time = str(problem.source(join.source).time)
     seen = f"{join.source}.{time}"
     cutoff = left[str(problem.time)] - pd.Timedelta(join.offset)
-    known = right[[*join.on.values(), time, *join.take]].rename(columns={there: here for here, there in join.on.items()} | {time: seen})
+    # merge_asof would pair a missing key with a missing key, and wants the very same types on both sides.
+    known = right[[*join.on.values(), time, *join.take]].dropna(subset=list(join.on.values()))
+    known = known.rename(columns={there: here for here, there in join.on.items()} | {time: seen})
+    known = known.astype({here: left[here].dtype for here in join.on} | {seen: cutoff.dtype})
     joined = pd.merge_asof(
         left.assign(_cutoff=cutoff).sort_values("_cutoff", kind="stable"),
         known.sort_values(seen, kind="stable"),
@@ -122,14 +125,24 @@ def _check_columns(where: str, join: AsOfJoin | LookupJoin, left: pd.DataFrame, 
             raise ContractError(f"{where}.{field}: {missing} not in {name}, which has {', '.join(frame.columns)}. Mend the contract.")
     if missing := sorted(set(join.take) - set(right.columns)):
         raise ContractError(f"{where}.take: {missing} not in {join.source}, which has {', '.join(right.columns)}. Mend the contract.")
-    if taken := sorted(set(join.take) & set(left.columns)):
-        raise ContractError(f"{where}.take: {taken} of {join.source} would replace columns of the same name. Rename them in the reader.")
+    if taken := sorted(set(join.take) & (set(left.columns) | set(join.on.values()))):
+        raise ContractError(f"{where}.take: {taken} of {join.source} is there already. Take it out, or rename it in the reader.")
     for here, there in join.on.items():
-        if left[here].dtype.kind != right[there].dtype.kind:
-            raise JoinError(
-                f"Join with {join.source}: {here} is {left[here].dtype}, {there} of {join.source} is {right[there].dtype}; nothing "
-                "would match. Read both as the same type."
-            )
+        check_same_kind(f"Join with {join.source}", left[here], right[there])
+
+
+def check_same_kind(what: str, here: pd.Series, there: pd.Series) -> None:
+    """See that two key columns can be equal at all.
+
+    Raises
+    ------
+    JoinError
+        One is text and the other a number, for instance.
+    """
+    kinds = {"string" if pd.api.types.is_string_dtype(column) else column.dtype.kind for column in (here, there)}
+    if len(kinds) > 1:
+        types = f"{here.name} is {here.dtype}, {there.name} is {there.dtype}"
+        raise JoinError(f"{what}: {types}; nothing would match. Read both as the same type.")
 
 
 def _check_unique(source: str, key: list[str], frame: pd.DataFrame) -> None:

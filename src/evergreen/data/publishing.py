@@ -73,8 +73,8 @@ def publish(root: Path, journal: Journal, problem: Problem, order: Order, *, pre
     partition = first.strftime("%Y-%m-%d") if first is not None else "all"
     folder = root / "predictions" / f"dt={partition}"
     path = folder / f"{key[:16]}.parquet"
-    done = journal.last(tables.publications, publication=key)
-    if done and path.is_file() and digest_file(path) == done["content"] and read_json(folder / POINTER)["publication"] == key:
+    done = journal.last(tables.publications, partition=partition)
+    if done and done["publication"] == key and _is_published(folder, key, done["content"]):
         return Publication(key, partition, order.version, done["snapshot"], done["row_count"], path, is_new=False)
     _write(path, problem, order, predict)
     content = digest_file(path)
@@ -96,6 +96,7 @@ def publish(root: Path, journal: Journal, problem: Problem, order: Order, *, pre
         content=content,
         version=order.version,
         row_count=len(order.rows),
+        after=done["seq"] if done else 0,
     )
     return Publication(key, partition, order.version, order.snapshot, len(order.rows), path, is_new=True)
 
@@ -114,6 +115,16 @@ def read_published(root: Path, partition: str) -> pd.DataFrame:
     if not path.is_file() or digest_file(path) != pointer["sha256"]:
         raise StoreError(f"{path} is not what was published. Remove {folder / POINTER} and run: evergreen predict")
     return pd.read_parquet(path)
+
+
+def _is_published(folder: Path, key: str, content: str) -> bool:
+    """Whether the pointer names this publication and its file is whole; a pointer that cannot be read names none."""
+    try:
+        pointer = read_json(folder / POINTER)
+        path = folder / pointer["path"]
+    except (StoreError, KeyError, TypeError):
+        return False
+    return bool(pointer["publication"] == key and path.is_file() and digest_file(path) == content)
 
 
 def _write(path: Path, problem: Problem, order: Order, predict: Predict) -> None:
@@ -144,6 +155,8 @@ def _audit(key: str, rows: pd.DataFrame, answers: pd.DataFrame, again: pd.DataFr
         Names what is wrong; nothing has been published.
     """
     faults = []
+    if len(again) != min(SAMPLE, len(rows)):
+        faults.append(f"{min(SAMPLE, len(rows)):,} rows were predicted twice, {len(again):,} came out")
     if len(answers) != len(rows) or not np.array_equal(answers[key].to_numpy(), rows[key].to_numpy()):
         faults.append(f"{len(rows):,} rows went in, {len(answers):,} came out, or in another order")
     numbers = answers.drop(columns=key).select_dtypes("number")

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from evergreen import journal as tables
-from evergreen.contract import Problem
+from evergreen.contract import Problem, called
 from evergreen.data import batches
-from evergreen.data.joins import PREDICTION_TIME, JoinReport, join_sources
+from evergreen.data.joins import PREDICTION_TIME, JoinReport, check_same_kind, join_sources
 from evergreen.errors import ContractError, DataError
 from evergreen.files import digest_bytes, digest_text
 from evergreen.journal import Journal
@@ -134,9 +134,12 @@ def _load(root: Path, snapshot: Snapshot, source: str, key: list[str]) -> tuple[
 def with_target(problem: Problem, rows: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Add the target by the entity's key; rows without outcome keep an empty one."""
     key = problem.source(problem.target.source).key[0]
-    label = np.asarray(problem.target.label(outcomes))
+    if problem.target.name in rows:
+        raise ContractError(f"target.name: {problem.target.name!r} is a column of the data already. Give the target another name.")
+    label = np.asarray(called("target.label", problem.target.label, outcomes))
     if label.shape != (len(outcomes),):
         raise ContractError(f"target.label: got shape {label.shape}; expected one value for each of the {len(outcomes)} outcomes.")
-    known = pd.DataFrame({problem.key: outcomes[key].to_numpy(), problem.target.name: label})
+    check_same_kind(f"Outcomes of {problem.target.source}", rows[problem.key], outcomes[key])
+    known = pd.DataFrame({problem.key: outcomes[key].astype(rows[problem.key].dtype).to_numpy(), problem.target.name: label})
     orphans = int((~known[problem.key].isin(rows[problem.key])).sum())
     return rows.merge(known, on=problem.key, how="left", validate="one_to_one"), orphans

@@ -12,7 +12,7 @@ import pandas as pd
 from evergreen.contract import Problem
 from evergreen.data.joins import late_features
 from evergreen.data.snapshots import clusters, row_fingerprints
-from evergreen.evaluation import Predicted, central_cost, dummy, measure, trivial_policies
+from evergreen.evaluation import Predicted, central_cost, dummy, measure, rule_of_thumb, trivial_policies
 from evergreen.gate.evidence import DUMMY, RULE_OF_THUMB, Contender, DataVerdict, Evidence
 from evergreen.splitting import Split
 from evergreen.training import training_target
@@ -53,7 +53,7 @@ def collect_evidence(
     rows, y, y_train = split.holdout, training_target(split.holdout, problem), training_target(split.train, problem)
     policies = {
         DUMMY: dummy(problem, y_train, len(rows)),
-        RULE_OF_THUMB: Predicted(np.asarray(problem.business.rule_of_thumb.decide(rows))),
+        RULE_OF_THUMB: rule_of_thumb(problem, rows),
     }
     contenders = {name: _contender(name, problem, rows, y, answer.predicted, answer) for name, answer in answers.items()}
     contenders |= {name: _contender(name, problem, rows, y, predicted) for name, predicted in policies.items()}

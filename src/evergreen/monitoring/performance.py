@@ -12,7 +12,7 @@ from evergreen import journal as tables
 from evergreen.candidate import DECISION
 from evergreen.contract import Problem
 from evergreen.data.publishing import read_published
-from evergreen.evaluation import Predicted, central_cost, trivial_policies
+from evergreen.evaluation import Predicted, central_cost, rule_of_thumb, trivial_policies
 from evergreen.journal import Journal
 from evergreen.training import training_target
 
@@ -55,7 +55,7 @@ def _realized(root: Path, problem: Problem, labelled: pd.DataFrame, row: dict[st
         return float(central_cost(problem, rows, y, Predicted(decision)).mean())
 
     model = mean_cost(rows[DECISION].to_numpy())
-    rule = mean_cost(np.asarray(problem.business.rule_of_thumb.decide(rows)))
+    rule = mean_cost(rule_of_thumb(problem, rows).decision)
     nothing = min(mean_cost(policy.decision) for policy in trivial_policies(problem.task, y, len(y)).values())
     return {
         "rows": len(rows),

@@ -103,10 +103,16 @@ def _sources(view: Overview, problem: Problem) -> list[tuple[str, dict[str, Any]
 
 
 def _refused(view: Overview) -> list[dict[str, Any]]:
-    """Deliveries whose newest judgement is a refusal, newest first; a corrected file of the same name takes its place."""
-    newest = {(row["source"], row["name"]): row for row in view.deliveries}
-    refused = [_with_page(row) for row in newest.values() if row["outcome"] == "quarantined"]
-    return sorted(refused, key=lambda row: str(row["at"]), reverse=True)
+    """All refused deliveries, newest first; `mended` where a file of the same name was published after it."""
+    refused: list[dict[str, Any]] = []
+    published = set()
+    for row in view.deliveries[::-1]:
+        name = (row["source"], row["name"])
+        if row["outcome"] == "published":
+            published.add(name)
+        elif row["outcome"] == "quarantined":
+            refused.append(_with_page(row) | {"mended": name in published})
+    return refused
 
 
 def _with_page(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,202 @@
+"""The `evergreen` command in processes of its own, for the tests of the application."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import multiprocessing
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from candidates import LOCK
+from toy import data
+from workspaces import ANY_ROWS
+
+from evergreen.data.publishing import read_published
+
+EVERGREEN = Path(sys.executable).with_name("evergreen")
+TESTS = Path(__file__).parent
+HEAVY = ["flows.cli", "flows.loop", "flows.telling", "flows.cycle", "great_expectations", "mlflow.sklearn", "skops.io", "toy.contract"]
+SECONDS = 120.0
+LABELLED, AHEAD = 60, 10
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Home:
+    """A place where the command runs: its files under `root`, a contract, and folders that Python looks into for it."""
+
+    root: Path
+    problem: str = "toy.contract:PROBLEM"
+    path: tuple[Path, ...] = ()
+
+    @property
+    def var(self) -> Path:
+        return self.root / "var"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "EVERGREEN_HOME": str(self.var),
+            "EVERGREEN_PROBLEM": self.problem,
+            "EVERGREEN_EXPECTATIONS": str(self.root / "expectations"),
+            "EVERGREEN_LOCK": str(LOCK),
+            "EVERGREEN_SETTLE_SECONDS": "0",
+            "PYTHONPATH": os.pathsep.join(map(str, (TESTS, *self.path))),
+            "COLUMNS": "200",
+        }
+
+    def start(self, *words: str, **environment: str) -> ForkServerProcess:
+        """Begin a command in a process that has everything heavy imported already, and reports to the tests' own Prefect server."""
+        process = _forks().Process(target=_be_the_command, args=(self, words, environment))
+        process.start()
+        return process
+
+    def evergreen(self, *words: str, **environment: str) -> Ended:
+        """Run a command to its end."""
+        return self.ended(self.start(*words, **environment))
+
+    def ended(self, process: ForkServerProcess) -> Ended:
+        process.join(SECONDS)
+        assert process.exitcode is not None, "the command did not end"
+        return Ended(process.exitcode, (self.root / "out").read_text(), (self.root / "err").read_text())
+
+    def start_cold(self, *words: str) -> subprocess.Popen[str]:
+        """Begin the installed command as a person would, in a process group of its own, with a private Prefect server."""
+        bare = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "EVERGREEN_"))}
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [EVERGREEN, *words], env=bare | self.environment, cwd=self.root, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+        )
+
+    def evergreen_cold(self, *words: str) -> Ended:
+        """Run the installed command to its end."""
+        process = self.start_cold(*words)
+        out, err = process.communicate(timeout=SECONDS)
+        return Ended(process.returncode, out, err)
+
+    def python(self, code: str, *words: str, **environment: str) -> Ended:
+        """Run some Python as a process of its own, in this home's folder and environment."""
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            env={**os.environ, **self.environment, **environment},
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def state(self) -> dict[str, Any]:
+        """What has been reached, without what differs between two homes: times of day, and the names of MLflow's runs."""
+        champion = next((row["version"] for row in reversed(self.rows("promotions")) if row["state"] == "done"), None)
+        decided = [(row["candidate"], row["champion"], row["verdict"], row["snapshot"], row["record"]) for row in self.rows("decisions")]
+        return {
+            "champion": champion,
+            "in MLflow": {row["alias"]: row["version"] for row in self.rows("registered_model_aliases", "mlflow.db")},
+            "versions": [(row["version"], row["training_key"], row["snapshot"]) for row in self.rows("versions")],
+            "versions in MLflow": sorted(row["version"] for row in self.rows("model_versions", "mlflow.db")),
+            "decisions": [(*head, json.loads(record)["money"]) for *head, record in decided],
+            "spent": [(row["data_time"], row["purpose"], row["alpha"]) for row in self.rows("ledger")],
+            "moves": [(row["version"], row["champion"], row["anchor"], row["state"]) for row in self.rows("promotions")],
+            "snapshots": [row["snapshot"] for row in self.rows("snapshots")],
+            "deliveries": [(row["source"], row["name"], row["outcome"], row["batch"]) for row in self.rows("deliveries")],
+            "published": [(row["partition"], row["version"], row["content"]) for row in self.rows("publications")],
+            "rounds": [row["cycle"] for row in self.rows("cycles")],
+        }
+
+    def published(self, number: int = -1) -> pd.DataFrame:
+        """What a reader of a publication finds: he follows the partition's pointer."""
+        return read_published(self.var, self.rows("publications")[number]["partition"])
+
+    def rows(self, table: str, database: str = "journal.db") -> list[dict[str, Any]]:
+        """The rows of a table, whoever else is using the database; none while there is no such table."""
+        file = self.var / database
+        if not file.exists():
+            return []
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)) as connection:
+            connection.row_factory = sqlite3.Row
+            try:
+                return [dict(row) for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1")]  # noqa: S608 - the tests' own words
+            except sqlite3.OperationalError:
+                return []
+
+    def deliver(self, until: int = LABELLED, *, start: int = 0, ahead: int = AHEAD) -> None:
+        """Have arrive what the toy shop knows after day `until`, and the orders and stock of the days `ahead` of it."""
+        landing = self.var / "landing"
+        data.write_deliveries(landing, start_day=start, days=until - start)
+        for path in data.write_deliveries(landing, start_day=until, days=ahead, period=ahead) if ahead else ():
+            if path.parent.name == "outcomes":
+                path.unlink()
+
+
+def make_home(root: Path, *, problem: str = "toy.contract:PROBLEM", contract: str = "") -> Home:
+    """An empty home with the least of suites; `contract` is the source of a module of its own, `problem` is then found in it."""
+    suites = root / "expectations"
+    suites.mkdir(parents=True, exist_ok=True)
+    for name in ("orders", "stock", "customers", "outcomes", "training_data"):
+        (suites / f"{name}.json").write_text(json.dumps({"name": name, "expectations": [ANY_ROWS]}))
+    if not contract:
+        return Home(root, problem)
+    (root / "contracts").mkdir(exist_ok=True)
+    (root / "contracts" / f"{problem.partition(':')[0]}.py").write_text(contract)
+    return Home(root, problem, (root / "contracts",))
+
+
+def wait_until(happened: Callable[[], object], *, while_runs: Callable[[], bool]) -> bool:
+    """Wait for something to happen; False when the process ended before."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        if happened():
+            return True
+        if not while_runs():
+            return False
+        time.sleep(0.005)
+    raise TimeoutError("it did not happen")
+
+
+@cache
+def _forks() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(HEAVY)
+    return context
+
+
+def _be_the_command(home: Home, words: tuple[str, ...], environment: dict[str, str]) -> None:
+    """What the child does: it takes a session, streams, environment and arguments of its own, then it is the command."""
+    os.setsid()
+    for number, name in ((1, "out"), (2, "err")):
+        with (home.root / name).open("wb") as file:
+            os.dup2(file.fileno(), number)
+    os.environ |= home.environment | environment
+    sys.path[:0] = map(str, home.path)
+    sys.argv = ["evergreen", *words]
+    from flows.cli import main
+
+    try:
+        main()
+    finally:
+        # Python ends a forked process without them.
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
