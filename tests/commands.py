@@ -62,7 +62,6 @@ class Home:
             "EVERGREEN_LOCK": str(LOCK),
             "EVERGREEN_SETTLE_SECONDS": "0",
             "PYTHONPATH": os.pathsep.join(map(str, (TESTS, *self.path))),
-            "COLUMNS": "200",
         }
 
     def start(self, *words: str, **environment: str) -> ForkServerProcess:

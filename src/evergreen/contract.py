@@ -99,20 +99,20 @@ class Problem(p.Part):
         return digest_text(values, *(f"{file.name} {digest_file(file)}" for file in files))
 
 
-def called(field: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of the contract; whatever it raises is its author's to read, in one sentence.
+def called(field: str, function: Callable[..., Any], *arguments: Any, error: type[EvergreenError] = ContractError) -> Any:
+    """Call a function that the user wrote; whatever it raises is theirs to read, in one sentence.
 
     Raises
     ------
-    ContractError
-        Names the field, the function and what it raised.
+    EvergreenError
+        Of the type `error`: names the field, the function and what it raised.
     """
     try:
         return function(*arguments)
     except EvergreenError:
         raise
-    except Exception as error:
-        raise ContractError(f"{field}: {_name_of(function)} failed: {type(error).__name__}: {error}") from error
+    except Exception as cause:
+        raise error(f"{field}: {_name_of(function)} failed: {type(cause).__name__}: {cause}") from cause
 
 
 def _faults(problem: Problem) -> Iterator[str]:

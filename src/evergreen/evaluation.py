@@ -11,7 +11,7 @@ import pandas as pd
 
 from evergreen.candidate import DECISION, PROBABILITY
 from evergreen.contract import Problem, called
-from evergreen.errors import ContractError, ModelError
+from evergreen.errors import ContractError, EvergreenError, ModelError
 from evergreen.policies import BinaryCosts
 
 
@@ -35,12 +35,14 @@ def predict(estimator: Any, X: pd.DataFrame, task: str) -> Predicted:
     ModelError
         A classifier without `predict_proba`, or answers of the wrong shape.
     """
+    if task != "regression":
+        need_probabilities(estimator)
+    decision = _checked(called("predict", estimator.predict, X, error=ModelError), (len(X),), "predict")
     if task == "regression":
-        return Predicted(_checked(called("predict", estimator.predict, X), (len(X),), "predict"))
-    need_probabilities(estimator)
-    classes = len(estimator.classes_)
-    probability = _checked(called("predict_proba", estimator.predict_proba, X), (len(X), classes), "predict_proba")
-    decision = _checked(called("predict", estimator.predict, X), (len(X),), "predict")
+        return Predicted(decision)
+    probability = np.asarray(called("predict_proba", estimator.predict_proba, X, error=ModelError))
+    classes = 2 if task == "binary" else probability.shape[-1]
+    probability = _checked(probability, (len(X), classes), "predict_proba")
     return Predicted(decision, probability[:, 1] if task == "binary" else probability)
 
 
@@ -107,10 +109,12 @@ def dummy(problem: Problem, y_train: np.ndarray, n: int) -> Predicted:
     """Predict with scikit-learn's dummy: knows the training labels' distribution and looks at no feature."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
-    nothing = np.zeros((len(y_train), 1))
+    nothing, rows = np.zeros((len(y_train), 1)), pd.DataFrame(np.zeros((n, 1)))
     if problem.task == "regression":
-        return predict(DummyRegressor(strategy="mean").fit(nothing, y_train), pd.DataFrame(np.zeros((n, 1))), problem.task)
-    predicted = predict(DummyClassifier(strategy="prior").fit(nothing, y_train), pd.DataFrame(np.zeros((n, 1))), problem.task)
+        return predict(DummyRegressor(strategy="mean").fit(nothing, y_train), rows, problem.task)
+    if len(classes := np.unique(y_train)) == 1:
+        return Predicted(np.full(n, classes[0]), np.full(n, float(classes[0])) if problem.task == "binary" else None)
+    predicted = predict(DummyClassifier(strategy="prior").fit(nothing, y_train), rows, problem.task)
     costs = problem.business.row_cost
     if isinstance(costs, BinaryCosts) and predicted.probability is not None:
         return Predicted((predicted.probability >= costs.threshold).astype(np.int64), predicted.probability)
@@ -120,11 +124,11 @@ def dummy(problem: Problem, y_train: np.ndarray, n: int) -> Predicted:
 def rule_of_thumb(problem: Problem, rows: pd.DataFrame) -> Predicted:
     """What people would decide without a model."""
     decide = problem.business.rule_of_thumb.decide
-    return Predicted(_checked(called("business.rule_of_thumb", decide, rows), (len(rows),), "business.rule_of_thumb.decide"))
+    return Predicted(_checked(called("business.rule_of_thumb", decide, rows), (len(rows),), "business.rule_of_thumb.decide", ContractError))
 
 
-def _checked(answer: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+def _checked(answer: Any, shape: tuple[int, ...], name: str, error: type[EvergreenError] = ModelError) -> np.ndarray:
     got = np.asarray(answer)
     if got.shape != shape:
-        raise ModelError(f"{name} gave shape {got.shape}; expected {shape}: one answer for each of the {shape[0]:,} rows.")
+        raise error(f"{name} gave shape {got.shape}; expected {shape}: one answer for each of the {shape[0]:,} rows.")
     return got

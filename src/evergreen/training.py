@@ -96,7 +96,7 @@ def build_estimator(problem: Problem, parameters: dict[str, Any]) -> Any:
     ModelError
         `build_estimator()` did not give a scikit-learn estimator, or it does not know a parameter.
     """
-    estimator = called("build_estimator", problem.build_estimator)
+    estimator = called("build_estimator()", problem.build_estimator, error=ModelError)
     if not (hasattr(estimator, "fit") and hasattr(estimator, "get_params")):
         raise ModelError(f"build_estimator() gave {type(estimator).__name__}; expected an unfitted scikit-learn estimator or Pipeline.")
     seeds = {

@@ -75,7 +75,7 @@ def test_a_wrong_type_or_value_is_named_with_what_was_got_and_expected(field: st
 
 def test_all_wrong_fields_are_told_at_once():
     message = refusal(prediction_lead=3600, task="ranking", owner="me")
-    assert message.startswith("The contract is wrong.")
+    assert message.startswith("The contract is wrong, in Problem:")
     assert {line.split(":")[0] for line in message.splitlines()[1:]} == {"  - prediction_lead", "  - task", "  - owner"}
 
 

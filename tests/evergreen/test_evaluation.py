@@ -102,13 +102,13 @@ def test_a_regressor_says_values_and_no_probability():
 
 
 def test_a_classifier_without_probabilities_is_told_with_the_way_out():
-    with pytest.raises(ModelError, match=r"gave LinearSVC without predict_proba; a binary problem needs .*CalibratedClassifierCV"):
+    with pytest.raises(ModelError, match=r"gave LinearSVC without predict_proba; a classification problem needs .*CalibratedClassifierCV"):
         predict(LinearSVC(), NOTHING, "binary")
 
 
 @pytest.mark.parametrize("decision", [[1, 0, 1], 1, [[1, 0, 1, 0]]])
 def test_decisions_of_the_wrong_shape_are_told(decision: Any):
-    with pytest.raises(ModelError, match=r"predict\(\) gave shape .*; expected one decision for each of the 4 rows, shape \(4,\)"):
+    with pytest.raises(ModelError, match=r"predict gave shape .*; expected \(4,\): one answer for each of the 4 rows"):
         predict(Says(decision, np.full((4, 2), 0.5)), NOTHING, "binary")
 
 

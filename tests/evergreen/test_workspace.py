@@ -49,7 +49,7 @@ def test_whatever_the_users_module_raises_is_told_as_the_contracts_fault(write_m
 
 def test_a_wrong_contract_is_told_by_its_own_words(write_module):
     write_module("from evergreen.contract import Problem\nPROBLEM = Problem(title='toy')\n")
-    with pytest.raises(ContractError, match=r"^The contract is wrong\.\n(.*\n)*  - title: got 'toy'"):
+    with pytest.raises(ContractError, match=r"^The contract is wrong, in Problem:\n(.*\n)*  - title: got 'toy'"):
         load_problem("someones_contract:PROBLEM")
 
 

@@ -38,8 +38,8 @@ finally:
 @pytest.fixture(scope="session", autouse=True)
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The server that all commands but the cold ones report to; they find it in their environment."""
-    for name, value in QUIET.items():  # before MLflow is imported, by the process that all others are forked from
-        os.environ.setdefault(name, value)
+    # What must be there when MLflow and the terminal's width are looked at, by the process that all others are forked from.
+    os.environ |= {**QUIET, "COLUMNS": "200"}
     with prefect_server(tmp_path_factory.mktemp("prefect")) as ready:
         ready()
         yield

@@ -55,8 +55,9 @@ def join_sources(problem: Problem, tables: dict[str, pd.DataFrame]) -> tuple[pd.
     reports = []
     for index, join in enumerate(problem.joins):
         right = tables[join.source]
-        _check_columns(f"joins.{index}", join, frame, right)
-        _check_unique(join.source, list(problem.source(join.source).key), right)
+        key = list(problem.source(join.source).key)
+        _check_columns(f"joins.{index}", join, frame, right, key=key)
+        _check_unique(join.source, key, right)
         joined = _as_of(join, problem, frame, right) if isinstance(join, AsOfJoin) else _lookup(join, problem, frame, right)
         _check_no_fan_out(join, problem.key, frame, joined)
         reports.append(_report(join, frame, right, joined))
@@ -119,13 +120,13 @@ def _report(join: AsOfJoin | LookupJoin, left: pd.DataFrame, right: pd.DataFrame
     return JoinReport(join.source, len(joined), int(joined["_found"].sum()), int((~there.isin(asked)).sum()))
 
 
-def _check_columns(where: str, join: AsOfJoin | LookupJoin, left: pd.DataFrame, right: pd.DataFrame) -> None:
+def _check_columns(where: str, join: AsOfJoin | LookupJoin, left: pd.DataFrame, right: pd.DataFrame, *, key: list[str]) -> None:
     for field, columns, frame, name in [("on", join.on, left, "the rows so far"), ("on", join.on.values(), right, join.source)]:
         if missing := sorted(set(columns) - set(frame.columns)):
             raise ContractError(f"{where}.{field}: {missing} not in {name}, which has {', '.join(frame.columns)}. Mend the contract.")
     if missing := sorted(set(join.take) - set(right.columns)):
         raise ContractError(f"{where}.take: {missing} not in {join.source}, which has {', '.join(right.columns)}. Mend the contract.")
-    if taken := sorted(set(join.take) & (set(left.columns) | set(join.on.values()))):
+    if taken := sorted(set(join.take) & (set(left.columns) | set(key))):
         raise ContractError(f"{where}.take: {taken} of {join.source} is there already. Take it out, or rename it in the reader.")
     for here, there in join.on.items():
         check_same_kind(f"Join with {join.source}", left[here], right[there])
@@ -141,7 +142,7 @@ def check_same_kind(what: str, here: pd.Series, there: pd.Series) -> None:
     """
     kinds = {"string" if pd.api.types.is_string_dtype(column) else column.dtype.kind for column in (here, there)}
     if len(kinds) > 1:
-        types = f"{here.name} is {here.dtype}, {there.name} is {there.dtype}"
+        types = f"{here.name} is {here.dtype}, {there.name} there is {there.dtype}"
         raise JoinError(f"{what}: {types}; nothing would match. Read both as the same type.")
 
 

@@ -1,0 +1,205 @@
+"""A person's mistake is a sentence on the error stream and an exit code; never a traceback."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import commands
+import pytest
+from commands import Ended, Home
+
+CONTRACT = """
+from evergreen import policies as p
+from toy.contract import PROBLEM as TOY
+
+def changed(part, **values):
+    return type(part)(**{**dict(part), **values})
+
+"""
+MISSPELT = CONTRACT + "PROBLEM = changed(TOY, featurs=TOY.features)\n"
+WRONG_TYPE = CONTRACT + "PROBLEM = changed(TOY, business=changed(TOY.business, good_enough='a lot'))\n"
+UNKNOWN_COLUMN = CONTRACT + "PROBLEM = changed(TOY, features=(*TOY.features, 'colour'))\n"
+WITHOUT_PROBABILITIES = """
+from sklearn.svm import LinearSVC
+from sklearn.pipeline import make_pipeline
+from toy.features import build_estimator as toy
+
+def build_estimator():
+    return make_pipeline(*[step for _, step in toy().steps[:-1]], LinearSVC())
+"""
+
+
+def told(ended: Ended, *parts: str, code: int = 1) -> None:
+    """It failed with that code and one sentence (a contract's faults are a list of them), which has these parts."""
+    assert ended.code == code, ended
+    assert "Traceback" not in ended.err + ended.out
+    assert all(part in ended.err for part in parts), ended.err
+    assert len(ended.err.splitlines()) == 1 or ended.err.startswith("The contract is wrong")
+
+
+@pytest.fixture(scope="module")
+def ingested(_server: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Deliveries that have been judged, and nothing trained."""
+    home = commands.make_home(tmp_path_factory.mktemp("ingested"))
+    home.deliver(ahead=0)
+    assert home.evergreen("ingest").code == 0
+    return home
+
+
+def with_contract(home: Home, name: str, source: str) -> Home:
+    """The same home under another contract, in a module of its own."""
+    return commands.make_home(home.root, problem=f"{name}:PROBLEM", contract=source)
+
+
+def test_a_misspelt_field_of_the_contract_is_named(home: Home):
+    wrong = with_contract(home, "misspelt", MISSPELT).evergreen("contract", "show")
+    told(wrong, "featurs: got ('product', 'amount', 'stock_level')", "no such field; is it misspelt?", code=2)
+
+
+def test_a_wrong_value_in_the_contract_is_named_with_what_was_got_and_expected(home: Home):
+    told(with_contract(home, "wrong", WRONG_TYPE).evergreen("status"), "good_enough: got 'a lot'; expected: input should be", code=2)
+
+
+@pytest.mark.parametrize(
+    ("problem", "parts"),
+    [
+        ("nowhere.contract:PROBLEM", ("nowhere.contract:PROBLEM cannot be imported", "No module named 'nowhere'")),
+        ("toy.contract:CONTRACT", ("toy.contract:CONTRACT cannot be imported", "CONTRACT")),
+        ("toy.contract:returned", ("toy.contract:returned is a function; expected",)),
+    ],
+)
+def test_a_contract_that_is_not_there_is_told(home: Home, problem: str, parts: tuple[str, ...]):
+    told(home.evergreen("run", EVERGREEN_PROBLEM=problem), *parts, code=2)
+
+
+@pytest.mark.parametrize("command", ["ingest", "run"])
+def test_without_a_landing_folder_it_says_where_to_put_the_deliveries(home: Home, command: str):
+    told(home.evergreen(command), f"There is no landing folder {home.var / 'landing'}. Make it")
+
+
+def test_a_feature_that_no_source_has_is_named_before_anything_is_trained(ingested: Home):
+    told(with_contract(ingested, "colour", UNKNOWN_COLUMN).evergreen("train"), "['colour'] not in the data after the joins", code=2)
+    assert ingested.rows("versions") == []
+
+
+def test_an_estimator_without_probabilities_is_refused(ingested: Home):
+    folder = ingested.root / "contracts" / "hard"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    (folder / "features.py").write_text(WITHOUT_PROBABILITIES)
+    (folder / "contract.py").write_text(
+        CONTRACT + "from hard import features\nPROBLEM = changed(TOY, build_estimator=features.build_estimator)\n"
+    )
+    hard = Home(ingested.root, "hard.contract:PROBLEM", (ingested.root / "contracts",))
+    told(hard.evergreen("train"), "without predict_proba", "CalibratedClassifierCV")
+    assert ingested.rows("versions") == []
+
+
+def test_a_journal_that_is_a_folder_is_told(home: Home):
+    told(home.evergreen("status", EVERGREEN_JOURNAL_URL=f"sqlite:///{home.root}"), f"The journal sqlite:///{home.root} cannot be used")
+
+
+def test_a_journal_url_that_is_none_is_told(home: Home):
+    told(home.evergreen("status", EVERGREEN_JOURNAL_URL="journal.db"), "EVERGREEN_JOURNAL_URL")
+
+
+def test_an_mlflow_that_nobody_answers_for_is_told(ingested: Home):
+    told(
+        ingested.evergreen("train", EVERGREEN_MLFLOW_URI="http://127.0.0.1:9"),
+        "MLflow at http://127.0.0.1:9 cannot be used",
+        "EVERGREEN_MLFLOW_URI",
+    )
+    assert ingested.rows("versions") == []
+
+
+def test_a_setting_that_cannot_be_is_told_by_its_name(home: Home):
+    told(home.evergreen("status", EVERGREEN_SETTLE_SECONDS="soon"), "EVERGREEN_SETTLE_SECONDS: got 'soon'")
+
+
+def test_a_problem_without_an_example_has_nothing_to_feed(home: Home):
+    told(home.evergreen("feed"), "This problem has no feed: its deliveries come from outside.")
+
+
+def test_a_month_that_the_example_does_not_have_is_told(home: Home):
+    for command in ("run", "feed"):
+        told(home.evergreen(command, "--through", "2013-13", EVERGREEN_PROBLEM="problem.contract:PROBLEM"), "Got the month '2013-13'")
+    assert not (home.var / "landing").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("promote", "7", "--reason", "urgent"), "There is no version 7 of toy; registered: none yet."),
+        (("rollback", "--reason", "wrong"), "There is nothing to roll back to: the champion is none"),
+        (("unbar", "1", "--reason", "mended"), "Version 1 is not barred; barred: none."),
+        (("train",), "Nothing has been published yet of orders, stock, customers, outcomes."),
+        (("train", "--tune"), "Nothing has been published yet"),
+        (("predict",), ""),
+        (("contract", "check"), "There is no file in"),
+    ],
+)
+def test_what_cannot_be_done_in_an_empty_home_is_told(home: Home, words: tuple[str, ...], part: str):
+    ended = home.evergreen(*words)
+    if part:
+        told(ended, part)
+    else:
+        assert (ended.code, ended.err) == (0, "")
+        assert "there is no champion yet" in ended.out
+
+
+@pytest.mark.parametrize("words", [("promote", "one", "--reason", "x"), ("promote", "1"), ("rollback",), ("dance",)])
+def test_words_that_the_command_does_not_know_are_a_usage_message(home: Home, words: tuple[str, ...]):
+    ended = home.evergreen(*words)
+    assert ended.code == 2
+    assert ended.err.startswith("Usage: ")
+    assert "Traceback" not in ended.err
+
+
+needs_another_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+
+
+@needs_another_user
+def test_a_home_that_may_not_be_written_is_told(home: Home):
+    home.root.chmod(0o500)
+    ended = home.python("from flows.cli import main; main()")
+    home.root.chmod(0o700)
+    told(ended, "cannot be written (Permission denied)")
+
+
+def test_a_home_on_a_medium_that_cannot_be_written_is_told(home: Home):
+    told(
+        home.evergreen("status", EVERGREEN_HOME="/proc/evergreen"),
+        "The folder /proc/evergreen cannot be written",
+        "Set EVERGREEN_HOME to another",
+    )
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mounts a disk of so many megabytes at the home's `var`."""
+    disk = tmp_path / "var"
+    disk.mkdir()
+
+    def mount(megabytes: int) -> Path:
+        order = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(disk)]
+        if os.geteuid() or subprocess.run(order, capture_output=True, check=False).returncode:
+            pytest.skip("to mount a small disk takes root's rights")
+        return disk
+
+    yield mount
+    subprocess.run(["umount", "-l", str(disk)], capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("megabytes", [2, 4, 6])
+def test_a_full_disk_is_a_sentence_and_nothing_half_written_is_visible(home: Home, small_disk, two_months, megabytes: int):
+    small_disk(megabytes)
+    home.deliver()
+    full = home.evergreen("run")
+    told(full)
+    assert any(word in full.err for word in ("No space left", "full"))
+    assert not any(home.var.rglob("*.tmp"))
+    subprocess.run(["mount", "-o", "remount,size=200m", str(home.var)], check=True)
+    again = home.evergreen("run")
+    assert (again.code, again.err) == (0, "")
+    assert home.state() == two_months.after_first
