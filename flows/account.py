@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-_console = Console(highlight=False, soft_wrap=True)
+_console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 _moving: list[Status] = []
 WIDTH = 9
 SIGNS = {"good": "green", "hold": "yellow", "bad": "red", "plain": "default"}
@@ -35,7 +37,7 @@ def table(columns: list[str], rows: list[list[str]], *, caption: str = "") -> No
     """Print a table; all but the first column are aligned to the right."""
     drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2), caption=caption or None, caption_justify="left")
     for number, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
+        drawn.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         drawn.add_row(*map(_plain, row))
     _console.print(drawn)
@@ -56,6 +58,14 @@ def progress(text: str) -> None:
     """Say how far the work of `working` is."""
     if _moving:
         _moving[-1].update(f"{_plain(text)} …")
+
+
+def tell_leftovers(waiting: Sequence[Path], unknown: Sequence[Path]) -> None:
+    """Say what lies in the landing folders and was left there: nothing is dropped in silence."""
+    for path in waiting:
+        done("", f"waiting: {path.parent.name}/{path.name} is still being written", tone="hold")
+    for path in unknown:
+        done("", f"unknown: {path.parent.name}/{path.name} belongs to no source of the contract", tone="hold")
 
 
 def _plain(text: str) -> str:

@@ -43,8 +43,8 @@ def find_champion(space: Workspace) -> Version | None:
 def collect_rows(space: Workspace, champion: Version) -> Order:
     """Join what is known of the rows that have no outcome yet."""
     snapshot = take_snapshot(space.journal, space.problem)
-    rows = build_frame(space.settings.root, snapshot, space.problem).newest_unlabelled(space.problem.time)
-    return Order(rows, champion.number, champion.artefact, snapshot.id)
+    rows = build_frame(space.settings.root, snapshot, space.problem).still_open
+    return Order(rows, champion.number, champion.artefact, snapshot.id, tuple(champion.facts["features"]))
 
 
 @task(cache_policy=NO_CACHE)

@@ -50,17 +50,18 @@ def feed(through: Through = None) -> None:
 @app.command()
 def ingest() -> None:
     """Judge the new files in the landing folders: publish or quarantine."""
-    from evergreen.status import has_new_deliveries
+    from evergreen.status import look_at_landing
     from evergreen.workspace import open_workspace
     from flows import account
-    from flows.server import prefect_server
+    from flows.server import one_command
 
     space = open_workspace()
-    if not has_new_deliveries(space):
-        account.say("Nothing is new: every delivery has been judged.")
+    found, new = look_at_landing(space)
+    if not new:
+        account.say("Nothing is new: every delivery that is complete has been judged.")
+        account.tell_leftovers(found.waiting, found.unknown)
         return
-    with prefect_server(space.settings.root) as ready, account.working("judge the deliveries"):
-        ready()
+    with one_command(space.settings.root, "judge the deliveries"):
         from flows.cycle import tell_deliveries
         from flows.ingestion import ingest as flow
 
@@ -72,29 +73,23 @@ def ingest() -> None:
 def train(tune: Annotated[bool, typer.Option(help="Search for better parameters first.")] = False) -> None:
     """Train a candidate on what has been published, and let the gate judge it."""
     from evergreen.workspace import open_workspace
-    from flows import account
-    from flows.server import prefect_server
+    from flows.server import one_command
 
     space = open_workspace()
-    with prefect_server(space.settings.root) as ready, account.working("train"):
-        ready()
-        from flows.cycle import tell_verdict
-        from flows.training import train as flow
+    with one_command(space.settings.root, "train"):
+        from flows.cycle import train_and_tell
 
-        record = flow(reason="asked for", tune=tune)
-    tell_verdict(space, record)
+        train_and_tell(space, "asked for", tune=tune)
 
 
 @app.command()
 def predict() -> None:
     """Publish the champion's predictions for the newest rows without outcome."""
     from evergreen.workspace import open_workspace
-    from flows import account
-    from flows.server import prefect_server
+    from flows.server import one_command
 
     space = open_workspace()
-    with prefect_server(space.settings.root) as ready, account.working("predict"):
-        ready()
+    with one_command(space.settings.root, "predict"):
         from flows.batch_prediction import predict_batch
         from flows.cycle import tell_predictions
 

@@ -11,8 +11,8 @@ from prefect import flow
 from evergreen import journal as tables
 from evergreen.data.batches import Judged
 from evergreen.data.publishing import Publication
-from evergreen.data.snapshots import take_snapshot
-from evergreen.status import realized_so_far, refresh_site
+from evergreen.promotion import standing
+from evergreen.status import current_inputs, realized_so_far, refresh_site
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.batch_prediction import predict_batch
@@ -36,15 +36,28 @@ def cycle(name: str, rehearsal: bool = False) -> None:
         worth = realized_so_far(space)
     tell_worth(space, worth)
     with account.working("join and validate the training data"):
-        record = train(reason=name)
-    tell_verdict(space, record)
+        record = train_and_tell(space, name)
     with account.working("predict what is to come"):
         publication = predict_batch()
     tell_predictions(space, publication)
     refresh_site(space, worth)
-    snapshot = take_snapshot(space.journal, space.problem).id
-    data = f"{record['window']['end']:.10}" if name == DELIVERIES else name
-    space.journal.add(tables.cycles, cycle=snapshot if name == DELIVERIES else name, facts={"decision": record["decision"], "data": data})
+    inputs = current_inputs(space)
+    data = f"{record['window']['end'] or record['made_at']:.10}" if name == DELIVERIES else name
+    facts = {"decision": record["decision"], "data": data, "inputs": inputs}
+    space.journal.add(tables.cycles, cycle=inputs if name == DELIVERIES else name, facts=facts)
+
+
+def train_and_tell(space: Workspace, reason: str, *, tune: bool = False) -> dict[str, Any]:
+    """Train and judge, then say the verdict, or that there was nothing new to learn from; returns the decision record."""
+    known = {row["decision"] for row in space.journal.rows(tables.decisions)}
+    record = train(reason=reason, tune=tune)
+    if record["decision"] in known:
+        serves = standing(space.journal).champion
+        verdict = f"the verdict on version {record['candidate']['version']} stands: {record['verdict'].upper()}"
+        account.done("train", f"nothing new to learn from; {verdict}. {f'Version {serves} serves' if serves else 'No model serves'}.")
+    else:
+        tell_verdict(space, record)
+    return record
 
 
 def tell_deliveries(space: Workspace, judged: list[Judged]) -> None:

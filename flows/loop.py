@@ -9,15 +9,14 @@ from typing import Any
 
 from evergreen import journal as tables
 from evergreen import nursery
-from evergreen.data.batches import active
-from evergreen.data.snapshots import take_snapshot
-from evergreen.status import has_new_deliveries
+from evergreen.files import lock
+from evergreen.status import current_inputs, has_new_deliveries
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.server import prefect_server
 
 DELIVERIES = "deliveries"
-"""Name of a round for whatever has been delivered; it is recorded by its snapshot."""
+"""Name of a round for whatever has been delivered; it is recorded by its inputs."""
 COSTS = ("candidate", "champion", "rule of thumb")
 
 
@@ -29,18 +28,28 @@ def run_loop(through: str | None) -> None:
     with account.working("read the contract"):
         space = open_workspace()
         feed = outside_world(space)
-        rounds = feed.months_through(through or feed.THROUGH) if feed else new_round(space)
+        finished = {row["cycle"] for row in space.journal.rows(tables.cycles)}
+        months = feed.months_through(through or feed.THROUGH) if feed else []
+        rounds = [month for month in months if month not in finished] or ([DELIVERIES] if is_anything_new(space) else [])
     account.say(f"{space.problem.name}: {space.problem.business.question}", style="bold")
-    finished = {row["cycle"] for row in space.journal.rows(tables.cycles)}
-    to_do = [name for name in rounds if name not in finished]
-    if to_do:
-        nursery.start()
-        with prefect_server(space.settings.root) as ready:
-            for name in to_do:
-                go_round(space, feed, name, ready)
-    else:
+    if not rounds:
         account.say("Nothing is new: every delivery has been judged, and every verdict carried out.")
+    else:
+        nursery.start()
+        with (
+            lock(space.settings.root / ".command.lock", holder="an evergreen command", seconds=1),
+            prefect_server(space.settings.root) as ready,
+        ):
+            for name in rounds:
+                go_round(space, None if name == DELIVERIES else feed, name, ready)
     show_rounds(space)
+
+
+def is_anything_new(space: Workspace) -> bool:
+    """Whether a delivery waits, or a round has not been gone with the published ones, today's contract, code and lock."""
+    inputs = current_inputs(space)
+    done = {row["facts"]["inputs"] for row in space.journal.rows(tables.cycles)}
+    return inputs is None or inputs not in done or has_new_deliveries(space)
 
 
 def go_round(space: Workspace, feed: ModuleType | None, name: str, ready: Callable[[], str]) -> None:
@@ -64,14 +73,6 @@ def deliver(feed: ModuleType, landing: Any, name: str) -> None:
     with account.working("the outside world delivers"):
         files = feed.deliver(landing, name)
     account.done("deliver", f"{len(files)} files arrived in the landing folders")
-
-
-def new_round(space: Workspace) -> list[str]:
-    """One round while deliveries wait to be judged or the published ones have not been gone round with; else none."""
-    if not has_new_deliveries(space) and all(active(space.journal, source.name) for source in space.problem.sources):
-        snapshot = take_snapshot(space.journal, space.problem).id
-        return [] if space.journal.last(tables.cycles, cycle=snapshot) else [DELIVERIES]
-    return [DELIVERIES]
 
 
 def show_rounds(space: Workspace) -> None:

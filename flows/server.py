@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from evergreen import nursery
 from evergreen.errors import EvergreenError
-from evergreen.files import atomic_path
+from evergreen.files import atomic_path, lock
+from flows import account
 
 START_SECONDS = 90.0
 STOP_SECONDS = 10.0
@@ -57,6 +59,21 @@ def prefect_server(root: Path) -> Iterator[Callable[[], str]]:
     finally:
         del os.environ["PREFECT_API_URL"]
         _stop(process)
+
+
+@contextmanager
+def one_command(root: Path, what: str) -> Iterator[None]:
+    """Do what needs Prefect: no other such command works in the same home, a server answers, and what is being done is shown.
+
+    Raises
+    ------
+    BusyError
+        Another command works in this home.
+    """
+    nursery.start()
+    with lock(root / ".command.lock", holder="an evergreen command", seconds=1), prefect_server(root) as ready, account.working(what):
+        ready()
+        yield
 
 
 def _prepare_database(database: Path) -> None:

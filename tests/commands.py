@@ -150,16 +150,26 @@ class Home:
 
 
 def make_home(root: Path, *, problem: str = "toy.contract:PROBLEM", contract: str = "") -> Home:
-    """An empty home with the least of suites; `contract` is the source of a module of its own, `problem` is then found in it."""
+    """An empty home with the least of suites; `contract` is the source of the module in which `problem` is then found."""
     suites = root / "expectations"
     suites.mkdir(parents=True, exist_ok=True)
     for name in ("orders", "stock", "customers", "outcomes", "training_data"):
         (suites / f"{name}.json").write_text(json.dumps({"name": name, "expectations": [ANY_ROWS]}))
     if not contract:
         return Home(root, problem)
-    (root / "contracts").mkdir(exist_ok=True)
-    (root / "contracts" / f"{problem.partition(':')[0]}.py").write_text(contract)
+    *packages, module = problem.partition(":")[0].split(".")
+    folder = root.joinpath("contracts", *packages)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{module}.py").write_text(contract)
     return Home(root, problem, (root / "contracts",))
+
+
+def told(ended: Ended, *parts: str, code: int = 1) -> None:
+    """See that a command failed with that code and one sentence (of a contract: a list of faults) that has these parts."""
+    assert ended.code == code, ended
+    assert "Traceback" not in ended.err + ended.out
+    assert all(part in ended.err for part in parts), ended.err
+    assert len(ended.err.splitlines()) == 1 or ended.err.startswith("The contract is wrong"), ended.err
 
 
 def wait_until(happened: Callable[[], object], *, while_runs: Callable[[], bool]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -88,9 +89,21 @@ class Problem(p.Part):
     @property
     def package(self) -> Path:
         """The folder of the top-level package that holds the estimator's code; it travels inside every model."""
-        import sys
+        module = str(getattr(self.build_estimator, "__module__", ""))
+        file = getattr(sys.modules.get(module.partition(".")[0]), "__file__", None)
+        if file is None or Path(file).name != "__init__.py" or "site-packages" in Path(file).parts:
+            raise ContractError(
+                f"build_estimator: got {_name_of(self.build_estimator)}; expected a function in a package of yours (a folder with an "
+                "__init__.py), because that folder travels inside every model."
+            )
+        return Path(file).parent
 
-        return Path(str(sys.modules[self.build_estimator.__module__.partition(".")[0]].__file__)).parent
+    @property
+    def used_columns(self) -> list[str]:
+        """Columns that the data must have after the joins."""
+        cluster = () if self.gate.cluster in {"day", "row"} else (self.gate.cluster,)
+        group = (self.split.group,) if isinstance(self.split, p.HashedSplit) else ()
+        return list(dict.fromkeys([*self.features, *self.slices, *self.serving.carry, *cluster, *group]))
 
     def digest(self) -> str:
         """Name of this contract's content: its values, and the bytes of the files its functions stand in."""
@@ -135,6 +148,8 @@ def _faults(problem: Problem) -> Iterator[str]:
             yield f"sources.{source.name}.key: got {source.key}; expected one column that names a row (make one in your reader)."
     if isinstance(problem.split, p.ForwardSplit) and entity.time is None:
         yield f"split: got ForwardSplit, but the entity source {entity.name!r} has no time; give it one, or use HashedSplit."
+    if problem.gate.cluster == "day" and entity.time is None:
+        yield 'gate.cluster: got "day", but the entity source has no time; name a column, or "row" where rows are independent.'
     for index, join in enumerate(problem.joins):
         yield from _join_faults(problem, index, join, names)
     known_late = {problem.target.name, *problem.forbidden}

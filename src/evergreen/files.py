@@ -17,7 +17,7 @@ from evergreen.errors import BusyError, StoreError
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it takes the place of `path` when the block ends well, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name[:60]}.{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb+") as file:

@@ -36,6 +36,8 @@ def _maybe(name: str, kind: Any = sa.Text) -> sa.Column[Any]:
 
 
 about = _table("about", sa.Column("schema_version", sa.Integer, nullable=False), unique=("schema_version",))
+owner = _table("owner", sa.Column("slot", sa.Integer, nullable=False), _text("problem"), unique=("slot",))
+"""The problem that this journal belongs to; one row."""
 deliveries = _table(
     "deliveries",
     *map(_text, ("source", "name", "delivery", "rules", "outcome", "reason", "stat")),
@@ -56,7 +58,7 @@ versions = _table(
 """One registered model. `artefact`: digest of the model's folder; `evidence`: digest of its golden and training rows."""
 decisions = _table(
     "decisions",
-    *map(_text, ("decision", "training_key", "verdict", "snapshot", "data_time")),
+    *map(_text, ("decision", "training_key", "inputs", "verdict", "snapshot", "data_time")),
     *(sa.Column("candidate", sa.Integer), _maybe("champion", sa.Integer), sa.Column("record", sa.JSON)),
     unique=("decision",),
 )
@@ -74,7 +76,10 @@ bars = _table(
     *(sa.Column("version", sa.Integer, nullable=False), sa.Column("barred", sa.Boolean, nullable=False)),
     unique=("event",),
 )
-tunings = _table("tunings", _text("tuning"), sa.Column("parameters", sa.JSON), sa.Column("cost", sa.Float), unique=("tuning",))
+tunings = _table(
+    "tunings", *map(_text, ("recipe", "tuning")), sa.Column("parameters", sa.JSON), sa.Column("cost", sa.Float), unique=("tuning",)
+)
+"""Parameters that a search found. `recipe`: digest of the code and the contract that they are parameters of."""
 publications = _table(
     "publications",
     *map(_text, ("publication", "partition", "snapshot", "path", "content")),
@@ -148,6 +153,22 @@ class Journal:
         rows = self.rows(table, **equal)
         return rows[-1] if rows else None
 
+    def claim(self, problem: str) -> None:
+        """Make the journal belong to a problem.
+
+        Raises
+        ------
+        JournalError
+            It belongs to another one: its versions and decisions would be taken for this one's.
+        """
+        self.add(owner, slot=1, problem=problem)
+        found = self.rows(owner)[0]["problem"]
+        if found != problem:
+            raise JournalError(
+                f"The journal {self._name} belongs to the problem {found!r}, this contract is {problem!r}. "
+                "Give it a home of its own with EVERGREEN_HOME, or move the old home away."
+            )
+
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
@@ -180,6 +201,7 @@ class Journal:
             hints = {
                 "locked": "Another process is writing to it; end that process or wait, then run again.",
                 "full": "Free some space, then run again.",
+                "no such": "Another version of Evergreen wrote it: use that one, or another EVERGREEN_HOME.",
             }
             hint = next(
                 (text for word, text in hints.items() if word in cause),

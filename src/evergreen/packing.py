@@ -82,6 +82,11 @@ def pack_model(trained: Trained, problem: Problem, *, lock: Path, folder: Path) 
                 input_example=trained.example,
                 pip_requirements=requirements(lock),
             )
+    size, limit = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6, problem.cost.max_model_megabytes
+    if not size <= limit:
+        raise ModelError(
+            f"The model takes {size:.1f} MB; the contract allows {limit:g} (cost.max_model_megabytes). Use a smaller one, or allow more."
+        )
 
 
 def pack_evidence(trained: Trained, problem: Problem, *, folder: Path) -> None:

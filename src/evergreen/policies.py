@@ -216,7 +216,6 @@ class RetrainingPolicy(Part):
     """When to retrain, with which seed, and how many rolling-origin folds judge a recipe inside train."""
 
     cron: str = "30 3 * * *"
-    on_new_data: bool = True
     folds: Annotated[int, Field(ge=2, le=20)] = 3
     seed: int = 0
     tuning_iterations: Count = 8
@@ -234,9 +233,8 @@ class CostPolicy(Part):
 
     max_predict_seconds: Positive = 600.0
     """Time limit of one batch prediction."""
-    max_train_seconds: Positive = 3_600.0
-    """Time limit of one training."""
     max_model_megabytes: Positive = 200.0
+    """Size limit of a stored model; a larger one is not registered."""
 
 
 Task = Literal["binary", "multiclass", "regression"]

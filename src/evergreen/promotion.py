@@ -100,7 +100,7 @@ def rollback(registry: Registry, *, reason: str, person: str) -> int:
         if now.champion is None or now.previous is None:
             raise RefusedError(
                 f"There is nothing to roll back to: the champion is {_named(now.champion)} and had none before it. "
-                "Release another version with `evergreen release`, or train a new one."
+                "Train a new one with `evergreen train`."
             )
         _refuse_barred(journal, now.previous)
         anchor = _anchor_before(journal, now.champion) or now.previous if now.anchor == now.champion else now.anchor
@@ -216,8 +216,8 @@ def _settle(registry: Registry) -> list[str]:
     now, shown = standing(registry.journal), registry.aliases()
     if shown.get(CHAMPION) != now.champion:
         raise RegistryError(
-            f"MLflow's alias champion is on {_named(shown.get(CHAMPION))}, the journal says {_named(now.champion)}: it was moved outside "
-            "Evergreen. Put it back with `evergreen restore-aliases`; if the other version shall serve, release it then, with a reason."
+            f"MLflow's alias champion is on {_named(shown.get(CHAMPION))}, the journal says {_named(now.champion)}: somebody moved it "
+            "outside Evergreen. Put it back with `evergreen reconcile`; what serves is decided by the gate, promote and rollback."
         )
     if any(shown.get(alias) != number for alias, number in _aliases(now).items()):
         _show(registry, now)
@@ -248,7 +248,7 @@ def _refuse_barred(journal: Journal, version: int) -> None:
         why = next(row["reason"] for row in reversed(journal.rows(bars, version=version)))
         raise RefusedError(
             f"Version {version} is barred since it was rolled back from ({why}). "
-            f"Free it with `evergreen unbar {version}`, or release another version with `evergreen release`."
+            f"Free it with `evergreen unbar {version} --reason ...`, or train a new one."
         )
 
 

@@ -220,6 +220,8 @@ class Registry:
 
     def _checked_folder(self, uri: str, digest: str, *, what: str) -> Path:
         folder = self._local(uri)
+        if not folder.is_dir():
+            raise StoreError(f"{what} is missing: no folder {folder}. Was the home moved? Put it back, or restore a backup.")
         found = stored_digest(folder)
         if found != digest:
             raise StoreError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ import pandas as pd
 
 from evergreen import journal as tables
 from evergreen.candidate import Trained, predicted
+from evergreen.data.landing import active, batch_path
 from evergreen.data.snapshots import Frame, Snapshot, build_frame, content_digest, row_fingerprints
 from evergreen.errors import DataError
 from evergreen.evaluation import read_predicted
-from evergreen.files import digest_folder, digest_text, lock
+from evergreen.files import atomic_path, digest_file, digest_text, lock
 from evergreen.gate.collection import ModelAnswer, Origin, collect_evidence
 from evergreen.gate.decision import judge
 from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DataVerdict, Evidence
@@ -27,9 +29,9 @@ from evergreen.gate.ledger import open_budget, spending
 from evergreen.gate.record import Context, build_record
 from evergreen.prediction import predict_all
 from evergreen.predictor import Job
-from evergreen.promotion import promote, standing
+from evergreen.promotion import barred, promote, standing
 from evergreen.provenance import code_version, provenance_digests, training_key
-from evergreen.registry import Version
+from evergreen.registry import Version, stored_digest
 from evergreen.splitting import Split, split_rows
 from evergreen.training import fit_candidate, tune
 from evergreen.validation import validate
@@ -49,6 +51,14 @@ class Material:
     split: Split
     content: str
     """Digest of the labelled rows."""
+    data: tuple[DataVerdict, ...]
+    """What the expectations said of each batch and of the training frame."""
+
+
+def inputs_digest(space: Workspace, snapshot: Snapshot) -> str:
+    """Name of everything that a verdict can depend on but the champion: snapshot, contract, code, lock. Reads no data."""
+    digests = provenance_digests(space.problem, snapshot=snapshot.id, lock=space.settings.lock)
+    return digest_text(*(digests[name] for name in sorted(digests)))
 
 
 def prepare(space: Workspace, snapshot: Snapshot) -> Material:
@@ -62,13 +72,14 @@ def prepare(space: Workspace, snapshot: Snapshot) -> Material:
     problem = space.problem
     frame = build_frame(space.settings.root, snapshot, problem)
     labelled = frame.labelled
-    columns = [column for column in (problem.key, problem.time, problem.target.name, *problem.features) if column]
+    columns = list(dict.fromkeys(column for column in (problem.key, problem.time, problem.target.name, *problem.features) if column))
     report = validate(labelled[columns], space.settings.expectations / "training_data.json", name="training data", key=(problem.key,))
     if not report.passed:
         broken = "; ".join(check.sentence for check in report.failed)
         raise DataError(f"The training data are not what expectations/training_data.json expects: {broken}. No model was trained on them.")
-    content = content_digest(labelled[[problem.key, *problem.features, problem.target.name]])
-    return Material(snapshot, frame, split_rows(labelled, problem), content)
+    verdict = DataVerdict("training data", report.passed, tuple(check.sentence for check in report.failed))
+    data = (*_batch_verdicts(space, snapshot), verdict)
+    return Material(snapshot, frame, split_rows(labelled, problem), content_digest(labelled[columns]), data)
 
 
 def make_candidate(space: Workspace, material: Material, *, tuning: bool, progress: Progress = lambda _: None) -> Version:
@@ -78,13 +89,13 @@ def make_candidate(space: Workspace, material: Material, *, tuning: bool, progre
     """
     problem, train = space.problem, material.split.train
     digests = provenance_digests(problem, snapshot=material.snapshot.id, lock=space.settings.lock)
+    recipe = digest_text(digests["contract"], digests["code"])
     if tuning:
         progress(f"search for parameters, {problem.retraining.tuning_iterations} tries")
         best, cost = tune(problem, train, iterations=problem.retraining.tuning_iterations)
-        key = digest_text(material.content, digests["contract"], digests["code"], digests["lock"])
-        space.journal.add(tables.tunings, tuning=key, parameters=best, cost=cost)
-    last = space.journal.last(tables.tunings)
-    parameters = last["parameters"] if last else {}
+        space.journal.add(tables.tunings, recipe=recipe, tuning=digest_text(recipe, material.content), parameters=best, cost=cost)
+    last = space.journal.last(tables.tunings, recipe=recipe)
+    parameters = best if tuning else last["parameters"] if last else {}
     key = training_key(digests, content=material.content, seed=problem.retraining.seed, parameters=parameters)
     for version in space.registry.versions():
         if version.training_key == key:
@@ -116,7 +127,10 @@ def ask_models(space: Workspace, material: Material, candidate: Version) -> dict
     folder = space.settings.root / "evidence" / candidate.training_key[:16]
     folder.mkdir(parents=True, exist_ok=True)
     rows = folder / "holdout.parquet"
-    material.split.holdout[[problem.key, *problem.features]].to_parquet(rows, index=False)
+    # An older model is given its own features, which today's contract may no longer name.
+    wanted = dict.fromkeys([problem.key, *(name for version in versions.values() for name in version.facts["features"])])
+    with atomic_path(rows) as temporary:
+        material.split.holdout[[name for name in wanted if name in material.split.holdout]].to_parquet(temporary, index=False)
     jobs = {
         number: Job(
             space.registry.folder(version),
@@ -142,12 +156,12 @@ def ask_models(space: Workspace, material: Material, candidate: Version) -> dict
 
 
 def earlier_verdict(space: Workspace, snapshot: Snapshot) -> dict[str, Any] | None:
-    """The record of the verdict on this very snapshot; None where there is none, or where the champion it was judged against has gone."""
-    known = space.journal.last(tables.decisions, snapshot=snapshot.id)
+    """The record of the verdict on these very inputs; None where there is none, or where the champion it was judged against has gone."""
+    known = space.journal.last(tables.decisions, inputs=inputs_digest(space, snapshot))
     if known is None:
         return None
-    stands = known["verdict"] != Verdict.PROMOTE or _is_carried_out(space, known["candidate"])
-    return known["record"] if stands or known["champion"] == standing(space.journal).champion else None
+    carried_out = known["verdict"] == Verdict.PROMOTE and _is_carried_out(space, known["candidate"])
+    return known["record"] if carried_out or known["champion"] == standing(space.journal).champion else None
 
 
 def decide(space: Workspace, material: Material, candidate: Version, answers: dict[str, ModelAnswer]) -> dict[str, Any]:
@@ -159,6 +173,8 @@ def decide(space: Workspace, material: Material, candidate: Version, answers: di
         The decision record.
     """
     journal, policy = space.journal, space.problem.gate
+    if candidate.number == standing(journal).champion and (known := journal.last(tables.decisions, candidate=candidate.number)):
+        return dict(known["record"])  # there was nothing new to learn from: a model is not judged against itself
     champion = space.registry.version(answers[CHAMPION].version) if CHAMPION in answers else None
     artefact, window = champion.artefact if champion else None, f"{material.split.start} {material.split.end}"
     name = digest_text(candidate.artefact, str(artefact), str(standing(journal).anchor), window)
@@ -174,6 +190,7 @@ def decide(space: Workspace, material: Material, candidate: Version, answers: di
         row = {
             "decision": name,
             "training_key": candidate.training_key,
+            "inputs": inputs_digest(space, material.snapshot),
             "verdict": str(verdict.verdict),
             "snapshot": material.snapshot.id,
             "data_time": data_time.isoformat(),
@@ -182,7 +199,8 @@ def decide(space: Workspace, material: Material, candidate: Version, answers: di
             "record": record,
         }
         spent = spending(budget)
-        journal.add_all([*([(tables.ledger, spent)] if spent else []), (tables.decisions, row)])
+        if not journal.add_all([*([(tables.ledger, spent)] if spent else []), (tables.decisions, row)]):
+            record = journal.rows(tables.decisions, decision=name)[0]["record"]  # another machine was first
     return record
 
 
@@ -190,7 +208,7 @@ def apply(space: Workspace, record: dict[str, Any]) -> None:
     """Do what the verdict says, once: promote, or nothing. What a person did afterwards, such as a rollback, is not undone."""
     number = record["candidate"]["version"]
     space.registry.annotate(space.registry.version(number), tags={"verdict": record["verdict"], "decision": record["decision"]})
-    if record["verdict"] == Verdict.PROMOTE and not _is_carried_out(space, number):
+    if record["verdict"] == Verdict.PROMOTE and not _is_carried_out(space, number) and number not in barred(space.journal):
         promote(
             space.registry,
             number,
@@ -215,9 +233,9 @@ def _evidence(space: Workspace, material: Material, candidate: Version, answers:
         space.problem,
         material.split,
         answers,
-        origin=Origin(candidate.facts["provenance"], _found_now(space, candidate), _data_verdicts(material)),
+        origin=Origin(candidate.facts["provenance"], _found_now(space, candidate), material.data),
         margin=decided["record"]["margin_next"] if decided else None,
-        facts={"training_start": starts, "joins": joins, "orphans": material.frame.orphans},
+        facts={"training_start": starts, "joins": joins, "orphans": material.frame.orphans, "replaced rows": material.frame.replaced},
     )
 
 
@@ -229,16 +247,26 @@ def _facts(space: Workspace, train: pd.DataFrame, threshold: float | None, folds
 
 
 def _found_now(space: Workspace, candidate: Version) -> dict[str, str]:
-    """The candidate's digests, computed again from what is stored. Its snapshot may be an older one with the same labelled rows."""
+    """The candidate's digests, made again from what is stored and from the code as it stands now."""
     kept = space.journal.last(tables.snapshots, snapshot=candidate.facts["snapshot"]) or {"batches": {}}
-    parts = [f"{name} {digest}" for name in kept["batches"] for digest in kept["batches"][name]]
+    root = space.settings.root
+    parts = [f"{name} {_digest_or_none(batch_path(root, name, digest))}" for name in kept["batches"] for digest in kept["batches"][name]]
     found = provenance_digests(space.problem, snapshot=digest_text(*parts), lock=space.settings.lock)
-    return found | {"artefact": digest_folder(space.registry.folder(candidate))}
+    return found | {"artefact": stored_digest(space.registry.folder(candidate))}
 
 
-def _data_verdicts(material: Material) -> tuple[DataVerdict, ...]:
-    sources = [DataVerdict(f"{name}, {len(digests)} batches", passed=True) for name, digests in material.snapshot.batches.items()]
-    return (*sources, DataVerdict("training data", passed=True))
+def _digest_or_none(path: Path) -> str:
+    return digest_file(path) if path.is_file() else "missing"
+
+
+def _batch_verdicts(space: Workspace, snapshot: Snapshot) -> list[DataVerdict]:
+    """What the journal says of each source's batches; one that it does not know as published has no business in a snapshot."""
+    told = []
+    for name, digests in snapshot.batches.items():
+        published = {row["batch"] for row in active(space.journal, name)}
+        strange = [f"batch {digest[:12]} is not among the published ones" for digest in digests if digest not in published]
+        told.append(DataVerdict(f"{name}, {len(digests)} batches", not strange, tuple(strange)))
+    return told
 
 
 def _context(space: Workspace, candidate: Version, champion: Version | None, decision: str) -> Context:
@@ -260,7 +288,7 @@ def _changed(space: Workspace, candidate: Version, champion: Version | None) -> 
     if champion is None:
         return ("It is the first model: there is nothing to compare it with.",)
     old, new = champion.facts, candidate.facts
-    learnt = "{rows:,} {things} up to {training_end}"
+    learnt = "{rows:,} {things} up to {training_end}" if space.problem.time else "{rows:,} {things}"
     now, was = (learnt.format(things=space.problem.things, **facts) for facts in (new, old))
     told = [f"Training data: {now}; before, {was}."]
     names = {"contract": "The contract", "code": "The problem's code", "lock": "The locked packages"}

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from evergreen import journal as tables
-from evergreen.data.batches import active
-from evergreen.data.landing import find, unjudged
+from evergreen.data.landing import Delivery, Found, active, find, unjudged
 from evergreen.data.snapshots import build_frame, take_snapshot
-from evergreen.monitoring.performance import published_partitions, realized
+from evergreen.monitoring.performance import realized
 from evergreen.promotion import history, standing
 from evergreen.report.site import Overview, write_site
+from evergreen.retraining import inputs_digest
 from evergreen.validation import rules_of
 from evergreen.workspace import Workspace
 
@@ -35,13 +35,29 @@ class Freshness:
         return self.behind is not None and self.max_age is not None and self.behind > self.max_age
 
 
+def look_at_landing(space: Workspace) -> tuple[Found, list[Delivery]]:
+    """What lies in the landing folders, and which of it waits to be judged; answered from the journal without reading the files.
+
+    Raises
+    ------
+    DataError
+        There is no landing folder.
+    """
+    found = find(space.settings.landing, space.problem, settle_seconds=0, now=datetime.now(UTC))
+    rules = rules_of(space.problem, space.settings.expectations)
+    return found, unjudged(found, space.journal, rules, root=space.settings.root)
+
+
 def has_new_deliveries(space: Workspace) -> bool:
-    """Whether a file waits to be judged; answered from the journal without reading what has been judged."""
-    landing = space.settings.landing
-    if not landing.is_dir():
-        return False
-    found = find(landing, space.problem, settle_seconds=0, now=datetime.now(UTC))
-    return bool(unjudged(found, space.journal, rules_of(space.problem, space.settings.expectations), root=space.settings.root))
+    """Whether a file waits to be judged."""
+    return space.settings.landing.is_dir() and bool(look_at_landing(space)[1])
+
+
+def current_inputs(space: Workspace) -> str | None:
+    """Name of what a verdict would rest on now (see `retraining.inputs_digest`); None while a source has no batch yet."""
+    if not all(active(space.journal, source.name) for source in space.problem.sources):
+        return None
+    return inputs_digest(space, take_snapshot(space.journal, space.problem))
 
 
 def freshness(space: Workspace) -> list[Freshness]:
@@ -59,7 +75,7 @@ def freshness(space: Workspace) -> list[Freshness]:
 
 def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
     """What every published partition was worth; see `evergreen.monitoring.performance.realized`."""
-    if not published_partitions(space.journal):
+    if not space.journal.rows(tables.publications):
         return []
     labelled = build_frame(space.settings.root, take_snapshot(space.journal, space.problem), space.problem).labelled
     return realized(space.settings.root, space.journal, space.problem, labelled)

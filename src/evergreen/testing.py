@@ -14,7 +14,7 @@ from evergreen.artefact import MODEL_FILE, check_trusted
 from evergreen.contract import Problem
 from evergreen.data.joins import join_sources
 from evergreen.data.reading import read_delivery
-from evergreen.data.snapshots import with_target
+from evergreen.data.snapshots import check_columns, with_target
 from evergreen.errors import ContractError, DataError, ModelError
 from evergreen.evaluation import Predicted, central_cost, predict, rule_of_thumb
 from evergreen.policies import Source
@@ -50,10 +50,7 @@ def check_problem(space: Workspace) -> Iterator[str]:
     yield f"The joins hold: {', '.join(f'{one.source} {one.match_rate:.0%}' for one in reports) or 'there are none'}."
     labelled, _ = with_target(problem, rows, tables[problem.target.source])
     labelled = labelled[labelled[problem.target.name].notna()]
-    if missing := sorted({*problem.features, *problem.slices, *problem.serving.carry} - set(labelled.columns)):
-        raise ContractError(
-            f"features, slices or carry: {missing} not in the data after the joins, which have {', '.join(labelled.columns)}."
-        )
+    check_columns(problem, labelled)
     if labelled.empty:
         raise DataError("No row has its outcome: the first files of the outcomes and of the entity source do not belong together.")
     sample = labelled.sample(min(ROWS, len(labelled)), random_state=problem.retraining.seed)

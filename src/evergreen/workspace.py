@@ -41,7 +41,9 @@ def open_workspace() -> Workspace:
         settings.root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EvergreenError(f"The folder {settings.root} cannot be written ({error.strerror}). Set EVERGREEN_HOME to another.") from None
-    return Workspace(settings, problem, Journal(settings.journal))
+    journal = Journal(settings.journal)
+    journal.claim(problem.name)
+    return Workspace(settings, problem, journal)
 
 
 def load_problem(place: str) -> Problem:

@@ -50,17 +50,21 @@ def deliver_corrupted(landing: Path, through: str) -> list[Path]:
     if through == MONTHS[-1] or MONTHS[_position(through) + 1] != CORRUPTED:
         return []
     path = landing / "weather" / f"{CORRUPTED}.csv"
-    if path.exists():
-        return []
     weather = _source("weather")
     month = weather[weather["month"] == CORRUPTED].drop(columns="month")
     broken = pd.concat([month, month.tail(3)]).assign(pressure=lambda rows: (rows["pressure"] / 33.8639).round(2))
-    return [write_bytes(path, _csv(broken))]
+    if path.exists() and path.read_bytes() == _content("weather", CORRUPTED):
+        return []  # the corrected one has come
+    return [write_bytes(path, _csv(broken))] if not path.exists() else [path]
 
 
 def months_through(through: str) -> list[str]:
     """The loop's rounds: from the first judged month to `through`."""
-    return list(MONTHS[MONTHS.index(FIRST) : _position(through) + 1])
+    if _position(through) < _position(FIRST):
+        raise DataError(
+            f"Got the month {through!r}; before {FIRST} there is too little to judge a first model with. Try --through 2013-08."
+        )
+    return list(MONTHS[_position(FIRST) : _position(through) + 1])
 
 
 def _position(month: str) -> int:

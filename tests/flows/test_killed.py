@@ -19,6 +19,7 @@ STOPPED = "Stopped. Nothing is lost: the same command goes on from here.\n"
 MOMENTS: dict[str, Callable[[Home], object]] = {
     "a batch is stored": lambda home: any((home.var / "batches").rglob("*.parquet")),
     "half of the deliveries are judged": lambda home: len(home.rows("deliveries")) >= 5,
+    "MLflow's tables are being made": lambda home: home.rows("alembic_version", "mlflow.db"),
     "MLflow knows the version": lambda home: home.rows("model_versions", "mlflow.db"),
     "the models are asked": lambda home: any(home.var.glob("evidence/*/holdout.parquet")),
     "a decision is made": lambda home: home.rows("decisions"),

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from evergreen.data.landing import Delivery, batch_path, has_verdict, stat_of
+from evergreen.data.landing import Delivery, active, batch_path, has_verdict, stat_of
 from evergreen.data.reading import read_delivery
 from evergreen.errors import DataError, StoreError
 from evergreen.files import atomic_path, digest_file, write_bytes, write_json
@@ -101,7 +101,8 @@ def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datet
     suite = intake.expectations / f"{source.name}.json"
     rules = rules_digest(source, suite)
     previous = intake.journal.last(deliveries, source=source.name, name=delivery.name)
-    if previous and has_verdict(delivery, previous, rules, intake.root):
+    counted = {row["delivery"] for row in active(intake.journal, source.name)}
+    if previous and has_verdict(delivery, previous, rules, intake.root, counted):
         return _told(previous, intake.root)
     try:
         digest = delivery.digest
@@ -146,12 +147,6 @@ def parquet_bytes(frame: pd.DataFrame) -> bytes:
     return bytes(sink.getvalue())
 
 
-def active(journal: Journal, source: str) -> list[dict[str, Any]]:
-    """The journal's rows of the batches that count: the last one published under each name, in the order they were published."""
-    last = {row["name"]: row for row in journal.rows(deliveries, source=source, outcome="published")}
-    return sorted(last.values(), key=lambda row: int(row["seq"]))
-
-
 def load(root: Path, source: str, digest: str) -> pd.DataFrame:
     """Read a batch, after its bytes have been found to be those that its name promises.
 
@@ -177,9 +172,8 @@ def load(root: Path, source: str, digest: str) -> pd.DataFrame:
 
 
 def _duplicate(journal: Journal, delivery: Delivery, digest: str) -> _Verdict | None:
-    """The verdict on a file that has been published under another name."""
-    published = journal.rows(deliveries, source=delivery.source, delivery=digest, outcome="published")
-    twin = next((row for row in published if row["name"] != delivery.name), None)
+    """The verdict on a file whose content counts already, under another name."""
+    twin = next((row for row in active(journal, delivery.source) if row["delivery"] == digest and row["name"] != delivery.name), None)
     return _Verdict("duplicate", f"has the same content as {twin['name']}", rows=twin["row_count"]) if twin else None
 
 

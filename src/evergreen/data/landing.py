@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -105,16 +105,28 @@ def unjudged(found: Found, journal: Journal, rules: Mapping[str, str], *, root: 
     is missing there is judged again too.
     """
     newest = {(row["source"], row["name"]): row for row in journal.rows(deliveries)}
+    counted = {source: {row["delivery"] for row in active(journal, source)} for source in rules}
     return [
         delivery
         for delivery in found.ready
-        if not has_verdict(delivery, newest.get((delivery.source, delivery.name)), rules[delivery.source], root)
+        if not has_verdict(delivery, newest.get((delivery.source, delivery.name)), rules[delivery.source], root, counted[delivery.source])
     ]
 
 
-def has_verdict(delivery: Delivery, row: Mapping[str, Any] | None, rules: str, root: Path | None) -> bool:
-    """Whether `row`, the newest of that source and name, already judges these bytes; hashes them only if the file's stat changed."""
+def active(journal: Journal, source: str) -> list[dict[str, Any]]:
+    """The journal's rows of the batches that count: the last one published under each name, in the order they were published."""
+    last = {row["name"]: row for row in journal.rows(deliveries, source=source, outcome="published")}
+    return sorted(last.values(), key=lambda row: int(row["seq"]))
+
+
+def has_verdict(delivery: Delivery, row: Mapping[str, Any] | None, rules: str, root: Path | None, counted: Collection[str]) -> bool:
+    """Whether `row`, the newest of that source and name, already judges these bytes; hashes them only if the file's stat changed.
+
+    `counted` are the deliveries of the source whose batches count: a duplicate of one that counts no more has to be judged anew.
+    """
     if row is None or (row["outcome"] == "quarantined" and row["rules"] != rules):
+        return False
+    if row["outcome"] == "duplicate" and row["delivery"] not in counted:
         return False
     if root and row["batch"] and not batch_path(root, row["source"], row["batch"]).exists():
         return False

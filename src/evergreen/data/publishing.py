@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ class Order:
     version: int
     artefact: str
     snapshot: str
+    features: tuple[str, ...]
+    """The version's own, which today's contract may no longer name."""
 
 
 Predict = Callable[[Path, Path], Any]
@@ -67,7 +70,7 @@ def publish(root: Path, journal: Journal, problem: Problem, order: Order, *, pre
         raise DataError(
             "There is nothing to predict: every row has its outcome. Deliver the next rows of the entity source, then: evergreen predict"
         )
-    inputs = content_digest(order.rows[[problem.key, *problem.features]])
+    inputs = content_digest(order.rows[list(dict.fromkeys([problem.key, *order.features]))])
     key = digest_text(inputs, order.artefact, str(order.version))
     first = order.rows[PREDICTION_TIME].min() if PREDICTION_TIME in order.rows else None
     partition = first.strftime("%Y-%m-%d") if first is not None else "all"
@@ -131,19 +134,21 @@ def _write(path: Path, problem: Problem, order: Order, predict: Predict) -> None
     """Predict into a file beside the final one, audit it, and only then give it its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     carried = [column for column in (problem.key, PREDICTION_TIME, *problem.serving.carry) if column in order.rows]
-    rows, sample, answers, again = (path.with_name(f".{path.stem}.{part}.tmp") for part in ("rows", "sample", "answers", "again"))
+    if missing := sorted(set(order.features) - set(order.rows.columns)):
+        raise DataError(
+            f"Version {order.version} needs {', '.join(missing)}, which the data no longer have. "
+            "Keep them in the data until another model serves."
+        )
+    wanted = list(dict.fromkeys([*carried, *order.features]))
     picked = order.rows.sample(min(SAMPLE, len(order.rows)), random_state=problem.retraining.seed)
-    try:
-        wanted = list(dict.fromkeys([*carried, *problem.features]))
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
+        rows, sample, answers, again = (Path(scratch) / part for part in ("rows", "sample", "answers", "again"))
         for file, frame, out in ((rows, order.rows, answers), (sample, picked, again)):
             frame[wanted].to_parquet(file, index=False)
             predict(file, out)
         _audit(problem.key, order.rows, pd.read_parquet(answers), pd.read_parquet(again))
         with atomic_path(path) as temporary:
             _assemble(temporary, rows, answers, carried, problem, order)
-    finally:
-        for file in (rows, sample, answers, again):
-            file.unlink(missing_ok=True)
 
 
 def _audit(key: str, rows: pd.DataFrame, answers: pd.DataFrame, again: pd.DataFrame) -> None:

@@ -12,9 +12,12 @@ from evergreen import journal as tables
 from evergreen.contract import Problem, called
 from evergreen.data import batches
 from evergreen.data.joins import PREDICTION_TIME, JoinReport, check_same_kind, join_sources
+from evergreen.data.landing import active
 from evergreen.errors import ContractError, DataError
 from evergreen.files import digest_bytes, digest_text
 from evergreen.journal import Journal
+
+SETTLED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,17 +40,34 @@ class Frame:
     """Outcomes of unknown entities."""
     target: str
 
+    time: str | None
+    settled: pd.Timestamp | None
+    """Up to here outcomes are known; later ones are early birds. None for data without time, or without any outcome."""
+
     @property
     def labelled(self) -> pd.DataFrame:
-        """The rows whose outcome is known; their target is a whole number for classification."""
-        return self.rows[self.rows[self.target].notna()]
+        """The rows whose outcome is known and has matured."""
+        known = self.rows[self.target].notna()
+        return self.rows[known & (self.rows[self.time] <= self.settled)] if self.time and self.settled is not None else self.rows[known]
 
-    def newest_unlabelled(self, time: str | None) -> pd.DataFrame:
-        """The rows still to be decided: without outcome, and later than the newest one that has it."""
-        still_open = self.rows[self.target].isna()
-        if time is not None and not self.labelled.empty:
-            still_open &= self.rows[time] > self.labelled[time].max()
-        return self.rows[still_open]
+    @property
+    def still_open(self) -> pd.DataFrame:
+        """The rows to be predicted: without outcome, and later than where outcomes are known."""
+        unknown = self.rows[self.target].isna()
+        return self.rows[unknown & (self.rows[self.time] > self.settled)] if self.time and self.settled is not None else self.rows[unknown]
+
+
+def _settled(rows: pd.DataFrame, target: str, time: str | None) -> pd.Timestamp | None:
+    """The newest row with an outcome, among whose neighbours of the last day at least half have one too.
+
+    Some outcomes are known early, such as cancellations; taken alone they would stand for a day that has not happened yet.
+    """
+    if time is None or rows.empty:
+        return None
+    known = rows[target].notna()
+    share = pd.Series(known.to_numpy(dtype=float), index=pd.DatetimeIndex(rows[time])).rolling("1D").mean().to_numpy()
+    matured = rows.loc[known.to_numpy() & (share >= SETTLED_SHARE), time]
+    return matured.max() if len(matured) else None
 
 
 def take_snapshot(journal: Journal, problem: Problem) -> Snapshot:
@@ -58,7 +78,7 @@ def take_snapshot(journal: Journal, problem: Problem) -> Snapshot:
     DataError
         A source has no published batch yet.
     """
-    found = {source.name: [row["batch"] for row in batches.active(journal, source.name)] for source in problem.sources}
+    found = {source.name: [row["batch"] for row in active(journal, source.name)] for source in problem.sources}
     if missing := [name for name, digests in found.items() if not digests]:
         raise DataError(
             f"Nothing has been published yet of {', '.join(missing)}. Deliver files to the landing folder, then: evergreen ingest"
@@ -86,10 +106,25 @@ def build_frame(root: Path, snapshot: Snapshot, problem: Problem) -> Frame:
         The contract names a column that the data do not have.
     """
     name = (str(root), snapshot.id, problem.digest())
-    if name not in _newest:
-        _newest.clear()
-        _newest[name] = _build(root, snapshot, problem)
-    return _newest[name]
+    frame = _newest.get(name) or _build(root, snapshot, problem)
+    _newest.clear()
+    _newest[name] = frame
+    return frame
+
+
+def check_columns(problem: Problem, rows: pd.DataFrame) -> None:
+    """See that the joined rows have every column that the contract uses.
+
+    Raises
+    ------
+    ContractError
+        Names the missing ones.
+    """
+    if missing := sorted(set(problem.used_columns) - set(rows.columns)):
+        raise ContractError(
+            f"features, slices, carry, gate.cluster or split.group: {missing} not in the data after the joins, "
+            f"which have {', '.join(rows.columns)}."
+        )
 
 
 def _build(root: Path, snapshot: Snapshot, problem: Problem) -> Frame:
@@ -97,11 +132,10 @@ def _build(root: Path, snapshot: Snapshot, problem: Problem) -> Frame:
     for source in problem.sources:
         sources[source.name], replaced[source.name] = _load(root, snapshot, source.name, list(source.key))
     rows, joins = join_sources(problem, sources)
-    wanted = {*problem.features, *problem.slices, *problem.serving.carry}
-    if missing := sorted(wanted - set(rows.columns)):
-        raise ContractError(f"features, slices or carry: {missing} not in the data after the joins, which have {', '.join(rows.columns)}.")
+    check_columns(problem, rows)
     rows, orphans = with_target(problem, rows, sources[problem.target.source])
-    return Frame(rows, tuple(joins), replaced, orphans, problem.target.name)
+    settled = _settled(rows, problem.target.name, problem.time)
+    return Frame(rows, tuple(joins), replaced, orphans, problem.target.name, problem.time, settled)
 
 
 def row_fingerprints(rows: pd.DataFrame, key: str) -> np.ndarray:
@@ -140,6 +174,8 @@ def with_target(problem: Problem, rows: pd.DataFrame, outcomes: pd.DataFrame) ->
     if label.shape != (len(outcomes),):
         raise ContractError(f"target.label: got shape {label.shape}; expected one value for each of the {len(outcomes)} outcomes.")
     check_same_kind(f"Outcomes of {problem.target.source}", rows[problem.key], outcomes[key])
+    if label.dtype.kind in "biu":
+        label = label.astype(float)  # as rows without outcome would make it: the same rows have the same digest either way
     known = pd.DataFrame({problem.key: outcomes[key].astype(rows[problem.key].dtype).to_numpy(), problem.target.name: label})
     orphans = int((~known[problem.key].isin(rows[problem.key])).sum())
     return rows.merge(known, on=problem.key, how="left", validate="one_to_one"), orphans

@@ -38,10 +38,12 @@ class Opinion:
 def baseline(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
     """First model: superior to dummy and rule of thumb, and good enough. Later ones: not certainly worse than any baseline.
 
-    The first model spends `alpha_first` once. Later models are not refused because the world got harder.
+    A first model is judged at what the ledger allows this attempt, all attempts together at `alpha_first`.
+    Later models are not refused because the world got harder.
     """
     others = (evidence.contenders[RULE_OF_THUMB], evidence.contenders[DUMMY], best_trivial(evidence))
-    saved = [(other, saving(evidence, other, alpha=policy.alpha_first)) for other in others]
+    level = policy.alpha_first if CHAMPION in evidence.contenders else alpha
+    saved = [(other, saving(evidence, other, alpha=level)) for other in others]
     opinions = [Opinion(o, s, _superiority(s)) for o, s in saved]
     rule = opinions[0]
     finding = _with_interval(_baseline, rule.saved)
@@ -53,7 +55,7 @@ def baseline(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
         unsure = [o.sentence for o in opinions if o.outcome is not Outcome.PASS]
         note = ("It is no longer surely better than doing without, so the champion may not be either: look at it.",) if unsure else ()
         return finding(Outcome.PASS, f"It is not worse than doing without: {rule.sentence}.", threshold=0.0, details=(*note, *unsure))
-    return _first_model(evidence, policy, opinions[:2])
+    return _first_model(evidence, policy, alpha, opinions[:2])
 
 
 def champion(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
@@ -100,7 +102,7 @@ def _superiority(saved: Interval) -> Outcome:
     return Outcome.REJECT if saved.high < 0 else Outcome.HOLD
 
 
-def _first_model(evidence: Evidence, policy: GatePolicy, opinions: list[Opinion]) -> Finding:
+def _first_model(evidence: Evidence, policy: GatePolicy, alpha: float, opinions: list[Opinion]) -> Finding:
     rule = opinions[0]
     needed = evidence.good_enough * abs(float(rule.other.measure.mean()))
     finding = partial(_with_interval(_baseline, rule.saved), threshold=needed)
@@ -109,7 +111,7 @@ def _first_model(evidence: Evidence, policy: GatePolicy, opinions: list[Opinion]
     if not unsure and rule.saved.estimate >= needed:
         return finding(Outcome.PASS, f"It is surely better than doing without: {said}; good enough is {amount(1000 * needed)}.")
     if unsure:
-        more = [clusters_to_settle(o.saved, o.saved.estimate, alpha=policy.alpha_first) for o in unsure]
+        more = [clusters_to_settle(o.saved, o.saved.estimate, alpha=alpha) for o in unsure]
         return finding(Outcome.HOLD, f"It is not surely better than doing without: {said}.", settle=_waiting(more, policy))
     short = f"good enough would be {amount(1000 * needed)} per 1,000 rows"
     return finding(Outcome.HOLD, f"It is better, but not good enough: {said}; {short}.", settle=f"A better model: {short}.")

@@ -45,7 +45,9 @@ def judge(evidence: Evidence, policy: GatePolicy, *, budget: Budget, checks: tup
     findings = (*(_answer(check, evidence, policy, budget.alpha) for check in checks), _affordable(evidence, budget))
     verdict = conclude(findings)
     rebase = verdict is Verdict.PROMOTE and (CHAMPION not in evidence.contenders or is_superior(evidence, policy, budget.alpha))
-    return Decision(verdict, findings, budget.alpha, policy.alpha_first, _margin_next(evidence, policy), rebase)
+    return Decision(
+        verdict, findings, budget.alpha, budget.alpha if budget.is_first else policy.alpha_first, _margin_next(evidence, policy), rebase
+    )
 
 
 def conclude(findings: tuple[Finding, ...]) -> Verdict:

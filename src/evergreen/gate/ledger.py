@@ -69,7 +69,9 @@ def open_budget(
         rows = [row for row in rows if row["seq"] < own["seq"]]
         data_time = datetime.fromisoformat(own["data_time"])
     first = champion is None
-    alpha = own["alpha"] if own is not None else policy.alpha_first if first else policy.alpha
+    # Halved at each attempt at a first model, so that all of them together stay below the one-off allowance.
+    attempts = sum(row["purpose"] == FIRST for row in rows)
+    alpha = own["alpha"] if own is not None else policy.alpha_first / 2 ** (attempts + 1) if first else policy.alpha
     allowed = alpha if first else policy.alpha_per_year
     spent = 0.0 if first else _spent_around(rows, data_time)
     return Budget(alpha, spent, allowed, allowed - spent, key, own is not None, FIRST if first else GATE, data_time)

@@ -11,42 +11,56 @@ import pandas as pd
 from evergreen import journal as tables
 from evergreen.candidate import DECISION
 from evergreen.contract import Problem
-from evergreen.data.publishing import read_published
+from evergreen.errors import StoreError
 from evergreen.evaluation import Predicted, central_cost, rule_of_thumb, trivial_policies
+from evergreen.files import digest_file
 from evergreen.journal import Journal
 from evergreen.training import training_target
 
 
-def published_partitions(journal: Journal) -> list[dict[str, Any]]:
-    """The newest publication of each partition, as journal rows in order of the partitions."""
-    newest = {row["partition"]: row for row in journal.rows(tables.publications)}
-    return [newest[name] for name in sorted(newest)]
+def last_predictions(root: Path, journal: Journal, problem: Problem) -> pd.DataFrame:
+    """The last published prediction of every entity: its key, `decision`, `model_version`, and the `partition` it stands in.
+
+    Raises
+    ------
+    StoreError
+        A published file is missing or not what was published.
+    """
+    parts = []
+    for row in journal.rows(tables.publications):
+        path = root / row["path"]
+        if not path.is_file() or digest_file(path) != row["content"]:
+            raise StoreError(f"{path} is not what was published. Restore it from a backup; nothing was changed.")
+        columns = [problem.key, DECISION, "model_version"]
+        parts.append(pd.read_parquet(path, columns=columns).assign(partition=row["partition"]))
+    if not parts:
+        return pd.DataFrame(columns=[problem.key, DECISION, "model_version", "partition"])
+    return pd.concat(parts, ignore_index=True).drop_duplicates(problem.key, keep="last")
 
 
 def realized(root: Path, journal: Journal, problem: Problem, labelled: pd.DataFrame) -> list[dict[str, Any]]:
-    """Cost of every published partition against the rule of thumb and against no model.
+    """Cost of every published partition against the rule of thumb and against no model; each entity counts once, by its last prediction.
 
     Returns
     -------
     list of dict
-        `partition`, `version`, `rows`, and `realized`: None while no outcome is known, else `rows` with outcomes, and per 1,000 rows
-        `cost_per_1000`, `rule_of_thumb_per_1000`, `no_model_per_1000` (the constant decision that turned out cheapest), and in all
-        `saved` (against the rule of thumb) and `saved_against_no_model`, in the contract's unit.
+        `partition`, `version` (the newest in it), `rows`, and `realized`: None while no outcome is known, else `rows` with outcomes,
+        and per 1,000 rows `cost_per_1000`, `rule_of_thumb_per_1000`, `no_model_per_1000` (the constant decision that turned out
+        cheapest), and in all `saved` (against the rule of thumb) and `saved_against_no_model`, in the contract's unit.
     """
+    predictions = last_predictions(root, journal, problem)
     return [
         {
-            "partition": row["partition"],
-            "version": row["version"],
-            "rows": row["row_count"],
-            "realized": _realized(root, problem, labelled, row),
+            "partition": str(partition),
+            "version": int(rows["model_version"].max()),
+            "rows": len(rows),
+            "realized": _realized(problem, labelled.merge(rows[[problem.key, DECISION]], on=problem.key, validate="one_to_one")),
         }
-        for row in published_partitions(journal)
+        for partition, rows in predictions.groupby("partition", sort=True)
     ]
 
 
-def _realized(root: Path, problem: Problem, labelled: pd.DataFrame, row: dict[str, Any]) -> dict[str, float] | None:
-    published = read_published(root, row["partition"])[[problem.key, DECISION]]
-    rows = labelled.merge(published, on=problem.key, how="inner", validate="one_to_one")
+def _realized(problem: Problem, rows: pd.DataFrame) -> dict[str, float] | None:
     if rows.empty:
         return None
     y = training_target(rows, problem)

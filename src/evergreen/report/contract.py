@@ -158,7 +158,7 @@ def _sureness(problem: Problem) -> list[str]:
     return [
         f"The accepted chance of promoting a worse model is {percent(gate.alpha_per_year)} a year, shared by"
         f" {_count(gate.gates_per_year, 'decision')}.",
-        f"Worse means: by more than {margin}. A model that costs much more to run must be better, not only no worse.",
+        f"Worse means: by more than {margin}.",
         f"The first model must beat the rule of thumb, with a chance of at most {percent(gate.alpha_first)} of being wrong.",
         f"No verdict on less than {gate.min_rows:,} rows, {gate.min_clusters:,} pieces of evidence"
         + (f" or {gate.min_events:,} rows of each outcome." if problem.task != "regression" else "."),
@@ -167,9 +167,7 @@ def _sureness(problem: Problem) -> list[str]:
 
 
 def _retraining(policy: p.RetrainingPolicy, *, tuned: bool) -> list[str]:
-    lines = [f"{_schedule(policy.cron)}, if there is something new."]
-    if policy.on_new_data:
-        lines.append("And whenever new data have been accepted.")
+    lines = ["Whenever it is run and there is something new.", f"On a server that keeps schedules: {_schedule(policy.cron)}."]
     lines.append(f"Each recipe is tried on {policy.folds} earlier stretches of the training data first; the seed is {policy.seed}.")
     if tuned:
         lines.append(f"When tuning is asked for, {_count(policy.tuning_iterations, 'setting')} of the parameters are tried.")
@@ -178,9 +176,9 @@ def _retraining(policy: p.RetrainingPolicy, *, tuned: bool) -> list[str]:
 
 def _limits(problem: Problem) -> list[str]:
     cost, serving = problem.cost, problem.serving
-    train, predict = (span(timedelta(seconds=seconds)) for seconds in (cost.max_train_seconds, cost.max_predict_seconds))
     lines = [
-        f"At most: {train} for a training, {predict} for a batch of predictions, {cost.max_model_megabytes:,g} MB for a model.",
+        f"At most {span(timedelta(seconds=cost.max_predict_seconds))} for a batch of predictions.",
+        f"At most {cost.max_model_megabytes:,g} MB for a model.",
         f"Predictions are made {serving.chunk_rows:,} rows at a time.",
     ]
     if serving.carry:
@@ -191,8 +189,8 @@ def _limits(problem: Problem) -> list[str]:
 def _schedule(cron: str) -> str:
     match cron.split():
         case [minute, hour, "*", "*", "*"] if minute.isdigit() and hour.isdigit():
-            return f"Every day at {int(hour):02}:{int(minute):02}"
-    return f"On the schedule “{cron}” (minute, hour, day, month, weekday)"
+            return f"every day at {int(hour):02}:{int(minute):02}"
+    return f"on the schedule “{cron}” (minute, hour, day, month, weekday)"
 
 
 def _said_by(function: object) -> str:
