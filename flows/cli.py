@@ -163,8 +163,6 @@ def check() -> None:
 
 def main() -> None:
     """Run a command; a user's mistake is a sentence and an exit code, never a traceback."""
-    import click
-
     from evergreen.errors import EvergreenError
 
     # One OpenMP thread a fit, and several fits side by side: on a busy machine threads that share a fit wait for each other
@@ -172,10 +170,9 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         code = app(standalone_mode=False) or 0
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except typer.exceptions.TyperException as error:
+        code = _say(f"{error} See: evergreen --help".strip(), 2)
+    except (KeyboardInterrupt, typer.Abort):
         code = _say("Stopped. Nothing is lost: the same command goes on from here.", 130)
     except EvergreenError as error:
         code = _say(str(error), error.exit_code)

@@ -113,7 +113,8 @@ def tell_predictions(space: Workspace, publication: Publication | None) -> None:
         account.done("predict", "nothing: there is no champion yet, or every row has its outcome")
     else:
         how = "published" if publication.is_new else "already published"
-        rows = f"{publication.rows:,} {space.problem.things} from {publication.partition} on"
+        since = f" from {publication.partition} on" if space.problem.time else ""
+        rows = f"{publication.rows:,} {space.problem.things}{since}"
         account.done("predict", f"{rows}, {how} by version {publication.version}")
 
 

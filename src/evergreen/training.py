@@ -43,7 +43,7 @@ def training_target(rows: pd.DataFrame, problem: Problem) -> np.ndarray:
     y = rows[problem.target.name].to_numpy()
     if problem.task != "binary":
         return y
-    if stray := sorted(set(np.unique(y)) - {0, 1}):
+    if stray := sorted(set(np.unique(y).tolist()) - {0, 1}):
         raise ContractError(f"target.label: got the values {stray[:5]} in a binary problem; expected 0 and 1 only.")
     return y.astype(np.int64)
 
@@ -63,7 +63,7 @@ def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str
     recipe, threshold = build_estimator(problem, parameters), _threshold(problem)
     if problem.task != "regression":
         need_probabilities(recipe)
-        if len(classes := np.unique(y)) < 2:  # noqa: PLR2004 - one class cannot be told from others
+        if len(classes := np.unique(y).tolist()) < 2:  # noqa: PLR2004 - one class cannot be told from others
             got = f"Got only {classes} as {problem.target.name} in {len(y):,} training rows"
             raise DataError(f"{got}; expected every class. Wait for data, or mend the label.")
     folds = list(rolling_origin(train, problem))

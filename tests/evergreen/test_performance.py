@@ -6,7 +6,7 @@ from workspaces import changed, toy_frame
 
 from evergreen.data.publishing import Order, publish
 from evergreen.errors import StoreError
-from evergreen.monitoring.performance import published_partitions, realized
+from evergreen.monitoring.performance import realized
 from evergreen.workspace import Workspace
 
 # Four orders of the first day: a miss costs 20, a false alarm 10, and the shop's rule distrusts shoes.
@@ -20,7 +20,9 @@ def predict(rows: Path, out: Path) -> None:
 
 
 def put(space: Workspace, rows: pd.DataFrame = ROWS, version: int = 1) -> None:
-    publish(space.settings.root, space.journal, space.problem, Order(rows, version, "a" * 64, "s" * 64), predict=predict)
+    publish(
+        space.settings.root, space.journal, space.problem, Order(rows, version, "a" * 64, "s" * 64, space.problem.features), predict=predict
+    )
 
 
 def worth(space: Workspace, labelled: pd.DataFrame) -> list[dict]:
@@ -65,14 +67,19 @@ def test_without_publications_nothing_is_told(empty_space: Workspace):
 
 
 def test_each_partition_is_told_once_in_order_with_its_newest_version(empty_space: Workspace):
-    later = ROWS.assign(prediction_time=ROWS["prediction_time"] + pd.Timedelta(days=1))
-    for rows, version in ((later, 1), (ROWS, 1), (ROWS, 2)):
+    later = ROWS.tail(2).assign(prediction_time=ROWS["prediction_time"] + pd.Timedelta(days=1))
+    for rows, version in ((later, 1), (ROWS.head(2), 1), (ROWS.head(2), 2)):
         put(empty_space, rows, version)
-    assert [(row["partition"], row["version"]) for row in published_partitions(empty_space.journal)] == [
-        ("2026-01-05", 2),
-        ("2026-01-06", 1),
-    ]
-    assert [row["version"] for row in worth(empty_space, ROWS)] == [2, 1]
+    assert [(row["partition"], row["version"]) for row in worth(empty_space, ROWS)] == [("2026-01-05", 2), ("2026-01-06", 1)]
+
+
+def test_an_order_that_was_predicted_twice_counts_once_by_its_last_prediction(empty_space: Workspace):
+    put(empty_space, ROWS, 1)
+    again = ROWS.tail(2).assign(prediction_time=ROWS["prediction_time"] + pd.Timedelta(days=1))
+    put(empty_space, again, 2)
+    told = worth(empty_space, ROWS)
+    assert [(row["partition"], row["version"], row["rows"]) for row in told] == [("2026-01-05", 1, 2), ("2026-01-06", 2, 2)]
+    assert sum(row["realized"]["rows"] for row in told) == len(ROWS)
 
 
 def test_predictions_that_are_not_what_was_published_are_not_priced(empty_space: Workspace):

@@ -16,7 +16,7 @@ from evergreen.policies import ServingPolicy
 from evergreen.workspace import Workspace
 
 ROWS = toy_frame(3)
-ORDER = Order(ROWS, version=4, artefact="a" * 64, snapshot="s" * 64)
+ORDER = Order(ROWS, version=4, artefact="a" * 64, snapshot="s" * 64, features=("product", "amount", "stock_level"))
 PARTITION = "2026-01-05"
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
@@ -100,13 +100,18 @@ def test_a_column_that_the_model_is_not_given_makes_no_new_publication(empty_spa
 
 
 def test_after_a_rollback_the_pointer_and_the_journal_name_the_older_model_again(empty_space: Workspace):
-    from evergreen.monitoring.performance import published_partitions
+    from evergreen.monitoring.performance import last_predictions
 
     put(empty_space)
     put(empty_space, replace(ORDER, version=5))
     put(empty_space)
     assert set(read_published(empty_space.settings.root, PARTITION)["model_version"]) == {4}
-    assert [row["version"] for row in published_partitions(empty_space.journal)] == [4]
+    assert set(last_predictions(empty_space.settings.root, empty_space.journal, empty_space.problem)["model_version"]) == {4}
+
+
+def test_a_model_is_given_its_own_features_even_when_the_contract_names_others(empty_space: Workspace):
+    with pytest.raises(DataError, match=r"Version 4 needs weight, which the data no longer have\. Keep them in the data"):
+        put(empty_space, replace(ORDER, features=("product", "weight")))
 
 
 def test_nothing_to_predict_is_told(empty_space: Workspace):

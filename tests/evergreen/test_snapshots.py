@@ -96,20 +96,37 @@ def test_outcomes_of_unknown_orders_are_counted_and_add_no_row(space: Workspace)
 
 
 def test_the_rows_still_to_be_decided_are_those_later_than_the_newest_outcome(space: Workspace):
-    assert build(space).newest_unlabelled("ordered_at").empty
+    assert build(space).still_open.empty
     known = toy_outcomes(range(6)).iloc[5:]  # five old orders whose outcome never came
     deliver(space, "outcomes", "outcomes-0000-0005.csv", known)
     deliver_days(space, 1, start=6, without=("outcomes",))
     ingest(space)
     frame = build(space)
     assert len(frame.labelled) == len(known)
-    assert set(frame.newest_unlabelled("ordered_at")["order_id"]) == set(data.day_of_orders(6)["order_id"])
-    assert len(frame.newest_unlabelled(None)) == 5 + len(data.day_of_orders(6))
+    assert set(frame.still_open["order_id"]) == set(data.day_of_orders(6)["order_id"])
+
+
+def test_a_few_early_outcomes_neither_close_a_day_nor_stand_for_it(space: Workspace):
+    before = build(space)
+    deliver_days(space, 1, start=6, without=("outcomes",))
+    deliver(space, "outcomes", "early.csv", toy_outcomes(range(6, 7)).tail(2))
+    ingest(space)
+    frame = build(space)
+    assert set(frame.labelled["order_id"]) == set(before.labelled["order_id"])
+    assert len(frame.still_open) == len(data.day_of_orders(6)) - 2
+
+
+def test_once_half_of_a_day_is_known_it_counts(space: Workspace):
+    deliver_days(space, 1, start=6, without=("outcomes",))
+    day = toy_outcomes(range(6, 7))
+    deliver(space, "outcomes", "most.csv", day.head(int(0.9 * len(day))))
+    ingest(space)
+    assert len(build(space).labelled) == sum(len(data.day_of_orders(number)) for number in range(6)) + int(0.9 * len(day))
 
 
 def test_before_any_outcome_every_row_is_to_be_decided(space: Workspace):
     rows = build(space).rows.assign(returned=np.nan)
-    assert len(Frame(rows, (), {}, 0, "returned").newest_unlabelled("ordered_at")) == len(rows)
+    assert len(Frame(rows, (), {}, 0, "returned", "ordered_at", None).still_open) == len(rows)
 
 
 def test_a_torn_batch_is_refused(space: Workspace):
@@ -131,7 +148,7 @@ def test_a_batch_that_is_gone_is_refused(space: Workspace):
 def test_a_column_that_the_data_do_not_have_is_named(space: Workspace, field: str):
     value = changed(space.problem.serving, carry=("amuont",)) if field == "serving" else ("amuont",)
     with pytest.raises(
-        ContractError, match=r"features, slices or carry: \['amuont'\] not in the data after the joins, which have order_id"
+        ContractError, match=r"features, slices, carry, cluster or group: \['amuont'\] not in the data after the joins, which have order_id"
     ):
         build_frame(space.settings.root, snap(space), changed(**{field: value}))
 

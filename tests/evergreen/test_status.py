@@ -56,7 +56,9 @@ def test_before_any_delivery_no_source_is_fresh_or_stale(empty_space: Workspace)
 def test_what_was_published_is_priced_once_outcomes_are_there(space: Workspace):
     assert realized_so_far(space) == []
     frame = build_frame(space.settings.root, take_snapshot(space.journal, space.problem), space.problem)
-    publish(space.settings.root, space.journal, space.problem, Order(frame.rows, 1, "a" * 64, "s" * 64), predict=predict)
+    publish(
+        space.settings.root, space.journal, space.problem, Order(frame.rows, 1, "a" * 64, "s" * 64, space.problem.features), predict=predict
+    )
     (told,) = realized_so_far(space)
     assert told["realized"]["rows"] == len(frame.rows)
     assert told["realized"]["cost_per_1000"] == 20_000 * frame.rows["returned"].mean()

@@ -14,7 +14,7 @@ def test_a_broken_delivery_waits_in_quarantine_until_a_corrected_one_comes(home:
     orders, half, strange = landing / "orders" / "orders-0000-0029.csv", landing / "stock" / "next.csv.part", landing / "gifts"
     whole = orders.read_bytes()
     orders.write_bytes(whole + whole.splitlines(keepends=True)[-1])
-    half.write_bytes(b"product,observ")
+    half.write_bytes(b"product,obs")
     strange.mkdir()
     (strange / "gift.csv").write_text("a\n1\n")
 
@@ -32,7 +32,7 @@ def test_a_broken_delivery_waits_in_quarantine_until_a_corrected_one_comes(home:
     assert "quarantined: orders/orders-0000-0029.csv breaks 1 expectation" in said
     assert "waiting: stock/next.csv.part still being written" in said
     assert "gifts belongs to no source of the contract" in said
-    assert half.read_bytes() == b"product,observ"
+    assert half.read_bytes() == b"product,obs"
     assert not (home.var / "batches" / "orders").exists()
 
     again = home.evergreen("ingest")

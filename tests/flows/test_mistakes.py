@@ -17,7 +17,7 @@ def changed(part, **values):
     return type(part)(**{**dict(part), **values})
 
 """
-MISSPELT = CONTRACT + "PROBLEM = changed(TOY, featurs=TOY.features)\n"
+MISSPELT = CONTRACT + "PROBLEM = changed(TOY, feature=TOY.features)\n"
 WRONG_TYPE = CONTRACT + "PROBLEM = changed(TOY, business=changed(TOY.business, good_enough='a lot'))\n"
 UNKNOWN_COLUMN = CONTRACT + "PROBLEM = changed(TOY, features=(*TOY.features, 'colour'))\n"
 WITHOUT_PROBABILITIES = """
@@ -46,7 +46,7 @@ def with_contract(home: Home, name: str, source: str) -> Home:
 
 def test_a_misspelt_field_of_the_contract_is_named(home: Home):
     wrong = with_contract(home, "misspelt", MISSPELT).evergreen("contract", "show")
-    told(wrong, "featurs: got ('product', 'amount', 'stock_level')", "no such field; is it misspelt?", code=2)
+    told(wrong, "feature: got ('product', 'amount', 'stock_level')", "no such field; is it misspelt?", code=2)
 
 
 def test_a_wrong_value_in_the_contract_is_named_with_what_was_got_and_expected(home: Home):

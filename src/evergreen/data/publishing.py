@@ -70,6 +70,11 @@ def publish(root: Path, journal: Journal, problem: Problem, order: Order, *, pre
         raise DataError(
             "There is nothing to predict: every row has its outcome. Deliver the next rows of the entity source, then: evergreen predict"
         )
+    if missing := sorted(set(order.features) - set(order.rows.columns)):
+        raise DataError(
+            f"Version {order.version} needs {', '.join(missing)}, which the data no longer have. "
+            "Keep them in the data until another model serves."
+        )
     inputs = content_digest(order.rows[list(dict.fromkeys([problem.key, *order.features]))])
     key = digest_text(inputs, order.artefact, str(order.version))
     first = order.rows[PREDICTION_TIME].min() if PREDICTION_TIME in order.rows else None
@@ -134,11 +139,6 @@ def _write(path: Path, problem: Problem, order: Order, predict: Predict) -> None
     """Predict into a file beside the final one, audit it, and only then give it its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     carried = [column for column in (problem.key, PREDICTION_TIME, *problem.serving.carry) if column in order.rows]
-    if missing := sorted(set(order.features) - set(order.rows.columns)):
-        raise DataError(
-            f"Version {order.version} needs {', '.join(missing)}, which the data no longer have. "
-            "Keep them in the data until another model serves."
-        )
     wanted = list(dict.fromkeys([*carried, *order.features]))
     picked = order.rows.sample(min(SAMPLE, len(order.rows)), random_state=problem.retraining.seed)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as scratch:

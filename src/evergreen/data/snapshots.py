@@ -122,8 +122,7 @@ def check_columns(problem: Problem, rows: pd.DataFrame) -> None:
     """
     if missing := sorted(set(problem.used_columns) - set(rows.columns)):
         raise ContractError(
-            f"features, slices, carry, gate.cluster or split.group: {missing} not in the data after the joins, "
-            f"which have {', '.join(rows.columns)}."
+            f"features, slices, carry, cluster or group: {missing} not in the data after the joins, which have {', '.join(rows.columns)}."
         )
 
 

@@ -138,7 +138,7 @@ def _not_judged(evidence: Evidence, decision: Decision, *, sound: bool) -> list[
 def _next(evidence: Evidence, decision: Decision, context: Context) -> list[str]:
     who = _capital(context.label(CANDIDATE, evidence))
     if decision.verdict is Verdict.PROMOTE:
-        told = [f"{who} becomes the challenger, is tried in a real serving process, and then serves."]
+        told = [f"{who} becomes the challenger, reproduces its golden rows in a process of its own, and then serves."]
         told += ["It is the best so far: those that follow are compared with it too."] if decision.rebase_anchor else []
     else:
         champion = _capital(context.label(CHAMPION, evidence))
