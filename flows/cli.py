@@ -171,7 +171,9 @@ def main() -> None:
     try:
         code = app(standalone_mode=False) or 0
     except typer.exceptions.TyperException as error:
-        code = _say(f"{error} See: evergreen --help".strip(), 2)
+        show = getattr(error, "show", None)  # typer's own way to tell usage, and which option is wrong
+        code = int(getattr(error, "exit_code", 2))
+        show() if show else _say(str(error), code)
     except (KeyboardInterrupt, typer.Abort):
         code = _say("Stopped. Nothing is lost: the same command goes on from here.", 130)
     except EvergreenError as error:

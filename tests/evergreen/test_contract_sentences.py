@@ -76,7 +76,7 @@ def test_how_sure_one_must_be_follows_the_gate_policy():
 
 
 def test_a_daily_schedule_is_told_as_a_time_and_any_other_as_it_is():
-    assert text(changed(retraining=p.RetrainingPolicy(cron="5 4 * * *")), "When it retrains").startswith("Every day at 04:05")
+    assert "keeps schedules: every day at 04:05." in text(changed(retraining=p.RetrainingPolicy(cron="5 4 * * *")), "When it retrains")
     assert "“0 6 * * 1”" in text(changed(retraining=p.RetrainingPolicy(cron="0 6 * * 1")), "When it retrains")
 
 

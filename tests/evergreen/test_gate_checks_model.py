@@ -37,10 +37,10 @@ def test_a_first_model_that_may_not_beat_doing_without_is_held(other):
     assert "more days of outcomes" in finding.settle
 
 
-def test_the_first_model_is_judged_at_its_own_chance_of_error():
+def test_the_first_model_is_judged_at_the_chance_of_error_that_the_ledger_allows():
     evidence = given.saving(first(good_enough=0.0), 0.5, spread=0.25 * 40**0.5, over=RULE_OF_THUMB)  # twice its standard error
-    assert baseline(evidence, POLICY, ALPHA).outcome is Outcome.PASS
-    assert baseline(evidence, GatePolicy(alpha_first=ALPHA), 0.05).outcome is Outcome.HOLD
+    assert baseline(evidence, POLICY, 0.05).outcome is Outcome.PASS
+    assert baseline(evidence, POLICY, ALPHA).outcome is Outcome.HOLD
 
 
 def test_a_first_model_that_equals_the_rule_of_thumb_is_held_and_more_data_will_not_help():

@@ -96,8 +96,14 @@ def test_a_question_that_was_paid_for_is_answered_after_the_budget_is_spent(jour
 
 def test_the_first_model_has_an_allowance_of_its_own(journal):
     budget = spend(journal, 0, champion=None)
-    assert (budget.alpha, budget.allowed, budget.is_first, budget.is_exhausted) == (0.05, 0.05, True, False)
+    assert (budget.alpha, budget.allowed, budget.is_first, budget.is_exhausted) == (0.025, 0.025, True, False)
     assert ask(journal, 1).spent == 0.0
+
+
+def test_all_attempts_at_a_first_model_together_stay_below_its_allowance(journal):
+    alphas = [spend(journal, 30 * month, champion=None).alpha for month in range(12)]
+    assert alphas[:3] == [0.025, 0.0125, 0.00625]
+    assert sum(alphas) < 0.05
 
 
 def test_fifty_two_gates_a_year_are_fifty_two(journal):

@@ -215,7 +215,7 @@ def test_late_features_are_found_in_a_finished_frame_too():
 
 
 def test_data_without_time_are_joined_by_lookup_alone():
-    lookup = changed(joins=(PROBLEM.joins[1],), split=p.HashedSplit(group="customer_id"))
+    lookup = changed(joins=(PROBLEM.joins[1],), split=p.HashedSplit(group="customer_id"), gate=p.GatePolicy(cluster="row"))
     frame = joined(with_source("orders", lookup, time=None), ordered=orders((2, "a", "bert"), (1, "b", "anna")))
     assert frame["order_id"].tolist() == ["o0", "o1"]
     assert region(frame) == ["south", "north"]

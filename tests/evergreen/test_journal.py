@@ -39,8 +39,8 @@ def database(journal: Journal, tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def test_the_same_key_twice_is_added_once_and_the_first_one_stays(journal: Journal):
-    assert journal.add(tables.tunings, tuning="t1", parameters={"depth": 3}, cost=2.5) is True
-    assert journal.add(tables.tunings, tuning="t1", parameters={"depth": 4}, cost=1.5) is False
+    assert journal.add(tables.tunings, recipe="r", tuning="t1", parameters={"depth": 3}, cost=2.5) is True
+    assert journal.add(tables.tunings, recipe="r", tuning="t1", parameters={"depth": 4}, cost=1.5) is False
     assert [(row["parameters"], row["cost"]) for row in journal.rows(tables.tunings)] == [({"depth": 3}, 2.5)]
 
 

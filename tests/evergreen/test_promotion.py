@@ -147,7 +147,7 @@ def test_the_anchor_goes_back_with_a_champion_that_had_moved_it(registry: Regist
 def test_without_a_previous_version_there_is_nothing_to_roll_back_to(registry: Registry, champion: int | None):
     if champion:
         given(registry, champion=champion, previous=None, anchor=1)
-    with pytest.raises(RefusedError, match=r"nothing to roll back to.*evergreen release"):
+    with pytest.raises(RefusedError, match=r"nothing to roll back to.*evergreen train"):
         rollback(registry, reason="worse", person="Ada")
 
 
@@ -215,7 +215,7 @@ def test_a_champion_that_somebody_moved_outside_is_for_a_person_to_settle(regist
     given(registry, champion=1, previous=None, anchor=1)
     registry.set_alias("champion", 3)
     for attempt in (reconcile, lambda registry: move(registry, 2, 1), lambda registry: rollback(registry, reason="x", person="y")):
-        with pytest.raises(RegistryError, match=r"champion is on version 3, the journal says version 1.*restore-aliases"):
+        with pytest.raises(RegistryError, match=r"champion is on version 3, the journal says version 1.*evergreen reconcile"):
             attempt(registry)
     assert registry.aliases()["champion"] == 3
     assert restore_aliases(registry) == Standing(1, None, 1)

@@ -70,7 +70,8 @@ def test_a_month_that_is_none_of_the_year_is_told(tmp_path: Path, month: str):
 def test_the_rounds_of_the_loop_begin_with_the_first_month_that_can_be_judged():
     assert feed.months_through("2013-07") == ["2013-05", "2013-06", "2013-07"]
     assert feed.months_through("2013-05") == ["2013-05"]
-    assert feed.months_through("2013-04") == []
+    with pytest.raises(DataError, match=r"Got the month '2013-04'; before 2013-05 there is too little"):
+        feed.months_through("2013-04")
     assert feed.CORRUPTED in feed.MONTHS[: feed.MONTHS.index(feed.THROUGH) + 1]
 
 
@@ -130,7 +131,9 @@ def test_the_weather_first_arrives_broken_once_and_is_mended_by_the_next_deliver
     broken = data.read_weather(path)
     assert broken.duplicated(["origin", "observed_at"]).sum() == 3
     assert broken["pressure"].dropna().between(28, 32).all()
-    assert feed.deliver_corrupted(tmp_path, "2013-07") == []
+    before = path.stat().st_mtime_ns
+    assert feed.deliver_corrupted(tmp_path, "2013-07") == [path]  # still the broken one, not written again
+    assert path.stat().st_mtime_ns == before
     path.write_bytes(feed._content("weather", "2013-08"))
     assert feed.deliver_corrupted(tmp_path, "2013-07") == []
     right = data.read_weather(path)

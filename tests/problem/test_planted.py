@@ -231,7 +231,7 @@ def test_a_model_that_has_learnt_from_shuffled_outcomes_is_not_promoted(open_spa
     shuffled = train.assign(late=np.random.default_rng(0).permutation(train["late"]))
     record = retrain(space, replace(material, split=replace(material.split, train=shuffled)))
     assert record["verdict"].upper() in {"HOLD", "REJECT"}
-    assert set(refusals(record)) == {"baseline"}, refusals(record)
+    assert "baseline" in refusals(record), refusals(record)
     assert_nothing_serves(space)
 
 
