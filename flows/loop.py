@@ -97,6 +97,8 @@ def show_rounds(space: Workspace) -> None:
 def outside_world(space: Workspace) -> ModuleType | None:
     """The example's feed: the module `feed` beside the contract, where there is one."""
     package = space.settings.problem.partition(":")[0].rpartition(".")[0]
+    if not package:
+        return None
     try:
         return importlib.import_module(f"{package}.feed")
     except ModuleNotFoundError as error:

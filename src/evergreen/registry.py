@@ -22,6 +22,7 @@ from evergreen.files import digest_folder, digest_text, lock, read_json
 from evergreen.journal import Journal, versions
 from evergreen.packing import pack_evidence, pack_model
 from evergreen.settings import Settings
+from evergreen.tracking import prepare_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -148,6 +149,7 @@ class Registry:
         with lock(self.settings.root / ".mlflow.lock", holder="opening MLflow's store"), self._explained():
             from mlflow import MlflowClient
 
+            prepare_store(uri)
             client = MlflowClient(uri, uri)
             if not client.search_registered_models(f"name = '{name}'"):
                 client.create_registered_model(name)
@@ -256,13 +258,13 @@ class Registry:
         uri = _without_password(self.settings.mlflow)
         try:
             yield
-        except MlflowException as error:
+        except Exception as error:
+            if not isinstance(error, MlflowException) and not type(error).__module__.startswith("sqlalchemy"):
+                raise
             cause = _without_password(" ".join(str(error).split()))
             if "database schema" in cause:
-                raise RegistryError(
-                    f"MLflow's database {uri} is of another schema than the installed MLflow needs. "
-                    f"Back it up first, then run `mlflow db upgrade {uri}`. MLflow says: {cause:.200}"
-                ) from error
+                need = f"Back it up first, then run `mlflow db upgrade {uri}`. MLflow says: {cause:.200}"
+                raise RegistryError(f"MLflow's database {uri} is of another schema than the installed MLflow needs. {need}") from error
             raise RegistryError(f"MLflow at {uri} cannot be used: {cause:.300} Check EVERGREEN_MLFLOW_URI, and that it is up.") from error
 
 
@@ -274,8 +276,7 @@ def stored_digest(folder: Path) -> str:
 def _quieten() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    # It would announce every retry; what came of them all is in the error.
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would announce every retry
 
 
 def _without_password(text: str) -> str:
