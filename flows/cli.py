@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+INTERRUPTED = 130
 app = typer.Typer(
     name="evergreen",
     help="Keep a model fit for its purpose: data in, bad data out, models proven before they are promoted.",
@@ -175,7 +176,7 @@ def main() -> None:
         code = int(getattr(error, "exit_code", 2))
         show() if show else _say(str(error), code)
     except (KeyboardInterrupt, typer.Abort):
-        code = _say("Stopped. Nothing is lost: the same command goes on from here.", 130)
+        code = INTERRUPTED
     except EvergreenError as error:
         code = _say(str(error), error.exit_code)
     except OSError as error:
@@ -184,6 +185,8 @@ def main() -> None:
             f"{error.strerror or error}{where}. Free some space or mend the permissions, then run again; nothing half-written is visible.",
             1,
         )
+    if code == INTERRUPTED:  # by an exception or, from typer, as the exit code
+        _say("Stopped. Nothing is lost: the same command goes on from here.", code)
     sys.exit(code)
 
 

@@ -126,6 +126,7 @@ def open_space(flights: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         (root / "batches").symlink_to(flights / "batches", target_is_directory=True)
         settings = Settings(_env_file=None, home=root, expectations=REPOSITORY / "expectations", lock=REPOSITORY / "requirements.txt")
         opened.append(Workspace(settings, problem, Journal(settings.journal)))
+        take_snapshot(opened[-1].journal, problem)
         return opened[-1]
 
     yield open_with
@@ -207,6 +208,7 @@ def test_hindsight_under_another_name_is_rejected_as_leakage(
     space = open_space(changed(honest, features=(*honest.features, feature), **recipes))
     record = retrain(space, replace(material, split=split_rows(material.frame.labelled, space.problem)))
     assert record["verdict"].upper() == "REJECT"
+    assert set(refusals(record)) == {"leakage"}
     assert told in refusals(record)["leakage"]
     assert_nothing_serves(space)
 
@@ -222,6 +224,7 @@ def test_a_model_that_has_learnt_from_the_holdout_is_rejected_by_hygiene(open_sp
     seen = split.holdout.head(100)
     record = retrain(space, replace(material, split=replace(split, train=pd.concat([split.train, seen]))))
     assert record["verdict"].upper() == "REJECT"
+    assert set(refusals(record)) == {"hygiene"}
     assert f"trained on 100 of {len(split.holdout):,} holdout rows" in refusals(record)["hygiene"]
     assert_nothing_serves(space)
 
