@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from evergreen.data.publishing import Order, Publication, publish
 from evergreen.data.snapshots import build_frame, take_snapshot
-from evergreen.prediction import predict
+from evergreen.prediction import predict_all
 from evergreen.predictor import Job
 from evergreen.promotion import standing
 from evergreen.registry import Version
@@ -49,14 +49,14 @@ def collect_rows(space: Workspace, champion: Version) -> Order:
 
 @task(cache_policy=NO_CACHE)
 def publish_predictions(space: Workspace, champion: Version, order: Order) -> Publication:
-    """Predict in a process of its own, audit, and move the pointer."""
+    """Predict in processes of their own, audit, and move the pointer."""
     problem, model, trusted = space.problem, space.registry.folder(champion), tuple(champion.facts["trusted_types"])
 
-    def in_own_process(rows: Path, out: Path) -> Path:
-        job = Job(model, rows, out, key=problem.key, trusted=trusted, chunk_rows=problem.serving.chunk_rows)
-        return predict(job, seconds=problem.cost.max_predict_seconds)
+    def in_own_processes(files: list[tuple[Path, Path]]) -> list[Path]:
+        jobs = [Job(model, rows, out, key=problem.key, trusted=trusted, chunk_rows=problem.serving.chunk_rows) for rows, out in files]
+        return predict_all(jobs, seconds=problem.cost.max_predict_seconds)
 
-    return publish(space.settings.root, space.journal, problem, order, predict=in_own_process)
+    return publish(space.settings.root, space.journal, problem, order, predict=in_own_processes)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1)

@@ -9,6 +9,7 @@ from typing import Any
 from prefect import flow
 
 from evergreen import journal as tables
+from evergreen import nursery
 from evergreen.data.batches import Judged
 from evergreen.data.publishing import Publication
 from evergreen.promotion import standing
@@ -49,6 +50,7 @@ def cycle(name: str, rehearsal: bool = False) -> None:
 
 def train_and_tell(space: Workspace, reason: str, *, tune: bool = False) -> dict[str, Any]:
     """Train and judge, then say the verdict, or that there was nothing new to learn from; returns the decision record."""
+    nursery.start()  # where the models will predict: its imports take a while, and meanwhile there is enough to do here
     known = {row["decision"] for row in space.journal.rows(tables.decisions)}
     record = train(reason=reason, tune=tune)
     if record["decision"] in known:

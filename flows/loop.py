@@ -8,9 +8,9 @@ from types import ModuleType
 from typing import Any
 
 from evergreen import journal as tables
-from evergreen import nursery
 from evergreen.files import lock
 from evergreen.status import current_inputs, has_new_deliveries
+from evergreen.validation import import_engine
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.server import prefect_server
@@ -35,7 +35,6 @@ def run_loop(through: str | None) -> None:
     if not rounds:
         account.say("Nothing is new: every delivery has been judged, and every verdict carried out.")
     else:
-        nursery.start()
         with (
             lock(space.settings.root / ".command.lock", holder="an evergreen command", seconds=1),
             prefect_server(space.settings.root) as ready,
@@ -60,8 +59,10 @@ def go_round(space: Workspace, feed: ModuleType | None, name: str, ready: Callab
     if feed and not broken:
         deliver(feed, landing, name)
     with account.working("start Prefect"):
-        ready()
         from flows.cycle import cycle
+
+        import_engine()  # the server starts in a process of its own, so there is time for it now
+        ready()
     if feed and broken:
         cycle(f"{name}, first delivery", rehearsal=True)
         deliver(feed, landing, name)

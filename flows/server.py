@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
-from evergreen import nursery
 from evergreen.errors import EvergreenError
 from evergreen.files import atomic_path, lock
 from flows import account
@@ -35,8 +35,9 @@ QUIET = {
 def prefect_server(root: Path) -> Iterator[Callable[[], str]]:
     """Make flows report to a server; enter it before Prefect is imported.
 
-    A private server takes a while to start (the first time it makes its tables), so it starts in the background: the value is a
-    function that waits until it answers and gives its address; call it before the first flow.
+    A private server takes a while to start, so it starts in the background: the value is a function that waits until it answers and
+    gives its address; call it before the first flow. Flows that report to it send no heartbeats: it lives no longer than they do, and
+    at the end of each flow Prefect would wait up to a second for the thread that sends them.
 
     Raises
     ------
@@ -54,11 +55,20 @@ def prefect_server(root: Path) -> Iterator[Callable[[], str]]:
     address, log = f"http://127.0.0.1:{port}/api", home / "server.log"
     os.environ |= {"PREFECT_HOME": str(home), "PREFECT_API_URL": address}
     process = _start(port, log)
-    try:
-        yield lambda: _wait_until_ready(process, address, log)
-    finally:
-        del os.environ["PREFECT_API_URL"]
-        _stop(process)
+    with ExitStack() as settings:
+
+        def ready() -> str:
+            _wait_until_ready(process, address, log)
+            from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+            settings.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+            return address
+
+        try:
+            yield cache(ready)
+        finally:
+            del os.environ["PREFECT_API_URL"]
+            _stop(process)
 
 
 @contextmanager
@@ -70,7 +80,6 @@ def one_command(root: Path, what: str) -> Iterator[None]:
     BusyError
         Another command works in this home.
     """
-    nursery.start()
     with lock(root / ".command.lock", holder="an evergreen command", seconds=1), prefect_server(root) as ready, account.working(what):
         ready()
         yield
@@ -92,16 +101,17 @@ def _start(port: int, log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(guarded, stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> str:
+def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
     import httpx
 
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{address}/health", timeout=2).is_success:
-                return address
-        except httpx.HTTPError:
-            time.sleep(0.1)
+    with httpx.Client(timeout=2) as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if client.get(f"{address}/health").is_success:
+                    return
+            except httpx.HTTPError:
+                time.sleep(0.1)
     raise EvergreenError(f"The private Prefect server did not start within {START_SECONDS:.0f} s. Read {log}, then run again.")
 
 

@@ -60,11 +60,15 @@ def predicted(estimator: Any, X: pd.DataFrame) -> pd.DataFrame:
 
     Non-finite values are passed on: the gate refuses them, with a reason.
     """
-    columns: dict[str, Any] = {DECISION: estimator.predict(X)}
-    if hasattr(estimator, "predict_proba"):
-        probability = estimator.predict_proba(X)
-        if len(estimator.classes_) == 2:  # noqa: PLR2004 - two classes are what binary means
-            columns[PROBABILITY] = probability[:, 1]
-        else:
-            columns |= {f"{PROBABILITY}_{label}": probability[:, i] for i, label in enumerate(estimator.classes_)}
-    return pd.DataFrame(columns, index=X.index)
+    from sklearn.model_selection import FixedThresholdClassifier
+
+    if not hasattr(estimator, "predict_proba"):
+        return pd.DataFrame({DECISION: estimator.predict(X)}, index=X.index)
+    probability = estimator.predict_proba(X)
+    if isinstance(estimator, FixedThresholdClassifier):  # its own `predict` would work out the probabilities a second time
+        decision = estimator.classes_[(probability[:, 1] >= estimator.threshold).astype(int)]
+    else:
+        decision = estimator.predict(X)
+    names = [f"{PROBABILITY}_{label}" for label in estimator.classes_]
+    told = {PROBABILITY: probability[:, 1]} if len(names) == 2 else dict(zip(names, probability.T, strict=True))  # noqa: PLR2004 - binary
+    return pd.DataFrame({DECISION: decision, **told}, index=X.index)

@@ -27,23 +27,30 @@ class Predicted:
     probability: np.ndarray | None = None
 
 
-def predict(estimator: Any, X: pd.DataFrame, task: str) -> Predicted:
-    """Predict with a fitted estimator.
+def predict(estimator: Any, X: pd.DataFrame, task: str, *, threshold: float | None = None) -> Predicted:
+    """Predict with a fitted estimator; with a threshold the decision is 1 from that probability on.
 
     Raises
     ------
     ModelError
         A classifier without `predict_proba`, or answers of the wrong shape.
     """
+    probability = None
     if task != "regression":
         need_probabilities(estimator)
-    decision = _checked(called("predict", estimator.predict, X, error=ModelError), (len(X),), "predict")
-    if task == "regression":
-        return Predicted(decision)
-    probability = np.asarray(called("predict_proba", estimator.predict_proba, X, error=ModelError))
-    classes = 2 if task == "binary" else probability.shape[-1]
-    probability = _checked(probability, (len(X), classes), "predict_proba")
-    return Predicted(decision, probability[:, 1] if task == "binary" else probability)
+        probability = np.asarray(called("predict_proba", estimator.predict_proba, X, error=ModelError))
+        classes = 2 if task == "binary" else probability.shape[-1]
+        probability = _checked(probability, (len(X), classes), "predict_proba")
+        probability = probability[:, 1] if task == "binary" else probability
+    if threshold is not None and probability is not None:
+        return Predicted((probability >= threshold).astype(np.int64), probability)
+    return Predicted(_checked(called("predict", estimator.predict, X, error=ModelError), (len(X),), "predict"), probability)
+
+
+def cost_threshold(problem: Problem) -> float | None:
+    """The probability from which acting is cheapest at the contract's costs; None where there are no such costs."""
+    costs = problem.business.row_cost
+    return costs.threshold if problem.task == "binary" and isinstance(costs, BinaryCosts) else None
 
 
 def need_probabilities(estimator: Any) -> None:
@@ -114,11 +121,8 @@ def dummy(problem: Problem, y_train: np.ndarray, n: int) -> Predicted:
         return predict(DummyRegressor(strategy="mean").fit(nothing, y_train), rows, problem.task)
     if len(classes := np.unique(y_train)) == 1:
         return Predicted(np.full(n, classes[0]), np.full(n, float(classes[0])) if problem.task == "binary" else None)
-    predicted = predict(DummyClassifier(strategy="prior").fit(nothing, y_train), rows, problem.task)
-    costs = problem.business.row_cost
-    if isinstance(costs, BinaryCosts) and predicted.probability is not None:
-        return Predicted((predicted.probability >= costs.threshold).astype(np.int64), predicted.probability)
-    return predicted
+    prior = DummyClassifier(strategy="prior").fit(nothing, y_train)
+    return predict(prior, rows, problem.task, threshold=cost_threshold(problem))
 
 
 def rule_of_thumb(problem: Problem, rows: pd.DataFrame) -> Predicted:

@@ -57,11 +57,15 @@ def _where(error: Exception) -> str:
 
 def raise_children() -> None:
     """Import once; then for each line of arguments on standard input fork a child for each, wait, and answer with their exit codes."""
-    import pandas  # noqa: F401 - imported once, for all children
+    import pandas as pd
     import pyarrow.parquet
-    import skops.io  # noqa: F401 - walks all of scikit-learn
+    import skops.io
+    import yaml  # type: ignore[import-untyped]  # noqa: F401 - what a child needs, imported once for all of them
+    from sklearn.preprocessing import StandardScaler
 
     from evergreen import artefact, candidate  # noqa: F401
+
+    skops.io.dumps(StandardScaler().fit(pd.DataFrame({"x": [0.0, 1.0]})))  # and what they import at the first use only
 
     # Workers that read ahead would compete with the predictions for the same cores.
     pyarrow.set_cpu_count(1)

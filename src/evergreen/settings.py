@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     """SQLAlchemy URL of the journal; empty means SQLite in `home`."""
     mlflow_uri: Annotated[str, Field(validation_alias=AliasChoices("EVERGREEN_MLFLOW_URI", "MLFLOW_TRACKING_URI"))] = ""
     """MLflow tracking URI; empty means SQLite in `home`."""
-    settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 1.0
+    settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.5
     """A landing file must hold still this long before it is read."""
 
     @field_validator("home")

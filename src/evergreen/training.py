@@ -14,8 +14,7 @@ from sklearn.model_selection import FixedThresholdClassifier, ParameterGrid, Ran
 
 from evergreen.contract import Problem, called
 from evergreen.errors import ContractError, DataError, EvergreenError, ModelError
-from evergreen.evaluation import Predicted, central_cost, measure, need_probabilities, predict
-from evergreen.policies import BinaryCosts
+from evergreen.evaluation import Predicted, central_cost, cost_threshold, measure, need_probabilities, predict
 from evergreen.splitting import rolling_origin
 
 Progress = Callable[[str], None]
@@ -60,7 +59,7 @@ def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str
         The estimator cannot be built, fitted or asked for probabilities.
     """
     y, X = training_target(train, problem), train[list(problem.features)]
-    recipe, threshold = build_estimator(problem, parameters), _threshold(problem)
+    recipe, threshold = build_estimator(problem, parameters), cost_threshold(problem)
     if problem.task != "regression":
         need_probabilities(recipe)
         if len(classes := np.unique(y).tolist()) < 2:  # noqa: PLR2004 - one class cannot be told from others
@@ -72,20 +71,19 @@ def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str
             f"{len(train):,} training rows are too few for {problem.retraining.folds} folds. Wait for data, or lower retraining.folds."
         )
     final = recipe if threshold is None else FixedThresholdClassifier(recipe, threshold=threshold, response_method="predict_proba")
+
+    def judge_fold(fit: np.ndarray, judge: np.ndarray) -> dict[str, float]:
+        model = _fit(clone(recipe), X.iloc[fit], y[fit])
+        predicted = predict(model, X.iloc[judge], problem.task, threshold=threshold)
+        return _fold_summary(problem, train.iloc[judge], y[judge], predicted)
+
     # The largest fit first; threads, because scikit-learn computes outside Python's lock and nothing has to be copied.
-    work = [(final, np.arange(len(X))), *((recipe, fit) for fit, _ in reversed(folds))]
-    jobs = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
-        delayed(_fit)(clone(model), X.iloc[rows], y[rows]) for model, rows in work
-    )
-    fitted = []
-    for model in jobs:
-        fitted.append(model)
-        progress(f"cross-validate and fit, {len(fitted)} of {len(work)}")
-    summaries = []
-    for model, (_, judge) in zip(fitted[:0:-1], folds, strict=True):
-        predicted = _decided(predict(model, X.iloc[judge], problem.task), threshold)
-        summaries.append(_fold_summary(problem, train.iloc[judge], y[judge], predicted))
-    return Fitted(fitted[0], threshold, tuple(summaries), parameters)
+    work = [delayed(_fit)(clone(final), X, y), *(delayed(judge_fold)(*fold) for fold in reversed(folds))]
+    done: list[Any] = []
+    for result in Parallel(n_jobs=-1, prefer="threads", return_as="generator")(work):
+        done.append(result)
+        progress(f"cross-validate and fit, {len(done)} of {len(work)}")
+    return Fitted(done[0], threshold, tuple(done[:0:-1]), parameters)
 
 
 def build_estimator(problem: Problem, parameters: dict[str, Any]) -> Any:
@@ -124,7 +122,7 @@ def tune(problem: Problem, train: pd.DataFrame, *, iterations: int) -> tuple[dic
     listed = all(isinstance(values, list | tuple) for values in space.values())
 
     def saved(estimator: Any, X: pd.DataFrame, y_true: np.ndarray) -> float:
-        rows, predicted = train.loc[X.index], _decided(predict(estimator, X, problem.task), _threshold(problem))
+        rows, predicted = train.loc[X.index], predict(estimator, X, problem.task, threshold=cost_threshold(problem))
         return -float(measure(problem, rows, np.asarray(y_true), predicted).mean())
 
     search = RandomizedSearchCV(
@@ -141,11 +139,6 @@ def tune(problem: Problem, train: pd.DataFrame, *, iterations: int) -> tuple[dic
     return dict(search.best_params_), -float(search.best_score_)
 
 
-def _threshold(problem: Problem) -> float | None:
-    costs = problem.business.row_cost
-    return costs.threshold if problem.task == "binary" and isinstance(costs, BinaryCosts) else None
-
-
 def _fit(estimator: Any, X: pd.DataFrame, y: np.ndarray) -> Any:
     try:
         return estimator.fit(X, y)
@@ -153,12 +146,6 @@ def _fit(estimator: Any, X: pd.DataFrame, y: np.ndarray) -> Any:
         raise
     except Exception as error:  # the estimator is the user's: whatever it raises is theirs to read, in one sentence
         raise ModelError(f"Fitting {type(estimator).__name__} on {len(X):,} rows failed: {type(error).__name__}: {error}") from error
-
-
-def _decided(part: Predicted, threshold: float | None) -> Predicted:
-    if threshold is None or part.probability is None:
-        return part
-    return Predicted((part.probability >= threshold).astype(np.int64), part.probability)
 
 
 def _fold_summary(problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Predicted) -> dict[str, float]:

@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def load_suite(path: Path) -> Any:
         raise ContractError(f'{path} is no suite ({error!r}); expected JSON like {{"name": ..., "expectations": [...]}}.') from None
     if not expectations or "$PARAMETER" in text:
         raise ContractError(f"{path} has {'parameters' if expectations else 'no expectations'}; expected a list of plain expectations.")
-    gx = _great_expectations()
+    gx = import_engine()
     suite = gx.ExpectationSuite(name=name)
     # The suite's own constructor only logs an expectation it cannot build, and then passes without it.
     suite.expectations.extend(_expectation(path, position, item) for position, item in enumerate(expectations))
@@ -169,10 +170,7 @@ def _expectation(path: Path, position: int, item: Any) -> Any:
 
 def _run(frame: pd.DataFrame, suite: Any) -> dict[str, Any]:
     """Great Expectations' result as JSON has it; not-a-number becomes null."""
-    context = _great_expectations().get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    asset = context.data_sources.add_pandas("frames").add_dataframe_asset("frame")
-    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+    batch = _frames().get_batch({"dataframe": frame})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what pandas thinks of a suite's pattern is of no use to whoever runs this
         result = batch.validate(suite, result_format={"result_format": "SUMMARY", "partial_unexpected_count": 4 * EXAMPLES})
@@ -181,8 +179,16 @@ def _run(frame: pd.DataFrame, suite: Any) -> dict[str, Any]:
     return plain
 
 
-def _great_expectations() -> Any:
-    """Import late, for it takes seconds; quietly, for it uses deprecated modules of Python; and without its telemetry."""
+@cache
+def _frames() -> Any:
+    """What makes a batch of a frame, in a context that keeps nothing."""
+    context = import_engine().get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    return context.data_sources.add_pandas("frames").add_dataframe_asset("frame").add_batch_definition_whole_dataframe("whole")
+
+
+def import_engine() -> Any:
+    """Great Expectations: imported late, for it takes seconds, quietly, for it uses deprecated modules of Python, without telemetry."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -14,9 +14,10 @@ ROWS = toy_frame(2).head(4).assign(product=["shoe", "book", "shoe", "book"], ret
 SAID = [1, 1, 1, 0]
 
 
-def predict(rows: Path, out: Path) -> None:
-    said = pd.read_parquet(rows)[["order_id"]]
-    said.assign(decision=said["order_id"].map(dict(zip(ROWS["order_id"], SAID, strict=True)))).to_parquet(out, index=False)
+def predict(files: list[tuple[Path, Path]]) -> None:
+    for rows, out in files:
+        said = pd.read_parquet(rows)[["order_id"]]
+        said.assign(decision=said["order_id"].map(dict(zip(ROWS["order_id"], SAID, strict=True)))).to_parquet(out, index=False)
 
 
 def put(space: Workspace, rows: pd.DataFrame = ROWS, version: int = 1) -> None:

@@ -9,7 +9,7 @@ from workspaces import changed, open_space, toy_frame
 
 from evergreen import journal as tables
 from evergreen.data.joins import PREDICTION_TIME
-from evergreen.data.publishing import Order, Publication, publish, read_published
+from evergreen.data.publishing import Order, Predict, Publication, publish, read_published
 from evergreen.errors import DataError, StoreError
 from evergreen.files import digest_file, read_json
 from evergreen.policies import ServingPolicy
@@ -28,7 +28,11 @@ class Model:
     def __init__(self, spoil: Change = lambda said: said, spoil_again: Change = lambda said: said) -> None:
         self.spoils, self.calls = [spoil, spoil_again], 0
 
-    def __call__(self, rows: Path, out: Path) -> None:
+    def __call__(self, files: list[tuple[Path, Path]]) -> None:
+        for rows, out in files:
+            self.predict(rows, out)
+
+    def predict(self, rows: Path, out: Path) -> None:
         seen = pd.read_parquet(rows)
         p = seen["amount"] / 100
         said = pd.DataFrame({"order_id": seen["order_id"], "decision": (p >= 1 / 3).astype("int64"), "probability": p})
@@ -40,7 +44,7 @@ def predictions(space: Workspace) -> Path:
     return space.settings.root / "predictions" / f"dt={PARTITION}"
 
 
-def put(space: Workspace, order: Order = ORDER, predict: Callable[[Path, Path], Any] | None = None, **values: Any) -> Publication:
+def put(space: Workspace, order: Order = ORDER, predict: Predict | None = None, **values: Any) -> Publication:
     return publish(space.settings.root, space.journal, changed(**values), order, predict=predict or Model())
 
 

@@ -77,7 +77,7 @@ def find(landing: Path, problem: Problem, *, settle_seconds: float, now: datetim
 
 
 def find_settled(landing: Path, problem: Problem, *, settle_seconds: float, now: datetime) -> Found:
-    """Look and, when a file changed a moment ago, look again `settle_seconds` later: what held still meanwhile is ready.
+    """Look and, when a file changed a moment ago, look again when it has held still for `settle_seconds`: then it is ready.
 
     The second look compares, so a file whose clock is ahead of ours does not wait for ever.
     """
@@ -85,8 +85,10 @@ def find_settled(landing: Path, problem: Problem, *, settle_seconds: float, now:
     young = {path: stat_of(path) for path in first.waiting if not _is_unfinished(path)}
     if not young:
         return first
-    time.sleep(settle_seconds)
-    second = find(landing, problem, settle_seconds=settle_seconds, now=now + timedelta(seconds=settle_seconds))
+    newest = max(int(stat.partition(":")[2] or 0) / 1e9 for stat in young.values())
+    pause = min(max(newest + settle_seconds - now.timestamp(), 0.0), settle_seconds)
+    time.sleep(pause)
+    second = find(landing, problem, settle_seconds=settle_seconds, now=now + timedelta(seconds=pause))
     still = [path for path in second.waiting if path in young and stat_of(path) == young[path]]
     places = {source.name: place for place, source in enumerate(problem.sources)}
     ready = [*second.ready, *(Delivery(path.parent.name, path.name, path, young[path]) for path in still)]

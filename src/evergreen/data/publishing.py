@@ -52,8 +52,8 @@ class Order:
     """The version's own, which today's contract may no longer name."""
 
 
-Predict = Callable[[Path, Path], Any]
-"""Predicts the rows of one parquet file into another, in a process of its own."""
+Predict = Callable[[list[tuple[Path, Path]]], Any]
+"""For each pair predicts the rows of one parquet file into another, in a process of its own."""
 
 
 def publish(root: Path, journal: Journal, problem: Problem, order: Order, *, predict: Predict) -> Publication:
@@ -143,9 +143,9 @@ def _write(path: Path, problem: Problem, order: Order, predict: Predict) -> None
     picked = order.rows.sample(min(SAMPLE, len(order.rows)), random_state=problem.retraining.seed)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
         rows, sample, answers, again = (Path(scratch) / part for part in ("rows", "sample", "answers", "again"))
-        for file, frame, out in ((rows, order.rows, answers), (sample, picked, again)):
+        for file, frame in ((rows, order.rows), (sample, picked)):
             frame[wanted].to_parquet(file, index=False)
-            predict(file, out)
+        predict([(rows, answers), (sample, again)])
         _audit(problem.key, order.rows, pd.read_parquet(answers), pd.read_parquet(again))
         with atomic_path(path) as temporary:
             _assemble(temporary, rows, answers, carried, problem, order)

@@ -176,5 +176,5 @@ def with_target(problem: Problem, rows: pd.DataFrame, outcomes: pd.DataFrame) ->
     if label.dtype.kind in "biu":
         label = label.astype(float)  # as rows without outcome would make it: the same rows have the same digest either way
     known = pd.DataFrame({problem.key: outcomes[key].astype(rows[problem.key].dtype).to_numpy(), problem.target.name: label})
-    orphans = int((~known[problem.key].isin(rows[problem.key])).sum())
-    return rows.merge(known, on=problem.key, how="left", validate="one_to_one"), orphans
+    merged = rows.merge(known.assign(_known=True), on=problem.key, how="left", validate="one_to_one")
+    return merged.drop(columns="_known"), len(known) - int(merged["_known"].notna().sum())
