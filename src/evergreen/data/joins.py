@@ -58,8 +58,7 @@ def join_sources(problem: Problem, tables: dict[str, pd.DataFrame]) -> tuple[pd.
         key = list(problem.source(join.source).key)
         _check_columns(f"joins.{index}", join, frame, right, key=key)
         _check_unique(join.source, key, right)
-        joined = _as_of(join, problem, frame, right) if isinstance(join, AsOfJoin) else _lookup(join, problem, frame, right)
-        _check_no_fan_out(join, problem.key, frame, joined)
+        joined = _as_of(join, problem, frame, right) if isinstance(join, AsOfJoin) else _lookup(join, frame, right)
         reports.append(_report(join, frame, right, joined))
         _check_match_rate(join, reports[-1], joined)
         frame = joined.drop(columns="_found")
@@ -107,11 +106,12 @@ def _as_of(join: AsOfJoin, problem: Problem, left: pd.DataFrame, right: pd.DataF
     return joined.drop(columns="_cutoff").assign(_found=joined[seen].notna())
 
 
-def _lookup(join: LookupJoin, problem: Problem, left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
+def _lookup(join: LookupJoin, left: pd.DataFrame, right: pd.DataFrame) -> pd.DataFrame:
     """Add the one row with the same key; an unknown key finds nothing, even where the table has a row without key."""
     known = right[[*join.on.values(), *join.take]].dropna(subset=list(join.on.values()))
     known = known.rename(columns={there: here for here, there in join.on.items()})
-    return left.merge(known.assign(_found=True), on=list(join.on), how="left").assign(_found=lambda rows: rows["_found"].notna())
+    joined = left.merge(known.assign(_found=True), on=list(join.on), how="left", validate="many_to_one")
+    return joined.assign(_found=joined["_found"].notna())
 
 
 def _report(join: AsOfJoin | LookupJoin, left: pd.DataFrame, right: pd.DataFrame, joined: pd.DataFrame) -> JoinReport:
@@ -152,14 +152,6 @@ def _check_unique(source: str, key: list[str], frame: pd.DataFrame) -> None:
         raise JoinError(
             f"Join with {source}: {len(repeated):,} rows share their key ({', '.join(key)}), so rows would multiply; for example "
             f"{_examples(repeated[key])}. Expected each key once: mend the delivery, or the key in the contract."
-        )
-
-
-def _check_no_fan_out(join: AsOfJoin | LookupJoin, key: str, left: pd.DataFrame, joined: pd.DataFrame) -> None:
-    if len(joined) != len(left) or not joined[key].is_unique:
-        raise JoinError(
-            f"Join with {join.source}: {len(left):,} rows became {len(joined):,}. Expected one for one: "
-            f"mend the key ({', '.join(join.on.values())}) of {join.source}."
         )
 
 

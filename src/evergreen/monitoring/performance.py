@@ -49,20 +49,20 @@ def realized(root: Path, journal: Journal, problem: Problem, labelled: pd.DataFr
         cheapest), and in all `saved` (against the rule of thumb) and `saved_against_no_model`, in the contract's unit.
     """
     predictions = last_predictions(root, journal, problem)
+    columns = [problem.key, DECISION, "partition"]
+    known = dict(list(labelled.merge(predictions[columns], on=problem.key, validate="one_to_one").groupby("partition")))
     return [
         {
             "partition": str(partition),
             "version": int(rows["model_version"].max()),
             "rows": len(rows),
-            "realized": _realized(problem, labelled.merge(rows[[problem.key, DECISION]], on=problem.key, validate="one_to_one")),
+            "realized": _realized(problem, known[partition]) if partition in known else None,
         }
         for partition, rows in predictions.groupby("partition", sort=True)
     ]
 
 
-def _realized(problem: Problem, rows: pd.DataFrame) -> dict[str, float] | None:
-    if rows.empty:
-        return None
+def _realized(problem: Problem, rows: pd.DataFrame) -> dict[str, float]:
     y = training_target(rows, problem)
 
     def mean_cost(decision: np.ndarray) -> float:
