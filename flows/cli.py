@@ -179,6 +179,8 @@ def main() -> None:
         code = INTERRUPTED
     except EvergreenError as error:
         code = _say(str(error), error.exit_code)
+    except TimeoutError as error:
+        code = _say(f"It took too long: {error}. What was finished is kept; run again, with less else to do on this machine.", 1)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         code = _say(

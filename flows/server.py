@@ -20,6 +20,7 @@ from evergreen.files import atomic_path, lock
 from flows import account
 
 START_SECONDS = 90.0
+ANSWER_SECONDS = 10.0
 STOP_SECONDS = 10.0
 QUIET = {
     "DO_NOT_TRACK": "true",
@@ -42,23 +43,25 @@ def prefect_server(root: Path) -> Iterator[Callable[[], str]]:
     Raises
     ------
     EvergreenError
-        By that function: the private server did not start; its log is named.
+        By that function: the server does not answer. Later: it stopped answering. Nothing is lost then: what is done stands in the journal.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if given := os.environ.get("PREFECT_API_URL"):
-        yield lambda: given
+        cure = "Start it, or unset PREFECT_API_URL for a private one, then run again."
+        with _explained(given, cure):
+            yield lambda: _wait_until_ready(given, cure, seconds=ANSWER_SECONDS)
         return
     home, port = root / "prefect", _free_port()
     home.mkdir(parents=True, exist_ok=True)
     _prepare_database(home / "prefect.db")
     address, log = f"http://127.0.0.1:{port}/api", home / "server.log"
     os.environ |= {"PREFECT_HOME": str(home), "PREFECT_API_URL": address}
-    process = _start(port, log)
-    with ExitStack() as settings:
+    process, cure = _start(port, log), f"Read {log}, then run again."
+    with _explained(address, cure), ExitStack() as settings:
 
         def ready() -> str:
-            _wait_until_ready(process, address, log)
+            _wait_until_ready(address, cure, seconds=START_SECONDS, lives=lambda: process.poll() is None)
             from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
             settings.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
@@ -101,18 +104,33 @@ def _start(port: int, log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(guarded, stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+def _wait_until_ready(address: str, cure: str, *, seconds: float, lives: Callable[[], bool] = lambda: True) -> str:
     import httpx
 
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + seconds
     with httpx.Client(timeout=2) as client:
-        while time.monotonic() < deadline and process.poll() is None:
+        while lives():
             try:
-                if client.get(f"{address}/health").is_success:
-                    return
+                if not client.get(f"{address.rstrip('/')}/health").is_server_error:
+                    return address
             except httpx.HTTPError:
                 time.sleep(0.1)
-    raise EvergreenError(f"The private Prefect server did not start within {START_SECONDS:.0f} s. Read {log}, then run again.")
+            if time.monotonic() > deadline:
+                break
+    raise EvergreenError(f"The Prefect server at {address} does not answer. {cure}")
+
+
+@contextmanager
+def _explained(address: str, cure: str) -> Iterator[None]:
+    """Tell a server that stopped answering in one sentence."""
+    import httpx
+
+    try:
+        yield
+    except (httpx.HTTPError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "reach API" not in str(error):
+            raise
+        raise EvergreenError(f"The Prefect server at {address} stopped answering ({error}). Nothing is lost. {cure}") from error
 
 
 def _stop(guard: subprocess.Popen[bytes]) -> None:
