@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from evergreen.contract import Problem
+    from evergreen.data.landing import Found
 
 _console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 _moving: list[Status] = []
@@ -60,12 +64,18 @@ def progress(text: str) -> None:
         _moving[-1].update(f"{_plain(text)} …")
 
 
-def tell_leftovers(waiting: Sequence[Path], unknown: Sequence[Path]) -> None:
-    """Say what lies in the landing folders and was left there: nothing is dropped in silence."""
-    for path in waiting:
+def tell_leftovers(found: Found, problem: Problem) -> bool:
+    """Say what lies in the landing folders and was left there, for nothing is dropped in silence; False when it can never be judged."""
+    for path in found.waiting:
         done("", f"waiting: {path.parent.name}/{path.name} is still being written", tone="hold")
-    for path in unknown:
-        done("", f"unknown: {path.parent.name}/{path.name} belongs to no source of the contract", tone="hold")
+    for path in found.unknown:
+        done("", f"unreadable: {path.parent.name}/{path.name} {stray(problem)}", tone="hold")
+    return not found.unknown
+
+
+def stray(problem: Problem) -> str:
+    """What is wrong with a file that stands in no source's folder, and what to do."""
+    return f"belongs to no source of the contract; move it into the folder of one: {', '.join(source.name for source in problem.sources)}"
 
 
 def _plain(text: str) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from evergreen.data.publishing import Order, Publication, publish
 from evergreen.data.snapshots import build_frame, take_snapshot
@@ -15,6 +14,7 @@ from evergreen.predictor import Job
 from evergreen.promotion import standing
 from evergreen.registry import Version
 from evergreen.workspace import Workspace, open_workspace
+from flows.steps import step
 
 
 @flow(name="batch prediction", flow_run_name="predict what is to come", timeout_seconds=3_600, persist_result=False)
@@ -32,14 +32,14 @@ def predict_batch() -> Publication | None:
     return publication
 
 
-@task(cache_policy=NO_CACHE)
+@step()
 def find_champion(space: Workspace) -> Version | None:
     """Ask the journal which version serves."""
     number = standing(space.journal).champion
     return space.registry.version(number) if number is not None else None
 
 
-@task(cache_policy=NO_CACHE)
+@step()
 def collect_rows(space: Workspace, champion: Version) -> Order:
     """Join what is known of the rows that have no outcome yet."""
     snapshot = take_snapshot(space.journal, space.problem)
@@ -47,7 +47,7 @@ def collect_rows(space: Workspace, champion: Version) -> Order:
     return Order(rows, champion.number, champion.artefact, snapshot.id, tuple(champion.facts["features"]))
 
 
-@task(cache_policy=NO_CACHE)
+@step()
 def publish_predictions(space: Workspace, champion: Version, order: Order) -> Publication:
     """Predict in processes of their own, audit, and move the pointer."""
     problem, model, trusted = space.problem, space.registry.folder(champion), tuple(champion.facts["trusted_types"])
@@ -59,7 +59,7 @@ def publish_predictions(space: Workspace, champion: Version, order: Order) -> Pu
     return publish(space.settings.root, space.journal, problem, order, predict=in_own_processes)
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1)
+@step()
 def show_publication(publication: Publication) -> None:
     """Leave in Prefect's UI what was published."""
     text = f"{publication.rows:,} predictions of version {publication.version}, from {publication.partition} on: `{publication.path.name}`"

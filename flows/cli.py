@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
 
 import typer
+
+from flows.interrupts import insisting
 
 INTERRUPTED = 130
 app = typer.Typer(
@@ -19,8 +22,15 @@ app = typer.Typer(
 contract = typer.Typer(help="What the problem is.", no_args_is_help=True)
 app.add_typer(contract, name="contract")
 
+
+def _said(reason: str) -> str:
+    if not reason.strip():
+        raise typer.BadParameter("it is empty; say why, in a few words, for it is recorded.")
+    return reason.strip()
+
+
 Through = Annotated[str | None, typer.Option(help="The example's last month, such as 2013-12.")]
-Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
+Reason = Annotated[str, typer.Option(help="Why; it is recorded.", callback=_said)]
 By = Annotated[str | None, typer.Option(help="Who; your login name unless you say otherwise.")]
 
 
@@ -29,7 +39,8 @@ def run(through: Through = None) -> None:
     """Go round the whole loop: ingest, train, judge, promote, predict."""
     from flows.loop import run_loop
 
-    run_loop(through)
+    if not run_loop(through):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -60,7 +71,8 @@ def ingest() -> None:
     found, new = look_at_landing(space)
     if not new:
         account.say("Nothing is new: every delivery that is complete has been judged.")
-        account.tell_leftovers(found.waiting, found.unknown)
+        if not account.tell_leftovers(found, space.problem):
+            raise typer.Exit(1)
         return
     with one_command(space.settings.root, "judge the deliveries"):
         from flows.cycle import tell_deliveries
@@ -68,6 +80,8 @@ def ingest() -> None:
 
         judged = flow()
     tell_deliveries(space, judged)
+    if any(one.outcome == "unreadable" for one in judged):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -164,34 +178,61 @@ def check() -> None:
 
 def main() -> None:
     """Run a command; a user's mistake is a sentence and an exit code, never a traceback."""
-    from evergreen.errors import EvergreenError
-
     # One OpenMP thread a fit, and several fits side by side: on a busy machine threads that share a fit wait for each other
     # longer than they work (measured, docs/decisions/0004). Set before anything that computes is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without some sign shows another
+    with insisting() as asked:
+        try:
+            code = _run()
+        except (KeyboardInterrupt, typer.Abort):
+            code = INTERRUPTED
+        except Exception:
+            if not asked.is_set():
+                raise
+            code = INTERRUPTED  # an interrupt that somebody took for an error
+    if asked.is_set() or code == INTERRUPTED:  # typer gives it back as an exit code too
+        code = _say("Stopped. Nothing is lost: the same command goes on from here.", INTERRUPTED)
+    sys.exit(code)
+
+
+def _run() -> int:
+    from evergreen.errors import EvergreenError
+
     try:
-        code = app(standalone_mode=False) or 0
+        return app(standalone_mode=False) or 0
     except typer.exceptions.TyperException as error:
         show = getattr(error, "show", None)  # typer's own way to tell usage, and which option is wrong
         code = int(getattr(error, "exit_code", 2))
-        show() if show else _say(str(error), code)
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+        return show() or code if show else _say(str(error), code)
     except EvergreenError as error:
+        from flows.server import ServerLostError
+
         code = _say(str(error), error.exit_code)
+        if isinstance(error, ServerLostError):
+            _leave_at_once(code)
+        return code
     except TimeoutError as error:
-        code = _say(f"It took too long: {error}. What was finished is kept; run again, with less else to do on this machine.", 1)
+        return _say(f"It took too long: {error}. What was finished is kept; run again, with less else to do on this machine.", 1)
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        code = _say(
-            f"{error.strerror or error}{where}. Free some space or mend the permissions, then run again; nothing half-written is visible.",
-            1,
-        )
-    if code == INTERRUPTED:  # by an exception or, from typer, as the exit code
-        _say("Stopped. Nothing is lost: the same command goes on from here.", code)
-    sys.exit(code)
+        name = error.filename2 or error.filename  # of a copy the second is the one that is written
+        where = f" ({name})" if name else ""
+        cure = "Free some space or mend the permissions, then run again; nothing half-written is visible."
+        return _say(f"{error.strerror or error}{where}. {cure}", 1)
+
+
+def _leave_at_once(code: int) -> None:
+    """End without waiting for Prefect's threads, which would try for minutes to reach a server that has gone."""
+    from evergreen import nursery
+
+    nursery.stop()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _say(text: str, code: int) -> int:
     sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
     return code

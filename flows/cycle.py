@@ -13,7 +13,7 @@ from evergreen import nursery
 from evergreen.data.batches import Judged
 from evergreen.data.publishing import Publication
 from evergreen.promotion import standing
-from evergreen.status import current_inputs, realized_so_far, refresh_site
+from evergreen.status import current_state, realized_so_far, refresh_site
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.batch_prediction import predict_batch
@@ -25,14 +25,18 @@ TONES = {"PROMOTE": "good", "HOLD": "hold", "REJECT": "bad"}
 
 
 @flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=14_400, persist_result=False)
-def cycle(name: str, rehearsal: bool = False) -> None:
-    """Go once round. `name` is what arrived, or DELIVERIES; `rehearsal` stops after ingestion, while more is still to arrive."""
+def cycle(name: str, rehearsal: bool = False) -> bool:
+    """Go once round; False when a delivery could not be read or belongs to no source.
+
+    `name` is what arrived, or DELIVERIES; `rehearsal` stops after ingestion, while more is still to arrive.
+    """
     space = open_workspace()
     with account.working("judge the deliveries"):
         judged = ingest()
     tell_deliveries(space, judged)
+    complete = all(one.outcome != "unreadable" for one in judged)
     if rehearsal:
-        return
+        return complete
     with account.working("see what earlier predictions were worth"):
         worth = realized_so_far(space)
     tell_worth(space, worth)
@@ -42,10 +46,10 @@ def cycle(name: str, rehearsal: bool = False) -> None:
         publication = predict_batch()
     tell_predictions(space, publication)
     refresh_site(space, worth)
-    inputs = current_inputs(space)
-    data = f"{record['window']['end'] or record['made_at']:.10}" if name == DELIVERIES else name
-    facts = {"decision": record["decision"], "data": data, "inputs": inputs}
-    space.journal.add(tables.cycles, cycle=inputs if name == DELIVERIES else name, facts=facts)
+    done = current_state(space)
+    facts = {"decision": record["decision"], "data": f"{record['window']['end'] or record['made_at']:.10}", "state": done}
+    space.journal.add(tables.cycles, cycle=done if name == DELIVERIES else name, facts=facts)
+    return complete
 
 
 def train_and_tell(space: Workspace, reason: str, *, tune: bool = False) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
 from evergreen.data.batches import Intake, Judged, ingest_one
 from evergreen.data.landing import Delivery, Found, find_settled, unjudged
@@ -14,6 +13,7 @@ from evergreen.report.quarantine import render
 from evergreen.validation import rules_of
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
+from flows.steps import step
 
 
 @flow(name="ingestion", flow_run_name="ingest new deliveries", timeout_seconds=3_600, persist_result=False)
@@ -23,26 +23,26 @@ def ingest() -> list[Judged]:
     found = look_for_deliveries(space)
     judged = [judge_delivery(space, delivery) for delivery in new_deliveries(space, found)]
     judged += [Judged(path.parent.name, path.name, "waiting", reason="still being written") for path in found.waiting]
-    judged += [Judged(path.parent.name, path.name, "unreadable", reason="belongs to no source of the contract") for path in found.unknown]
+    judged += [Judged(path.parent.name, path.name, "unreadable", reason=account.stray(space.problem)) for path in found.unknown]
     if judged:
         show(judged)
     return judged
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1)
+@step()
 def look_for_deliveries(space: Workspace) -> Found:
     """Look into the landing folders, and once more at what changed a moment ago."""
     settings = space.settings
     return find_settled(settings.landing, space.problem, settle_seconds=settings.settle_seconds, now=datetime.now(UTC))
 
 
-@task(cache_policy=NO_CACHE)
+@step()
 def new_deliveries(space: Workspace, found: Found) -> list[Delivery]:
     """Leave out what the journal has judged already by today's rules."""
     return unjudged(found, space.journal, rules_of(space.problem, space.settings.expectations), root=space.settings.root)
 
 
-@task(cache_policy=NO_CACHE, task_run_name="judge {delivery.source}/{delivery.name}", timeout_seconds=900)
+@step(task_run_name="judge {delivery.source}/{delivery.name}", timeout_seconds=900)
 def judge_delivery(space: Workspace, delivery: Delivery) -> Judged:
     """Validate one delivery, then publish or quarantine it."""
     account.progress(f"judge {delivery.source}/{delivery.name}")
@@ -51,7 +51,7 @@ def judge_delivery(space: Workspace, delivery: Delivery) -> Judged:
     return ingest_one(delivery, space.problem.source(delivery.source), intake=intake, now=datetime.now(UTC))
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1)
+@step()
 def show(judged: list[Judged]) -> None:
     """Leave the table in Prefect's UI."""
     rows = [{"source": j.source, "name": j.name, "outcome": j.outcome, "rows": j.rows, "reason": j.reason} for j in judged]

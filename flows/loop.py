@@ -8,8 +8,9 @@ from types import ModuleType
 from typing import Any
 
 from evergreen import journal as tables
+from evergreen.errors import RefusedError
 from evergreen.files import lock
-from evergreen.status import current_inputs, has_new_deliveries
+from evergreen.status import current_state, has_new_deliveries, look_at_landing
 from evergreen.validation import import_engine
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
@@ -20,39 +21,63 @@ DELIVERIES = "deliveries"
 COSTS = ("candidate", "champion", "rule of thumb")
 
 
-def run_loop(through: str | None) -> None:
+def run_loop(through: str | None) -> bool:
     """Go round once for each month of the example, or once for what has been delivered where the problem has no feed.
 
     A round that was cut short is gone through again, and finds what it had done already; finished ones are only shown.
+
+    Returns
+    -------
+    bool
+        False when something in the landing folders could not be read or belongs to no source.
     """
+    complete = True
     with account.working("read the contract"):
         space = open_workspace()
         feed = outside_world(space)
-        finished = {row["cycle"] for row in space.journal.rows(tables.cycles)}
-        months = feed.months_through(through or feed.THROUGH) if feed else []
-        rounds = [month for month in months if month not in finished] or ([DELIVERIES] if is_anything_new(space) else [])
+        rounds = rounds_to_go(space, feed, through)
     account.say(f"{space.problem.name}: {space.problem.business.question}", style="bold")
     if not rounds:
-        account.say("Nothing is new: every delivery has been judged, and every verdict carried out.")
+        account.say("Nothing is new: every delivery that is complete has been judged, and every verdict carried out.")
+        if space.settings.landing.is_dir():
+            complete = account.tell_leftovers(look_at_landing(space)[0], space.problem)
     else:
         with (
             lock(space.settings.root / ".command.lock", holder="an evergreen command", seconds=1),
             prefect_server(space.settings.root) as ready,
         ):
             for name in rounds:
-                go_round(space, None if name == DELIVERIES else feed, name, ready)
+                complete = go_round(space, None if name == DELIVERIES else feed, name, ready) and complete
     show_rounds(space)
+    return complete
+
+
+def rounds_to_go(space: Workspace, feed: ModuleType | None, through: str | None) -> list[str]:
+    """Names of the rounds that are not finished: months of the example, or DELIVERIES where something else is new.
+
+    Raises
+    ------
+    RefusedError
+        A month was asked for, and the problem has no feed.
+    """
+    if feed is None and through is not None:
+        raise RefusedError(f"Got --through {through}, but this problem has no feed: its deliveries come from outside. Leave it out.")
+    finished = {row["cycle"] for row in space.journal.rows(tables.cycles)}
+    months = feed.months_through(through or feed.THROUGH) if feed else []
+    first = feed.last_delivered(space.settings.landing) if feed else None  # what came before it cannot be told apart any more
+    ahead = [month for month in months if month not in finished and not (first and month < first)]
+    return ahead or ([DELIVERIES] if is_anything_new(space) else [])
 
 
 def is_anything_new(space: Workspace) -> bool:
-    """Whether a delivery waits, or a round has not been gone with the published ones, today's contract, code and lock."""
-    inputs = current_inputs(space)
-    done = {row["facts"]["inputs"] for row in space.journal.rows(tables.cycles)}
-    return inputs is None or inputs not in done or has_new_deliveries(space)
+    """Whether a delivery waits, or no round has been gone with the published ones, today's contract, code, lock and champion."""
+    state = current_state(space)
+    done = {row["facts"]["state"] for row in space.journal.rows(tables.cycles)}
+    return state is None or state not in done or has_new_deliveries(space)
 
 
-def go_round(space: Workspace, feed: ModuleType | None, name: str, ready: Callable[[], str]) -> None:
-    """Let the outside world deliver, then ingest, train, judge and predict."""
+def go_round(space: Workspace, feed: ModuleType | None, name: str, ready: Callable[[], str]) -> bool:
+    """Let the outside world deliver, then ingest, train, judge and predict; False when something could not be read."""
     account.title(f"{name} is over" if feed else "What has been delivered")
     landing = space.settings.landing
     broken = feed.deliver_corrupted(landing, name) if feed else []
@@ -66,7 +91,7 @@ def go_round(space: Workspace, feed: ModuleType | None, name: str, ready: Callab
     if feed and broken:
         cycle(f"{name}, first delivery", rehearsal=True)
         deliver(feed, landing, name)
-    cycle(name)
+    return cycle(name)
 
 
 def deliver(feed: ModuleType, landing: Any, name: str) -> None:
@@ -90,7 +115,7 @@ def show_rounds(space: Workspace) -> None:
     account.title(
         f"Cost in {space.problem.business.unit} per 1,000 {space.problem.things}, on the newest outcomes, which no compared model had seen"
     )
-    account.table(["data", "verdict", "version", *COSTS], rows)
+    account.table(["data to", "verdict", "version", *COSTS], rows)
     account.say()
     account.say(f"Everything on one page: {space.settings.site / 'index.html'}")
 

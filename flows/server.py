@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from evergreen.errors import EvergreenError
@@ -21,15 +21,24 @@ from flows import account
 
 START_SECONDS = 90.0
 ANSWER_SECONDS = 10.0
+ROOM = 1 << 18
+"""With fewer bytes left on the disk the private server's database cannot grow."""
 STOP_SECONDS = 10.0
 QUIET = {
     "DO_NOT_TRACK": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
     "PREFECT_CLI_COLORS": "false",
+    "PREFECT_CLIENT_MAX_RETRIES": "2",
 }
-"""What we start says nothing home, and leaves the screen to the command's own account of what it does."""
+"""What we start says nothing home, leaves the screen to the command's own account of what it does, and waits for a server that has gone
+for seconds instead of minutes."""
+
+
+class ServerLostError(EvergreenError):
+    """The Prefect server stopped answering; threads of Prefect's go on trying, so whoever catches this must not wait for them."""
 
 
 @contextmanager
@@ -48,20 +57,19 @@ def prefect_server(root: Path) -> Iterator[Callable[[], str]]:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if given := os.environ.get("PREFECT_API_URL"):
-        cure = "Start it, or unset PREFECT_API_URL for a private one, then run again."
-        with _explained(given, cure):
-            yield lambda: _wait_until_ready(given, cure, seconds=ANSWER_SECONDS)
+        with _explained(given, _start_it):
+            yield lambda: _wait_until_ready(given, _start_it, seconds=ANSWER_SECONDS)
         return
     home, port = root / "prefect", _free_port()
     home.mkdir(parents=True, exist_ok=True)
     _prepare_database(home / "prefect.db")
     address, log = f"http://127.0.0.1:{port}/api", home / "server.log"
     os.environ |= {"PREFECT_HOME": str(home), "PREFECT_API_URL": address}
-    process, cure = _start(port, log), f"Read {log}, then run again."
+    process, cure = _start(port, log), partial(_make_room_or_read, log)
     with _explained(address, cure), ExitStack() as settings:
 
         def ready() -> str:
-            _wait_until_ready(address, cure, seconds=START_SECONDS, lives=lambda: process.poll() is None)
+            _wait_until_ready(address, cure, seconds=START_SECONDS, lives=lambda: process.poll() is None and not _is_full(home))
             from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
             settings.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
@@ -104,7 +112,7 @@ def _start(port: int, log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(guarded, stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True)
 
 
-def _wait_until_ready(address: str, cure: str, *, seconds: float, lives: Callable[[], bool] = lambda: True) -> str:
+def _wait_until_ready(address: str, cure: Callable[[], str], *, seconds: float, lives: Callable[[], bool] = lambda: True) -> str:
     import httpx
 
     deadline = time.monotonic() + seconds
@@ -117,11 +125,11 @@ def _wait_until_ready(address: str, cure: str, *, seconds: float, lives: Callabl
                 time.sleep(0.1)
             if time.monotonic() > deadline:
                 break
-    raise EvergreenError(f"The Prefect server at {address} does not answer. {cure}")
+    raise EvergreenError(f"The Prefect server at {address} does not answer. {cure()}")
 
 
 @contextmanager
-def _explained(address: str, cure: str) -> Iterator[None]:
+def _explained(address: str, cure: Callable[[], str]) -> Iterator[None]:
     """Tell a server that stopped answering in one sentence."""
     import httpx
 
@@ -130,7 +138,21 @@ def _explained(address: str, cure: str) -> Iterator[None]:
     except (httpx.HTTPError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "reach API" not in str(error):
             raise
-        raise EvergreenError(f"The Prefect server at {address} stopped answering ({error}). Nothing is lost. {cure}") from error
+        raise ServerLostError(f"The Prefect server at {address} stopped answering ({error}). Nothing is lost. {cure()}") from error
+
+
+def _start_it() -> str:
+    return "Start it, or unset PREFECT_API_URL for a private one, then run again."
+
+
+def _make_room_or_read(log: Path) -> str:
+    if _is_full(log.parent):
+        return f"The disk is full that {log.parent} lies on. Free some space, then run again."
+    return f"Read {log}, then run again."
+
+
+def _is_full(folder: Path) -> bool:
+    return shutil.disk_usage(folder).free < ROOM
 
 
 def _stop(guard: subprocess.Popen[bytes]) -> None:

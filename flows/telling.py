@@ -8,8 +8,9 @@ from evergreen import journal as tables
 from evergreen import promotion
 from evergreen.errors import RefusedError
 from evergreen.report.contract import describe
-from evergreen.status import freshness, has_new_deliveries, realized_so_far
-from evergreen.workspace import Workspace, open_workspace
+from evergreen.settings import load_settings
+from evergreen.status import freshness, in_quarantine, look_at_landing, realized_so_far, refresh_site
+from evergreen.workspace import Workspace, load_problem, open_workspace
 from flows import account
 
 
@@ -23,14 +24,19 @@ def tell_status() -> None:
         account.say(f"Before it: {_version(now.previous)}. Best so far: {_version(now.anchor)}.")
     if begun := promotion.unfinished(space.journal):
         account.say(f"A {begun['kind']} to version {begun['version']} was cut short. Run: evergreen reconcile", style="yellow")
-    if has_new_deliveries(space):
-        account.say("Deliveries wait to be judged. Run: evergreen ingest", style="yellow")
+    if space.settings.landing.is_dir():
+        found, new = look_at_landing(space)
+        if new:
+            account.say("Deliveries wait to be judged. Run: evergreen ingest", style="yellow")
+        account.tell_leftovers(found, space.problem)
+    for row in in_quarantine(space):
+        account.done("", f"quarantined: {row['source']}/{row['name']} {row['reason']}", tone="bad")
     with account.working("see what predictions were worth"):
         worth = realized_so_far(space)
     if worth:
         account.title(f"Published predictions, cost in {unit} per 1,000 {things}")
         rows = [[row["partition"], f"{row['version']}", f"{row['rows']:,}", *_worth(row["realized"])] for row in worth]
-        account.table(["from", "version", things, "model", "rule of thumb", "no model", "saved in all"], rows)
+        account.table(["from", "version", things, "model", "rule of thumb", "no model", "saved against rule", "against no model"], rows)
     account.title("Newest row of each source")
     for one in freshness(space):
         behind = "" if one.behind is None else f", {one.behind.days} days behind the newest of all"
@@ -55,16 +61,16 @@ def tell_history() -> None:
 
 
 def release(version: int, *, reason: str, person: str | None) -> None:
-    """Promote a held version by a person's decision."""
+    """Promote a version by a person's decision: one that the gate holds, or one it promoted that does not serve any more."""
     space = open_workspace()
     decided = space.journal.last(tables.decisions, candidate=space.registry.version(version).number)
-    verdict = decided["verdict"] if decided else None
-    if verdict is None or verdict.upper() != "HOLD":
-        got = "has not been judged" if verdict is None else f"was judged {verdict.upper()}"
-        raise RefusedError(f"Version {version} {got}; only a version that the gate holds can be released. See: evergreen history")
+    verdict = decided["verdict"].upper() if decided else None
+    if verdict not in {"HOLD", "PROMOTE"}:
+        got = "has not been judged" if verdict is None else f"was judged {verdict}"
+        raise RefusedError(f"Version {version} {got}; one that the gate holds, or promoted once, can be released. See: evergreen history")
     champion = promotion.standing(space.journal).champion
     promotion.promote(space.registry, version, kind="release", reason=reason, person=_name(person), expected_champion=champion)
-    account.say(f"Version {version} serves, released by {_name(person)}.")
+    account.say(f"Version {version} serves, released by {_name(person)}. {_show_change(space)}")
 
 
 def go_back(*, reason: str, person: str | None) -> None:
@@ -72,7 +78,8 @@ def go_back(*, reason: str, person: str | None) -> None:
     space = open_workspace()
     left = promotion.standing(space.journal).champion
     version = promotion.rollback(space.registry, reason=reason, person=_name(person))
-    account.say(f"Version {version} serves again. Version {left} is barred; to free it: evergreen unbar {left} --reason ...")
+    account.say(f"Version {version} serves again. {_show_change(space)}")
+    account.say(f"Version {left} is barred; to free it: evergreen unbar {left} --reason ...")
 
 
 def free(version: int, *, reason: str, person: str | None) -> None:
@@ -91,8 +98,7 @@ def settle() -> None:
 
 def tell_contract() -> None:
     """Say the contract in sentences."""
-    space = open_workspace()
-    for heading, sentences in describe(space.problem):
+    for heading, sentences in describe(load_problem(load_settings().problem)):
         account.title(heading)
         for sentence in sentences:
             account.say(f"  {sentence}")
@@ -109,14 +115,21 @@ def check_contract() -> None:
         account.done("ok", sentence, tone="good")
 
 
+def _show_change(space: Workspace) -> str:
+    """Make the pages tell it, and say how its predictions take the place of the published ones."""
+    refresh_site(space, realized_so_far(space))
+    return "To publish its predictions: evergreen predict"
+
+
 def _moves(space: Workspace) -> list[dict[str, str]]:
     return promotion.history(space.journal)
 
 
 def _worth(realized: dict[str, float] | None) -> list[str]:
     if realized is None:
-        return ["no outcomes yet", "", "", ""]
-    return [f"{realized[name]:,.0f}" for name in ("cost_per_1000", "rule_of_thumb_per_1000", "no_model_per_1000", "saved")]
+        return ["no outcomes yet", "", "", "", ""]
+    told = ("cost_per_1000", "rule_of_thumb_per_1000", "no_model_per_1000", "saved", "saved_against_no_model")
+    return [f"{realized[name]:,.0f}" for name in told]
 
 
 def _version(number: int | None) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from evergreen import retraining
 from evergreen.data.snapshots import Snapshot, take_snapshot
@@ -15,6 +14,7 @@ from evergreen.registry import Version
 from evergreen.retraining import Material
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
+from flows.steps import step
 
 Record = dict[str, Any]
 
@@ -41,51 +41,51 @@ def train(reason: str = "asked for", tune: bool = False) -> Record:
     return record
 
 
-@task(cache_policy=NO_CACHE)
+@step()
 def freeze_snapshot(space: Workspace) -> Snapshot:
     """Freeze the list of published batches."""
     return take_snapshot(space.journal, space.problem)
 
 
-@task(cache_policy=NO_CACHE)
+@step()
 def earlier_verdict(space: Workspace, snapshot: Snapshot) -> Record | None:
     """Find the verdict on this very snapshot, if there is one."""
     return retraining.earlier_verdict(space, snapshot)
 
 
-@task(cache_policy=NO_CACHE)
+@step()
 def prepare_material(space: Workspace, snapshot: Snapshot) -> Material:
     """Join, validate and split."""
     return retraining.prepare(space, snapshot)
 
 
-@task(cache_policy=NO_CACHE)
+@step()
 def make_candidate(space: Workspace, material: Material, tune: bool) -> Version:
     """Cross-validate, fit and register."""
     return retraining.make_candidate(space, material, tuning=tune, progress=account.progress)
 
 
-@task(cache_policy=NO_CACHE)
+@step()
 def ask_models(space: Workspace, material: Material, candidate: Version) -> dict[str, ModelAnswer]:
     """Have all compared models predict the holdout, each in a process of its own."""
     account.progress("every compared model predicts the holdout")
     return retraining.ask_models(space, material, candidate)
 
 
-@task(cache_policy=NO_CACHE)
+@step()
 def judge_candidate(space: Workspace, material: Material, candidate: Version, answers: dict[str, ModelAnswer]) -> Record:
     """Gate the candidate."""
     account.progress("gate")
     return retraining.decide(space, material, candidate, answers)
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
+@step()
 def carry_out(space: Workspace, record: Record) -> None:
     """Promote, or leave everything as it is."""
     retraining.apply(space, record)
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1)
+@step()
 def show_verdict(record: Record) -> None:
     """Leave the verdict in Prefect's UI."""
     reasons = "\n".join(f"- {sentence}" for sentence in record["why"])

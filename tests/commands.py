@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 from candidates import LOCK
 from toy import data
 from workspaces import ANY_ROWS
@@ -79,12 +80,18 @@ class Home:
         assert process.exitcode is not None, "the command did not end"
         return Ended(process.exitcode, (self.root / "out").read_text(), (self.root / "err").read_text())
 
-    def start_cold(self, *words: str) -> subprocess.Popen[str]:
+    def start_cold(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         """Begin the installed command as a person would, in a process group of its own, with a private Prefect server."""
         bare = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "EVERGREEN_"))}
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            [EVERGREEN, *words], env=bare | self.environment, cwd=self.root, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+            [EVERGREEN, *words],
+            env=bare | self.environment | environment,
+            cwd=self.root,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            start_new_session=True,
         )
 
     def evergreen_cold(self, *words: str) -> Ended:
@@ -182,6 +189,20 @@ def wait_until(happened: Callable[[], object], *, while_runs: Callable[[], bool]
             return False
         time.sleep(0.005)
     raise TimeoutError("it did not happen")
+
+
+@contextlib.contextmanager
+def other_server(root: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """A Prefect server beside the tests' own, with its address and its process, for those who want to end it."""
+    code = "import sys, time; from pathlib import Path; from flows.server import prefect_server\n"
+    code += "with prefect_server(Path(sys.argv[1])) as ready:\n    print(ready(), flush=True)\n    sys.stdin.read()"
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code, str(root)], env=bare, stdin=pipe, stdout=pipe, text=True) as process:
+        address = process.stdout.readline().strip()
+        servers = [child for child in psutil.Process(process.pid).children(recursive=True) if child.cmdline()[1:3] == ["-m", "prefect"]]
+        yield address, servers[0]
+        process.stdin.close()
 
 
 @cache

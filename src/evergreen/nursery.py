@@ -50,7 +50,7 @@ def run(orders: Sequence[Sequence[str]], *, seconds: float) -> list[tuple[int, s
         try:
             codes = _ask(parent, json.dumps(message).encode(), deadline)
         except BaseException:
-            _stop()
+            stop()
             raise
         return [(code, file.read_text(errors="replace") if file.exists() else "") for code, file in zip(codes, words, strict=True)]
 
@@ -80,13 +80,13 @@ def _running() -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", "-W", "ignore", "-m", "evergreen.predictor"]
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
     _parent.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nothing, env=environment, start_new_session=True))
-    atexit.register(_stop)
+    atexit.register(stop)
     return _parent[0]
 
 
-def _stop() -> None:
+def stop() -> None:
     """End the parent and its children."""
-    atexit.unregister(_stop)
+    atexit.unregister(stop)
     while _parent:
         process = _parent.pop()
         if process.poll() is None:

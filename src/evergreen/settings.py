@@ -14,7 +14,9 @@ from evergreen.errors import EvergreenError
 class Settings(BaseSettings):
     """Where things run. Every field is an environment variable `EVERGREEN_<FIELD>`; `.env` in the working directory is read too."""
 
-    model_config = SettingsConfigDict(env_prefix="EVERGREEN_", env_file=".env", populate_by_name=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="EVERGREEN_", env_file=".env", env_ignore_empty=True, populate_by_name=True, frozen=True, extra="ignore"
+    )
 
     home: Path = Path("var")
     """What the embedded default writes: landing, batches, quarantine, predictions, site, databases."""

@@ -12,6 +12,7 @@ import pandas as pd
 from evergreen import journal as tables
 from evergreen.data.landing import Delivery, Found, active, find, unjudged
 from evergreen.data.snapshots import build_frame, take_snapshot
+from evergreen.files import digest_text
 from evergreen.monitoring.performance import realized
 from evergreen.promotion import history, standing
 from evergreen.report.site import Overview, write_site
@@ -53,11 +54,18 @@ def has_new_deliveries(space: Workspace) -> bool:
     return space.settings.landing.is_dir() and bool(look_at_landing(space)[1])
 
 
-def current_inputs(space: Workspace) -> str | None:
-    """Name of what a verdict would rest on now (see `retraining.inputs_digest`); None while a source has no batch yet."""
+def in_quarantine(space: Workspace) -> list[dict[str, Any]]:
+    """The journal's rows of the deliveries that are refused and that nothing has taken the place of."""
+    newest = {(row["source"], row["name"]): row for row in space.journal.rows(tables.deliveries)}
+    return [row for row in newest.values() if row["outcome"] == "quarantined"]
+
+
+def current_state(space: Workspace) -> str | None:
+    """Name of what a round would start from: all that a verdict can depend on, the champion too; None while a source has no batch."""
     if not all(active(space.journal, source.name) for source in space.problem.sources):
         return None
-    return inputs_digest(space, take_snapshot(space.journal, space.problem))
+    inputs = inputs_digest(space, take_snapshot(space.journal, space.problem))
+    return digest_text(inputs, str(standing(space.journal).champion))
 
 
 def freshness(space: Workspace) -> list[Freshness]:

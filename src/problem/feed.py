@@ -58,6 +58,11 @@ def deliver_corrupted(landing: Path, through: str) -> list[Path]:
     return [write_bytes(path, _csv(broken))] if not path.exists() else [path]
 
 
+def last_delivered(landing: Path) -> str | None:
+    """The last month whose outcomes have arrived."""
+    return max((file.stem for file in (landing / "outcomes").glob("*.csv")), default=None)
+
+
 def months_through(through: str) -> list[str]:
     """The loop's rounds: from the first judged month to `through`."""
     if _position(through) < _position(FIRST):

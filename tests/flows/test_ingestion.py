@@ -1,5 +1,7 @@
 """Deliveries through the flow: good ones are published, bad ones quarantined with a page, unfinished and strange ones left alone."""
 
+import shutil
+
 from commands import Home
 
 
@@ -19,7 +21,7 @@ def test_a_broken_delivery_waits_in_quarantine_until_a_corrected_one_comes(home:
     (strange / "gift.csv").write_text("a\n1\n")
 
     judged = home.evergreen("ingest")
-    assert (judged.code, judged.err) == (0, "")
+    assert (judged.code, judged.err) == (1, "")  # something can never be judged where it lies
     assert outcomes_of(home)["orders/orders-0000-0029.csv"] == "quarantined"
     (cell,) = (home.var / "quarantine" / "orders").iterdir()
     assert f"see {(cell / 'index.html').relative_to(home.root)}" in judged.out
@@ -31,13 +33,20 @@ def test_a_broken_delivery_waits_in_quarantine_until_a_corrected_one_comes(home:
     assert "ingest 3 deliveries published" in said
     assert "quarantined: orders/orders-0000-0029.csv breaks 1 expectation" in said
     assert "waiting: stock/next.csv.part still being written" in said
-    assert "gifts belongs to no source of the contract" in said
+    assert "gifts belongs to no source of the contract; move it into the folder of one: orders, stock, customers, outcomes" in said
+    status = " ".join(home.evergreen("status").out.split())
+    assert "quarantined: orders/orders-0000-0029.csv breaks 1 expectation" in status
+    assert "waiting: stock/next.csv.part" in status
     assert half.read_bytes() == b"product,obs"
     assert not (home.var / "batches" / "orders").exists()
 
     again = home.evergreen("ingest")
     assert "Nothing is new" in again.out
+    assert again.code == 1
+    assert "gifts belongs to no source of the contract" in again.out
 
+    shutil.rmtree(strange)
+    assert home.evergreen("ingest").code == 0
     orders.write_bytes(whole)
     half.rename(landing / "stock" / "next.csv")
     (landing / "stock" / "next.csv").write_bytes(b"product,observed_at,stock_level\nbook,2026-02-04T06:00:00Z,99\n")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import commands
 import pytest
@@ -152,6 +153,38 @@ def test_words_that_the_command_does_not_know_are_a_usage_message(home: Home, wo
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize("words", [("promote", "1"), ("rollback",), ("unbar", "1")])
+def test_a_decision_without_a_reason_is_none(home: Home, words: tuple[str, ...]):
+    ended = home.evergreen(*words, "--reason", "  ")
+    assert ended.code == 2
+    assert "say why" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_month_is_nothing_to_ask_for_where_there_is_no_feed(home: Home):
+    told(home.evergreen("run", "--through", "2013-08"), "Got --through 2013-08, but this problem has no feed")
+
+
+def test_a_prefect_server_that_nobody_answers_for_is_told(home: Home):
+    home.deliver()
+    ended = home.evergreen("ingest", PREFECT_API_URL="http://127.0.0.1:9/api")
+    told(ended, "The Prefect server at http://127.0.0.1:9/api does not answer.", "unset PREFECT_API_URL")
+    assert home.rows("deliveries") == []
+
+
+def test_a_prefect_server_that_goes_away_is_told_at_once_and_running_again_finishes(home: Home, tmp_path: Path, two_months):
+    with commands.other_server(tmp_path / "prefect") as (address, server):
+        home.deliver()
+        process = home.start_cold("run", PREFECT_API_URL=address)
+        assert commands.wait_until(lambda: home.rows("versions"), while_runs=lambda: process.poll() is None)
+        server.kill()
+        out, err = process.communicate(timeout=100)
+        told(commands.Ended(process.returncode, out, err), f"The Prefect server at {address} stopped answering", "Nothing is lost.")
+    again = home.evergreen("run")
+    assert (again.code, again.err) == (0, "")
+    assert home.state() == two_months.after_first
+
+
 needs_another_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
 
@@ -200,3 +233,12 @@ def test_a_full_disk_is_a_sentence_and_nothing_half_written_is_visible(home: Hom
     again = home.evergreen("run")
     assert (again.code, again.err) == (0, "")
     assert home.state() == two_months.after_first
+
+
+@pytest.mark.parametrize("kilobytes", [3_500, 5_500], ids=["while the server starts", "while it works"])
+def test_a_full_disk_is_a_sentence_with_a_private_server_too(home: Home, small_disk, kilobytes: int):
+    small_disk(kilobytes)
+    home.deliver()
+    full = home.evergreen_cold("run")
+    told(full)
+    assert any(word in full.err for word in ("No space left", "full"))

@@ -51,7 +51,10 @@ def test_people_release_go_back_and_free_versions(held: Home):
     assert "Version 1 serves, released by Ada." in released.out
     assert aliases(held) == {"champion": 1, "anchor": 1}
 
-    told(held.evergreen("promote", "3", "--reason", "looks fine"), "Version 3 was judged REJECT; only a version that the gate holds")
+    told(
+        held.evergreen("promote", "3", "--reason", "looks fine"),
+        "Version 3 was judged REJECT; one that the gate holds, or promoted once, can be",
+    )
     told(held.evergreen("promote", "9", "--reason", "looks fine"), "There is no version 9 of toy; registered: 1, 2, 3.")
     told(held.evergreen("rollback", "--reason", "bad feeling"), "There is nothing to roll back to")
 
@@ -62,7 +65,7 @@ def test_people_release_go_back_and_free_versions(held: Home):
 
     back = held.evergreen("rollback", "--reason", "calls doubled", "--by", "Grace")
     assert (back.code, back.err) == (0, "")
-    assert "Version 1 serves again. Version 2 is barred" in back.out
+    assert "Version 1 serves again. To publish its predictions: evergreen predict\nVersion 2 is barred" in back.out
     assert aliases(held) == {"champion": 1, "previous": 2, "anchor": 1}
     told(held.evergreen("promote", "2", "--reason", "once more"), "Version 2 is barred since it was rolled back from (calls doubled)")
     told(held.evergreen("rollback", "--reason", "and back"), "Version 2 is barred")

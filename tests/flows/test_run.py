@@ -39,7 +39,7 @@ def test_the_table_tells_the_costs_that_the_record_has(two_months):
     (_, _, verdict, _, money), *_ = two_months.after_first["decisions"]
     costs = {row["name"]: f"{row['cost_per_1000']:,.0f}" for row in money}
     table = lines(two_months.first.out)
-    heading = table.index("data verdict version candidate champion rule of thumb")
+    heading = table.index("data to verdict version candidate champion rule of thumb")
     assert table[heading + 1].split()[1:] == [verdict.upper(), "1", costs["candidate"], "-", costs["rule of thumb"]]
     assert f"{two_months.home.var / 'site' / 'index.html'}" in two_months.first.out
 
@@ -47,7 +47,7 @@ def test_the_table_tells_the_costs_that_the_record_has(two_months):
 def test_running_again_says_that_nothing_is_new_without_loading_anything_slow(two_months):
     again = two_months.again
     assert again.code == 0
-    assert "Nothing is new: every delivery has been judged, and every verdict carried out." in again.out
+    assert "Nothing is new: every delivery that is complete has been judged, and every verdict carried out." in again.out
     assert lines(two_months.first.out)[-3:] == lines(again.out)[-3:]
     loaded = again.err.removeprefix("loaded:").split()
     assert not {"prefect", "mlflow", "great_expectations"} & set(loaded)
@@ -80,7 +80,9 @@ def test_outcomes_tell_what_the_predictions_before_them_saved(two_months):
     assert f"saved {saved:,.0f} EUR" in two_months.second.out
     status = home.evergreen("status")
     assert status.code == 0
-    assert f"{saved:,.0f}" in next(line for line in status.out.splitlines() if line.startswith("2026-03-06")).split()[-1]
+    row = next(line for line in status.out.splitlines() if line.startswith("2026-03-06")).split()
+    nothing = min(cost(rows["decision"] * 0), cost(rows["decision"] * 0 + 1)) - cost(rows["decision"])
+    assert row[-2:] == [f"{saved:,.0f}", f"{nothing:,.0f}"]
     assert "Version 2 serves." in status.out
 
 
