@@ -46,9 +46,9 @@ def cycle(name: str, rehearsal: bool = False) -> bool:
         publication = predict_batch()
     tell_predictions(space, publication)
     refresh_site(space, worth)
-    done = current_state(space)
-    facts = {"decision": record["decision"], "data": f"{record['window']['end'] or record['made_at']:.10}", "state": done}
-    space.journal.add(tables.cycles, cycle=done if name == DELIVERIES else name, facts=facts)
+    facts = {"decision": record["decision"], "data": f"{record['window']['end'] or record['made_at']:.10}", "state": current_state(space)}
+    gone = len(space.journal.rows(tables.cycles))
+    space.journal.add(tables.cycles, cycle=f"{name} {gone}" if name == DELIVERIES else name, facts=facts)
     return complete
 
 

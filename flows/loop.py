@@ -70,10 +70,9 @@ def rounds_to_go(space: Workspace, feed: ModuleType | None, through: str | None)
 
 
 def is_anything_new(space: Workspace) -> bool:
-    """Whether a delivery waits, or no round has been gone with the published ones, today's contract, code, lock and champion."""
-    state = current_state(space)
-    done = {row["facts"]["state"] for row in space.journal.rows(tables.cycles)}
-    return state is None or state not in done or has_new_deliveries(space)
+    """Whether a delivery waits, or the last round was gone with other batches, or another contract, code, lock or champion."""
+    state, last = current_state(space), space.journal.last(tables.cycles)
+    return state is None or last is None or state != last["facts"]["state"] or has_new_deliveries(space)
 
 
 def go_round(space: Workspace, feed: ModuleType | None, name: str, ready: Callable[[], str]) -> bool:

@@ -121,6 +121,18 @@ def test_ctrl_c_ends_a_training_at_once_with_a_sentence_and_running_again_finish
     assert home.state() == two_months.after_first
 
 
+def test_ctrl_c_is_heard_at_every_moment(home: Home):
+    home.deliver()
+    for seconds in (0.8, 1.6, 2.4, 3.2, 4.0, 4.8, 5.6, 6.4):
+        process = home.start_cold("run")
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        assert (process.returncode, err) in {(130, STOPPED), (0, "")}, seconds
+        if process.returncode == 0:  # it was done before
+            break
+
+
 def test_ctrl_c_while_the_contract_is_read_is_the_same_sentence(tmp_path: Path):
     slow = "import time\nimport pathlib\npathlib.Path(__file__).with_name('reading').touch()\ntime.sleep(60)\n"
     home = commands.make_home(tmp_path, problem="slow:PROBLEM", contract=slow)
