@@ -66,6 +66,22 @@ def publish(root: Path, journal: Journal, problem: Problem, order: Order, *, pre
     DataError
         There are no rows, or the audit found something; the pointer has not moved.
     """
+    key, partition = _name(problem, order)
+    folder = root / "predictions" / f"dt={partition}"
+    path = folder / f"{key[:16]}.parquet"
+    done = journal.last(tables.publications, partition=partition)
+    if done and done["publication"] == key and _is_published(folder, key, done["content"]):
+        return Publication(key, partition, order.version, done["snapshot"], done["row_count"], path, is_new=False)
+    _write(path, problem, order, predict)
+    content, facts = digest_file(path), {"publication": key, "version": order.version, "snapshot": order.snapshot}
+    write_json(folder / POINTER, {**facts, "path": path.name, "rows": len(order.rows), "sha256": content})
+    row = {**facts, "partition": partition, "path": path.relative_to(root).as_posix(), "content": content, "row_count": len(order.rows)}
+    journal.add(tables.publications, **row, after=done["seq"] if done else 0)
+    return Publication(key, partition, order.version, order.snapshot, len(order.rows), path, is_new=True)
+
+
+def _name(problem: Problem, order: Order) -> tuple[str, str]:
+    """The key of what is to be published, which names rows, features and model, and its partition."""
     if order.rows.empty:
         raise DataError(
             "There is nothing to predict: every row has its outcome. Deliver the next rows of the entity source, then: evergreen predict"
@@ -76,37 +92,8 @@ def publish(root: Path, journal: Journal, problem: Problem, order: Order, *, pre
             "Keep them in the data until another model serves."
         )
     inputs = content_digest(order.rows[list(dict.fromkeys([problem.key, *order.features]))])
-    key = digest_text(inputs, order.artefact, str(order.version))
     first = order.rows[PREDICTION_TIME].min() if PREDICTION_TIME in order.rows else None
-    partition = first.strftime("%Y-%m-%d") if first is not None else "all"
-    folder = root / "predictions" / f"dt={partition}"
-    path = folder / f"{key[:16]}.parquet"
-    done = journal.last(tables.publications, partition=partition)
-    if done and done["publication"] == key and _is_published(folder, key, done["content"]):
-        return Publication(key, partition, order.version, done["snapshot"], done["row_count"], path, is_new=False)
-    _write(path, problem, order, predict)
-    content = digest_file(path)
-    facts = {
-        "publication": key,
-        "path": path.name,
-        "version": order.version,
-        "snapshot": order.snapshot,
-        "rows": len(order.rows),
-        "sha256": content,
-    }
-    write_json(folder / POINTER, facts)
-    journal.add(
-        tables.publications,
-        publication=key,
-        partition=partition,
-        snapshot=order.snapshot,
-        path=path.relative_to(root).as_posix(),
-        content=content,
-        version=order.version,
-        row_count=len(order.rows),
-        after=done["seq"] if done else 0,
-    )
-    return Publication(key, partition, order.version, order.snapshot, len(order.rows), path, is_new=True)
+    return digest_text(inputs, order.artefact, str(order.version)), first.strftime("%Y-%m-%d") if first is not None else "all"
 
 
 def read_published(root: Path, partition: str) -> pd.DataFrame:
@@ -148,7 +135,7 @@ def _write(path: Path, problem: Problem, order: Order, predict: Predict) -> None
         predict([(rows, answers), (sample, again)])
         _audit(problem.key, order.rows, pd.read_parquet(answers), pd.read_parquet(again))
         with atomic_path(path) as temporary:
-            _assemble(temporary, rows, answers, carried, problem, order)
+            _assemble(temporary, (rows, answers), carried, problem, order)
 
 
 def _audit(key: str, rows: pd.DataFrame, answers: pd.DataFrame, again: pd.DataFrame) -> None:
@@ -176,9 +163,9 @@ def _audit(key: str, rows: pd.DataFrame, answers: pd.DataFrame, again: pd.DataFr
         )
 
 
-def _assemble(temporary: Path, rows: Path, answers: Path, carried: list[str], problem: Problem, order: Order) -> None:
+def _assemble(temporary: Path, files: tuple[Path, Path], carried: list[str], problem: Problem, order: Order) -> None:
     """Put rows and answers side by side, batch by batch, with the version and the snapshot they come from."""
-    size = problem.serving.chunk_rows
+    (rows, answers), size = files, problem.serving.chunk_rows
     left = pq.ParquetFile(rows).iter_batches(batch_size=size, columns=carried)
     right = pq.ParquetFile(answers).iter_batches(batch_size=size)
     writer = None
