@@ -34,12 +34,12 @@ class Problem(p.Part):
     sources: tuple[p.Source, ...]
     entity: p.Name
     joins: tuple[p.AsOfJoin | p.LookupJoin, ...] = ()
-    prediction_lead: timedelta
+    prediction_lead: p.Span
     features: p.Columns
     """Columns the model is given, after the joins."""
-    forbidden: tuple[str, ...] = ()
+    forbidden: p.ColumnNames = ()
     """Columns that tell the answer or are known too late; never a feature."""
-    slices: tuple[str, ...] = ()
+    slices: p.ColumnNames = ()
     """Columns by which cost is also reported: a model may not be good on average only."""
     build_estimator: Callable[[], Any]
     search_space: Callable[[], dict[str, Any]] | None = None
@@ -171,6 +171,11 @@ def _join_faults(problem: Problem, index: int, join: p.AsOfJoin | p.LookupJoin, 
         yield f"joins.{index}: an as-of join needs a time, and the source {join.source!r} declares none; set its time, or use LookupJoin."
     if isinstance(join, p.AsOfJoin) and problem.entity in names and problem.time is None:
         yield f"joins.{index}: an as-of join needs the time of the entity, and {problem.entity!r} declares none; use LookupJoin."
+    if isinstance(join, p.AsOfJoin) and join.offset < problem.prediction_lead:
+        yield (
+            f"joins.{index}.offset: got {join.offset} for {join.source!r}; expected at least prediction_lead, {problem.prediction_lead}: "
+            "what is observed after the prediction is not known in production."
+        )
     if isinstance(join, p.LookupJoin) and right.time is not None:
         yield f"joins.{index}: {join.source!r} has a time, so a lookup could see the future; use AsOfJoin."
     there = set(join.on.values()) | ({right.time} if isinstance(join, p.AsOfJoin) and right.time else set())

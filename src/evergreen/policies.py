@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -9,20 +10,65 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from evergreen.errors import ContractError
+
+_CRON = {
+    "minute": (0, 59, ""),
+    "hour": (0, 23, ""),
+    "day": (1, 31, ""),
+    "month": (1, 12, "jan feb mar apr may jun jul aug sep oct nov dec"),
+    "weekday": (0, 7, "sun mon tue wed thu fri sat"),
+}
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"each column once; listed twice: {', '.join(twice)}")
+    return names
+
+
+def _fewest_first(rows: tuple[int, int]) -> tuple[int, int]:
+    if rows[0] > rows[1]:
+        raise ValueError("the fewest rows, then the most")
+    return rows
+
+
+def _plain_cron(text: str) -> str:
+    """Five fields of numbers (or names of months and weekdays), ranges, steps and lists of these, such as "*/15 6-20 * * mon-fri".
+
+    Checked here, and no more than every scheduler understands, because the libraries that read cron are there only for Prefect's sake.
+    """
+    fields = text.split()
+    if len(fields) != len(_CRON):
+        raise ValueError(f'five fields of cron ({", ".join(_CRON)}) such as "30 3 * * *"; these are {len(fields)}')
+    for field, (unit, (low, high, names)) in zip(fields, _CRON.items(), strict=True):
+        numbers = field.lower()
+        for number, name in enumerate(names.split(), start=low):
+            numbers = re.sub(rf"\b{name}\b", str(number), numbers)
+        for item in numbers.split(","):
+            found = re.fullmatch(r"(?:\*|([0-9]+)-([0-9]+))(?:/[1-9][0-9]*)?|([0-9]+)", item)
+            bounds = [int(number) for number in (found.groups() if found else ()) if number]
+            if not found or bounds != sorted(bounds) or any(not low <= number <= high for number in bounds):
+                raise ValueError(f"five fields of cron; {field!r} is no {unit} ({low} to {high}, such as * or {low} or {low}-{high}/2)")
+    return text
+
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 Text = Annotated[str, Field(min_length=3)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
-Columns = Annotated[tuple[str, ...], Field(min_length=1)]
+Span = Annotated[timedelta, Field(ge=timedelta(0))]
+ColumnNames = Annotated[tuple[str, ...], AfterValidator(_each_once)]
+Columns = Annotated[ColumnNames, Field(min_length=1)]
+Rows = Annotated[tuple[Annotated[int, Field(ge=0)], Count], AfterValidator(_fewest_first)]
+Cron = Annotated[str, AfterValidator(_plain_cron)]
 
 
-def explain(error: ValidationError) -> str:
-    """Pydantic's findings as sentences: which field, what it got, what it expected."""
+def explain(error: ValidationError, *, name: object = None) -> str:
+    """Pydantic's findings as sentences: which field, what it got, what it expected; `name` tells one part from others of its kind."""
     lines = []
     for fault in error.errors():
         field = ".".join(str(part) for part in fault["loc"])
@@ -35,7 +81,8 @@ def explain(error: ValidationError) -> str:
             lines.append(f"{field}: is missing.")
         else:
             lines.append(f"{field}: got {fault['input']!r:.80}; expected: {message[:1].lower()}{message[1:]}.".replace("?.", "?"))
-    return f"The contract is wrong, in {error.title}:\n" + "\n".join(f"  - {line}" for line in lines)
+    part = error.title if name is None else f"the {error.title} {name!r:.80}"
+    return f"The contract is wrong, in {part}:\n" + "\n".join(f"  - {line}" for line in lines)
 
 
 class Part(BaseModel):
@@ -54,7 +101,7 @@ class Part(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ContractError(explain(error)) from None
+            raise ContractError(explain(error, name=values.get("name", values.get("source")))) from None
 
 
 class BinaryCosts(Part):
@@ -128,9 +175,9 @@ class Source(Part):
     """When the row became known (timezone-aware UTC); None for a reference table."""
     read: Callable[[Path], pd.DataFrame]
     """Reads one delivered file."""
-    max_age: timedelta | None = None
+    max_age: Span | None = None
     """Freshness: how old the newest row may be."""
-    rows: tuple[int, int] = (1, 100_000_000)
+    rows: Rows = (1, 100_000_000)
     """Volume: fewest and most rows of one delivery."""
 
 
@@ -141,7 +188,7 @@ class AsOfJoin(Part):
     on: Annotated[dict[str, str], Field(min_length=1)]
     """Column here -> column there."""
     offset: timedelta
-    tolerance: timedelta
+    tolerance: Span
     take: Columns
     min_match: Share
 
@@ -162,14 +209,14 @@ class Target(Part):
     meaning: Text
     source: Name
     label: Callable[[pd.DataFrame], Any]
-    label_delay: timedelta
+    label_delay: Span
 
 
 class ForwardSplit(Part):
     """Train on the past, judge on the newest labelled days; for anything with a time."""
 
     holdout_days: Count = 30
-    feature_lookback: timedelta = timedelta(0)
+    feature_lookback: Span = timedelta(0)
     """How far back a feature reaches; added to the label delay it makes the embargo between train and holdout."""
     min_train_days: Count = 30
 
@@ -215,7 +262,7 @@ class GatePolicy(Part):
 class RetrainingPolicy(Part):
     """When to retrain, with which seed, and how many rolling-origin folds judge a recipe inside train."""
 
-    cron: str = "30 3 * * *"
+    cron: Cron = "30 3 * * *"
     folds: Annotated[int, Field(ge=2, le=20)] = 3
     seed: int = 0
     tuning_iterations: Count = 8
@@ -225,7 +272,7 @@ class ServingPolicy(Part):
     """How predictions leave: in which groups of rows, and what a published row carries beside the prediction."""
 
     chunk_rows: Count = 50_000
-    carry: tuple[str, ...] = ()
+    carry: ColumnNames = ()
 
 
 class CostPolicy(Part):

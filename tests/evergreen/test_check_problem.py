@@ -123,7 +123,6 @@ def test_a_missing_suite_is_named(landed: Workspace, name: str):
     [
         (with_join(0, take=("stock_levle",)), r"joins\.0\.take: \['stock_levle'\] not in stock"),
         (with_join(0, offset=timedelta(days=90)), r"Join with stock: 0\.0% of .* rows found a partner"),
-        (changed(prediction_lead=timedelta(hours=30)), "Join with stock: .*observed after their prediction time"),
     ],
 )
 def test_a_mistake_in_a_join_is_told(landed: Workspace, problem: Problem, match: str):

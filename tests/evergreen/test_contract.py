@@ -75,7 +75,7 @@ def test_a_wrong_type_or_value_is_named_with_what_was_got_and_expected(field: st
 
 def test_all_wrong_fields_are_told_at_once():
     message = refusal(prediction_lead=3600, task="ranking", owner="me")
-    assert message.startswith("The contract is wrong, in Problem:")
+    assert message.startswith("The contract is wrong, in the Problem 'toy':")
     assert {line.split(":")[0] for line in message.splitlines()[1:]} == {"  - prediction_lead", "  - task", "  - owner"}
 
 
@@ -83,6 +83,54 @@ def test_all_wrong_fields_are_told_at_once():
 def test_a_part_is_as_strict_as_the_whole_and_says_so_the_same_way(field: str, value: object):
     with pytest.raises(ContractError, match=rf"{field}: got .*{value!r}.*; expected: "):
         p.ForwardSplit(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "told"),
+    [
+        (PROBLEM.source("stock"), {"rows": (1,)}, "in the Source 'stock':\n  - rows.1: is missing."),
+        (PROBLEM.joins[0], {"min_match": 2.0}, "in the AsOfJoin 'stock':\n  - min_match: got 2.0; expected: "),
+        (PROBLEM.target, {"meaning": ""}, "in the Target 'returned':\n  - meaning: got ''; expected: "),
+        (PROBLEM.split, {"holdout_days": 0}, "in ForwardSplit:\n  - holdout_days: got 0; expected: "),
+    ],
+)
+def test_a_wrong_part_is_told_with_its_own_name_where_it_has_one(part: p.Part, values: dict[str, object], told: str):
+    with pytest.raises(ContractError) as error:
+        changed(part, **values)
+    assert str(error.value).startswith(f"The contract is wrong, {told}")
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        (PROBLEM, "prediction_lead"),
+        (PROBLEM.target, "label_delay"),
+        (PROBLEM.split, "feature_lookback"),
+        (PROBLEM.joins[0], "tolerance"),
+        (PROBLEM.source("stock"), "max_age"),
+    ],
+)
+def test_a_negative_length_of_time_is_refused(part: p.Part, field: str):
+    with pytest.raises(ContractError, match=rf"  - {field}: got datetime\.timedelta\(days=-1\); expected: .*greater than or equal to 0"):
+        changed(part, **{field: timedelta(days=-1)})
+    assert getattr(changed(part, **{field: timedelta(0)}), field) == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "columns"),
+    [
+        (PROBLEM, "features", ("amount", "product", "amount")),
+        (PROBLEM, "slices", ("amount", "amount")),
+        (PROBLEM, "forbidden", ("amount", "amount")),
+        (PROBLEM.source("stock"), "key", ("amount", "amount")),
+        (PROBLEM.joins[1], "take", ("amount", "amount")),
+        (PROBLEM.serving, "carry", ("amount", "amount")),
+    ],
+)
+def test_a_column_listed_twice_is_refused(part: p.Part, field: str, columns: tuple[str, ...]):
+    with pytest.raises(ContractError) as error:
+        changed(part, **{field: columns})
+    assert f"  - {field}: got {columns!r}; expected: each column once; listed twice: amount." in str(error.value)
 
 
 def test_a_contract_cannot_be_changed():
@@ -140,6 +188,14 @@ def test_a_feature_that_knows_the_answer_is_refused(feature: str, what: str):
 def test_binary_costs_for_another_task_are_refused():
     assert "business.row_cost: got BinaryCosts for a regression task" in refusal(task="regression")
     assert changed(task="regression", business=changed(PROBLEM.business, row_cost=cost)).task == "regression"
+
+
+def test_an_as_of_join_that_sees_what_comes_after_the_prediction_is_refused():
+    with pytest.raises(ContractError, match=r"joins\.0\.offset: got 0:59:59 for 'stock'; expected at least prediction_lead, 1:00:00: what"):
+        with_join(0, offset=timedelta(minutes=59, seconds=59))
+    with pytest.raises(ContractError, match=r"joins\.0\.offset: got 1:00:00 for 'stock'; expected at least prediction_lead, 1 day"):
+        changed(prediction_lead=timedelta(days=1))
+    assert with_join(0, offset=timedelta(hours=1))
 
 
 def test_joining_the_outcomes_as_features_is_refused():

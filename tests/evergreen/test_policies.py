@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from evergreen.errors import ContractError
-from evergreen.policies import BinaryCosts, GatePolicy
+from evergreen.policies import BinaryCosts, GatePolicy, RetrainingPolicy, Source
 
 NOTHING = pd.DataFrame()
 
@@ -49,3 +49,50 @@ def test_an_error_must_cost_something(price: float):
 
 def test_one_gate_may_spend_its_share_of_the_year():
     assert GatePolicy(alpha_per_year=0.12, gates_per_year=12).alpha == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ((40_000, 20_000), r"rows: got \(40000, 20000\); expected: the fewest rows, then the most\."),
+        ((-1, 20_000), r"rows\.0: got -1; expected: .*greater than or equal to 0\."),
+        ((0, 0), r"rows\.1: got 0; expected: .*greater than or equal to 1\."),
+    ],
+)
+def test_numbers_of_rows_that_no_delivery_can_have_are_refused(rows: tuple[int, int], told: str):
+    with pytest.raises(ContractError, match=rf"in the Source 'weather':\n  - {told}"):
+        Source(name="weather", key=("hour",), read=pd.read_csv, rows=rows)
+
+
+@pytest.mark.parametrize(
+    "cron", ["* * * * *", "30 3 * * *", "*/15 6-20 * * mon-fri", "0 0 1,15 * 0,7", "0-59/5 * * * *", "0 0 1 JAN-mar,dec Sun", " 5 4 * * 1 "]
+)
+def test_a_schedule_in_plain_cron_is_taken_as_it_is(cron: str):
+    assert RetrainingPolicy(cron=cron).cron == cron
+
+
+@pytest.mark.parametrize(
+    ("cron", "told"),
+    [
+        ("", "these are 0"),
+        ("@daily", "these are 1"),
+        ("3 * * *", "these are 4"),
+        ("0 30 3 * * *", "these are 6"),
+        ("60 3 * * *", "'60' is no minute (0 to 59"),
+        ("30 24 * * *", "'24' is no hour (0 to 23"),
+        ("30 3 0 * *", "'0' is no day (1 to 31"),
+        ("30 3 * 13 *", "'13' is no month (1 to 12"),
+        ("30 3 * * 8", "'8' is no weekday (0 to 7"),
+        ("30 3 * * monday", "'monday' is no weekday"),
+        ("mon 3 * * *", "'mon' is no minute"),
+        ("5-1 3 * * *", "'5-1' is no minute"),
+        ("*/0 3 * * *", "'*/0' is no minute"),
+        ("1,,2 3 * * *", "'1,,2' is no minute"),
+        ("x 3 * * *", "'x' is no minute"),
+    ],
+)
+def test_what_is_no_cron_is_refused_with_the_field_that_is_wrong(cron: str, told: str):
+    with pytest.raises(ContractError) as error:
+        RetrainingPolicy(cron=cron)
+    assert f"in RetrainingPolicy:\n  - cron: got {cron!r}; expected: five fields of cron" in str(error.value)
+    assert told in str(error.value)

@@ -21,7 +21,7 @@ from evergreen.contract import Problem
 from evergreen.data.batches import Intake, ingest_one
 from evergreen.data.landing import find
 from evergreen.data.snapshots import take_snapshot
-from evergreen.errors import ContractError, JoinError
+from evergreen.errors import ContractError
 from evergreen.journal import Journal
 from evergreen.prediction import predict
 from evergreen.predictor import Job
@@ -213,10 +213,10 @@ def test_hindsight_under_another_name_is_rejected_as_leakage(
     assert_nothing_serves(space)
 
 
-def test_weather_as_of_the_departure_itself_is_refused_by_the_join(open_space: OpenSpace, honest: Problem):
+def test_weather_as_of_the_departure_itself_is_refused_by_the_contract(honest: Problem):
     joins = tuple(changed(join, offset=timedelta(0)) if join.source == "weather" else join for join in honest.joins)
-    with pytest.raises(JoinError, match=r"Join with weather: [\d,]+ rows were given something observed after their prediction time"):
-        prepare(open_space(changed(honest, joins=joins)))
+    with pytest.raises(ContractError, match=r"joins\.0\.offset: got 0:00:00 for 'weather'; expected at least prediction_lead, 2:00:00"):
+        changed(honest, joins=joins)
 
 
 def test_a_model_that_has_learnt_from_the_holdout_is_rejected_by_hygiene(open_space: OpenSpace, honest: Problem, material: Material):
