@@ -54,7 +54,7 @@ def open_space(root: Path, *, problem: Problem = PROBLEM) -> Workspace:
     """A workspace under `root` with the least of suites: each wants a row."""
     settings = Settings(_env_file=None, home=root, expectations=root / "expectations", lock=LOCK, settle_seconds=0)
     settings.expectations.mkdir(parents=True, exist_ok=True)
-    for name in (*(source.name for source in problem.sources), "training_data"):
+    for name in (*(source.suite for source in problem.sources), "training_data"):
         (settings.expectations / f"{name}.json").write_text(json.dumps({"name": name, "expectations": [ANY_ROWS]}))
     return Workspace(settings, problem, Journal(settings.journal))
 

@@ -71,6 +71,8 @@ def explain(error: ValidationError, *, name: object = None) -> str:
     """Pydantic's findings as sentences: which field, what it got, what it expected; `name` tells one part from others of its kind."""
     lines = []
     for fault in error.errors():
+        if fault["type"] == "default_factory_not_called":
+            continue  # nobody's mistake: it follows another field, which is told
         field = ".".join(str(part) for part in fault["loc"])
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
@@ -169,6 +171,8 @@ class Source(Part):
     """One stream of deliveries: a folder in the landing area, a suite of expectations, a key."""
 
     name: Name
+    suite: Name = Field(default_factory=lambda given: given["name"])
+    """Its expectations, `expectations/<suite>.json`; sources may share one. The source's own name unless said otherwise."""
     key: Columns
     """Columns that name a row; no two rows of the source share them."""
     time: str | None = None

@@ -19,7 +19,7 @@ from evergreen.errors import ContractError, DataError, ModelError
 from evergreen.evaluation import Predicted, central_cost, predict, rule_of_thumb
 from evergreen.policies import Source
 from evergreen.training import build_estimator, training_target
-from evergreen.validation import load_suite
+from evergreen.validation import load_suite, suite_path
 from evergreen.workspace import Workspace
 
 FILES = 2
@@ -43,8 +43,9 @@ def check_problem(space: Workspace) -> Iterator[str]:
     problem = space.problem
     tables = {source.name: _load(space, source) for source in problem.sources}
     yield f"{len(tables)} sources can be read: {', '.join(f'{name} {len(rows):,} rows' for name, rows in tables.items())}."
-    for name in (*tables, "training_data"):
-        load_suite(space.settings.expectations / f"{name}.json")
+    expectations = space.settings.expectations
+    for path in dict.fromkeys([*(suite_path(source, expectations) for source in problem.sources), expectations / "training_data.json"]):
+        load_suite(path)
     yield "Each source and the training data have a suite of expectations."
     rows, reports = join_sources(problem, tables)
     yield f"The joins hold: {', '.join(f'{one.source} {one.match_rate:.0%}' for one in reports) or 'there are none'}."

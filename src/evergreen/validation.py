@@ -130,7 +130,12 @@ def rules_digest(source: Source, suite_path: Path) -> str:
 
 def rules_of(problem: Problem, expectations: Path) -> dict[str, str]:
     """Digest of each source's rules, by its name."""
-    return {source.name: rules_digest(source, expectations / f"{source.name}.json") for source in problem.sources}
+    return {source.name: rules_digest(source, suite_path(source, expectations)) for source in problem.sources}
+
+
+def suite_path(source: Source, expectations: Path) -> Path:
+    """Where the suite of a source is, in the folder of suites."""
+    return expectations / f"{source.suite}.json"
 
 
 def load_suite(path: Path) -> Any:

@@ -9,8 +9,10 @@ import pytest
 from deliveries import GAUGE, NOW, House, rows
 
 from evergreen import journal
+from evergreen import policies as p
 from evergreen.data import batches, landing
 from evergreen.errors import ContractError, DataError, StoreError
+from evergreen.validation import rules_of
 
 DIES_AT_THE_JOURNAL = """
 import os, pathlib, sys
@@ -40,6 +42,20 @@ def test_a_good_delivery_is_published_with_what_the_journal_needs(house: House):
     assert (row["newest"], row["row_count"], row["after"]) == ("2026-02-01T02:00:00+00:00", 3, 0)
     frame = batches.load(house.root, "gauge", row["batch"])
     assert frame.dtypes.astype(str).to_dict() == {"reading": "str", "at": "datetime64[us, UTC]", "level": "float64"}
+
+
+def test_a_delivery_is_held_against_the_suite_that_its_source_names(house: House):
+    source = p.Source(**{**dict(GAUGE), "suite": "water"})
+    house.suite.unlink()
+    d.write_suite(house.intake.expectations / "water.json", *d.RULES)
+    house.deliver("a.csv", rows(1, 2))
+    house.deliver("b.csv", rows(1, 200))
+    problem = d.PROBLEM.model_copy(update={"sources": (source,)})
+    assert set(rules_of(problem, house.intake.expectations)) == {"gauge"}
+    found = landing.find(house.root / "landing", problem, settle_seconds=0, now=NOW).ready
+    good, bad = (batches.ingest_one(delivery, source, intake=house.intake, now=NOW) for delivery in found)
+    assert (good.outcome, bad.outcome) == ("published", "quarantined")
+    assert "change <code>expectations/water.json</code>" in bad.page.read_text()
 
 
 def test_the_same_file_is_judged_once(house: House):

@@ -118,6 +118,12 @@ def test_a_missing_suite_is_named(landed: Workspace, name: str):
     refused(landed, PROBLEM, ContractError, rf"There is no suite .*{name}\.json")
 
 
+def test_the_suite_that_a_source_names_is_read_and_may_be_shared(landed: Workspace):
+    (landed.settings.expectations / "stock.json").unlink()
+    assert told(landed, with_source("stock", suite="orders"))
+    refused(landed, with_source("stock", suite="shelves"), ContractError, r"There is no suite .*shelves\.json")
+
+
 @pytest.mark.parametrize(
     ("problem", "match"),
     [

@@ -51,6 +51,20 @@ def test_one_gate_may_spend_its_share_of_the_year():
     assert GatePolicy(alpha_per_year=0.12, gates_per_year=12).alpha == pytest.approx(0.01)
 
 
+def test_the_suite_of_a_source_has_its_name_unless_another_is_given():
+    assert Source(name="weather", key=("hour",), read=pd.read_csv).suite == "weather"
+    assert Source(name="weather", suite="readings", key=("hour",), read=pd.read_csv).suite == "readings"
+    with pytest.raises(ContractError, match=r"in the Source 'weather':\n  - suite: got '../readings'; expected: "):
+        Source(name="weather", suite="../readings", key=("hour",), read=pd.read_csv)
+
+
+@pytest.mark.parametrize(("values", "told"), [({"name": "W"}, ["name: got 'W'"]), ({}, ["name: is missing."])])
+def test_a_wrong_name_is_told_once_though_the_suite_follows_it(values: dict[str, str], told: list[str]):
+    with pytest.raises(ContractError) as error:
+        Source(key=("hour",), read=pd.read_csv, **values)
+    assert [line.removeprefix("  - ").partition(";")[0] for line in str(error.value).splitlines()[1:]] == told
+
+
 @pytest.mark.parametrize(
     ("rows", "told"),
     [

@@ -8,7 +8,7 @@ import pytest
 
 from evergreen.data.joins import join_sources
 from evergreen.policies import Source
-from evergreen.validation import Report, validate
+from evergreen.validation import Report, suite_path, validate
 from problem import data, feed
 from problem.contract import PROBLEM
 
@@ -43,7 +43,7 @@ def training(months: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 def judge(frame: pd.DataFrame, name: str) -> Report:
     source: Source = PROBLEM.source(name)
-    return validate(frame, EXPECTATIONS / f"{name}.json", name=name, rows=source.rows, key=source.key)
+    return validate(frame, suite_path(source, EXPECTATIONS), name=name, rows=source.rows, key=source.key)
 
 
 def judge_training(frame: pd.DataFrame) -> Report:

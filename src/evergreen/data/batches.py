@@ -21,7 +21,7 @@ from evergreen.errors import DataError, StoreError
 from evergreen.files import atomic_path, digest_file, write_bytes, write_json
 from evergreen.journal import Journal, deliveries
 from evergreen.policies import Source
-from evergreen.validation import Report, rules_digest, validate
+from evergreen.validation import Report, rules_digest, suite_path, validate
 
 Outcome = Literal["published", "quarantined", "duplicate", "waiting", "unreadable"]
 
@@ -31,6 +31,7 @@ class Refusal:
     """Everything that is told about a quarantined delivery."""
 
     source: str
+    suite: str
     name: str
     digest: str
     reason: str
@@ -44,7 +45,7 @@ class Refusal:
         """The two ways out of quarantine."""
         return (
             f"If the delivery is wrong, put a corrected file at `landing/{self.source}/{self.name}`, under the same name, and run again.",
-            f"If the delivery is right and the rules are wrong, change `expectations/{self.source}.json` (or the source's reader, key "
+            f"If the delivery is right and the rules are wrong, change `expectations/{self.suite}.json` (or the source's reader, key "
             "or numbers of rows in the contract) and run again: it is then judged anew.",
         )
 
@@ -98,7 +99,7 @@ def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datet
     DataError
         The store cannot be written.
     """
-    suite = intake.expectations / f"{source.name}.json"
+    suite = suite_path(source, intake.expectations)
     rules = rules_digest(source, suite)
     previous = intake.journal.last(deliveries, source=source.name, name=delivery.name)
     counted = {row["delivery"] for row in active(intake.journal, source.name)}
@@ -107,7 +108,8 @@ def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datet
     try:
         digest = delivery.digest
         verdict = _duplicate(intake.journal, delivery, digest) or _judge(delivery, source, suite)
-        batch = _keep(verdict, delivery, digest, intake=intake, now=now)
+        refusal = Refusal(source.name, source.suite, delivery.name, digest, verdict.reason, now, verdict.report)
+        batch = _keep(verdict, delivery, refusal, intake=intake)
     except (_ChangedError, FileNotFoundError):
         return Judged(source.name, delivery.name, "waiting", reason="changed while it was read; it is judged once it holds still")
     except OSError as error:
@@ -199,16 +201,15 @@ def _reason(report: Report) -> str:
     return f"breaks {len(findings)} expectation{'s' if len(findings) > 1 else ''}: {'; '.join(findings[:3])}{more}"
 
 
-def _keep(verdict: _Verdict, delivery: Delivery, digest: str, *, intake: Intake, now: datetime) -> str | None:
-    """Write the batch and return its digest, or write what a quarantined delivery leaves behind."""
+def _keep(verdict: _Verdict, delivery: Delivery, refusal: Refusal, *, intake: Intake) -> str | None:
+    """Write the batch and return its digest, or write what a quarantined delivery leaves behind: what `refusal` tells."""
     if stat_of(delivery.path) != delivery.stat:
         raise _ChangedError
     try:
         if verdict.outcome == "published":
             return publish(verdict.batch, delivery.source, root=intake.root)
         if verdict.outcome == "quarantined":
-            refusal = Refusal(delivery.source, delivery.name, digest, verdict.reason, now, verdict.report)
-            _quarantine(refusal, delivery.path, _cell(intake.root, delivery.source, digest), intake.render)
+            _quarantine(refusal, delivery.path, _cell(intake.root, refusal.source, refusal.digest), intake.render)
     except OSError as error:
         if stat_of(delivery.path) != delivery.stat:
             raise _ChangedError from error
