@@ -18,7 +18,7 @@ from evergreen.data.snapshots import check_columns, with_target
 from evergreen.errors import ContractError, DataError, ModelError
 from evergreen.evaluation import Predicted, central_cost, predict, rule_of_thumb
 from evergreen.policies import Source
-from evergreen.training import build_estimator, training_target
+from evergreen.training import build_estimator, search_space, training_target
 from evergreen.validation import load_suite, suite_path
 from evergreen.workspace import Workspace
 
@@ -86,7 +86,7 @@ def _check_model(problem: Problem, sample: pd.DataFrame, y: np.ndarray) -> Itera
     X = sample[list(problem.features)]
     before = X.copy(deep=True)
     recipe = build_estimator(problem, {})
-    if problem.search_space is not None and (stray := sorted(set(problem.search_space()) - set(recipe.get_params()))):
+    if problem.search_space is not None and (stray := sorted(set(search_space(problem)) - set(recipe.get_params()))):
         raise ContractError(f"search_space: {stray} are no parameters of the estimator; see build_estimator().get_params().")
     try:
         model = clone(recipe).fit(X, y)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -112,14 +114,10 @@ def tune(problem: Problem, train: pd.DataFrame, *, iterations: int) -> tuple[dic
     Raises
     ------
     ContractError
-        The problem has no search space.
+        The problem has no search space, or one whose best parameters could not be kept.
     """
-    if problem.search_space is None:
-        raise ContractError(
-            "search_space: is missing, so there is nothing to tune. Add a function search_space() to the contract, or leave out --tune."
-        )
-    y, space = training_target(train, problem), called("search_space", problem.search_space)
-    listed = all(isinstance(values, list | tuple) for values in space.values())
+    y, space = training_target(train, problem), search_space(problem)
+    listed = all(isinstance(values, list) for values in space.values())
 
     def saved(estimator: Any, X: pd.DataFrame, y_true: np.ndarray) -> float:
         rows, predicted = train.loc[X.index], predict(estimator, X, problem.task, threshold=cost_threshold(problem))
@@ -136,7 +134,50 @@ def tune(problem: Problem, train: pd.DataFrame, *, iterations: int) -> tuple[dic
         error_score="raise",
     )
     _fit(search, train[list(problem.features)], y)
-    return dict(search.best_params_), -float(search.best_score_)
+    return {name: _kept(name, value) for name, value in search.best_params_.items()}, -float(search.best_score_)
+
+
+def search_space(problem: Problem) -> dict[str, Any]:
+    """What tuning may try: for each parameter a list, or a distribution with `rvs`. Later trainings read the best ones from JSON.
+
+    Raises
+    ------
+    ContractError
+        There is none, it is no such dict, or a value in it would not come back from JSON as it was.
+    """
+    if problem.search_space is None:
+        raise ContractError(
+            "search_space: is missing, so there is nothing to tune. Add a function search_space() to the contract, or leave out --tune."
+        )
+    given = called("search_space", problem.search_space)
+    if not isinstance(given, dict):
+        raise ContractError(f"search_space: got {type(given).__name__}; expected a dict from parameters to what may be tried.")
+    space: dict[str, Any] = {}
+    for name, values in given.items():
+        if hasattr(values, "rvs"):
+            _kept(name, called(f"search_space: {name!r}", partial(values.rvs, random_state=problem.retraining.seed)))
+            space[name] = values
+        elif isinstance(values, Sequence | np.ndarray) and not isinstance(values, str) and len(values):
+            space[name] = [_kept(name, value) for value in values]
+        else:
+            raise ContractError(f"search_space: {name!r}: got {values!r:.80}; expected a list of values, not empty, or a distribution.")
+    return space
+
+
+def _kept(name: str, value: Any) -> Any:
+    """The value as the journal gives it back: numpy's numbers become Python's, anything that JSON would change is refused."""
+    plain = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+    plain = [_kept(name, item) for item in plain] if isinstance(plain, list) else plain
+    try:
+        same = bool(json.loads(json.dumps(plain, allow_nan=False)) == plain)
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise ContractError(
+            f"search_space: {name!r}: got {value!r:.80} ({type(value).__name__}), which JSON does not keep as it is; expected numbers, "
+            "text, True, False, None, or lists of these. Let an estimator of yours look it up by a name."
+        )
+    return plain
 
 
 def _fit(estimator: Any, X: pd.DataFrame, y: np.ndarray) -> Any:

@@ -202,6 +202,11 @@ def test_a_search_space_with_an_unknown_parameter_is_told(landed: Workspace):
     assert told(landed, changed(search_space=lambda: {"logisticregression__C": [1.0]}))
 
 
+def test_a_search_space_that_could_not_be_kept_is_told(landed: Workspace):
+    problem = changed(search_space=lambda: {"logisticregression": [LogisticRegression(), None]})
+    refused(landed, problem, ContractError, r"search_space: 'logisticregression': got LogisticRegression\(\)")
+
+
 def test_a_type_that_nobody_has_reviewed_is_named_and_may_be_trusted(landed: Workspace, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(features, "add_load", add_nothing)  # a function that is not of the problem's own package
     name = f"{add_nothing.__module__}.add_nothing"

@@ -1,13 +1,22 @@
+import importlib
+import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from scipy.stats import loguniform
+from sklearn.linear_model import LogisticRegression
+from toy import features
 from workspaces import changed, deliver_days, ingest, open_space
 
 from evergreen import journal as tables
 from evergreen import retraining
+from evergreen.contract import Problem
 from evergreen.data.snapshots import take_snapshot
-from evergreen.errors import JournalError
+from evergreen.errors import ContractError, JournalError
 from evergreen.promotion import rollback, standing
+from evergreen.registry import Version
 from evergreen.workspace import Workspace
 
 LOCK = Path(__file__).parents[2] / "requirements.txt"
@@ -75,10 +84,85 @@ def test_a_version_that_was_rolled_back_from_does_not_come_back_by_itself(traine
     assert standing(trained.journal).champion == 1
 
 
+@pytest.fixture
+def tunable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A toy workspace with 70 days of deliveries, and a search space; the estimator stands in a package that a test may change."""
+    package = tmp_path / "shop"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "notes.py").write_text("")
+    shutil.copy(features.__file__, package / "features.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    recipe = importlib.import_module("shop.features").build_estimator
+    space = open_space(tmp_path / "home", problem=changed(build_estimator=recipe, search_space=_search_space))
+    deliver_days(space, 70)
+    ingest(space)
+    yield space
+    space.journal.close()
+    for module in ("shop", "shop.features"):
+        del sys.modules[module]
+
+
+def candidate(space: Workspace, *, tuning: bool, problem: Problem | None = None) -> Version:
+    other = Workspace(space.settings, problem or space.problem, space.journal)
+    return retraining.make_candidate(other, retraining.prepare(other, take_snapshot(other.journal, other.problem)), tuning=tuning)
+
+
+def test_the_parameters_that_a_search_found_are_recorded_and_used_until_the_recipe_changes(tunable: Workspace):
+    problem, contract, seed = tunable.problem, tunable.problem.digest(), tunable.problem.retraining.seed
+    assert candidate(tunable, tuning=False).facts["parameters"] == {"seed": seed}
+    tuned = candidate(tunable, tuning=True)
+    assert tuned.facts["parameters"] == {"seed": seed, "logisticregression__C": 1.0}
+    (told,) = tunable.journal.rows(tables.tunings)
+    assert told["parameters"] == {"logisticregression__C": 1.0}
+    assert told["cost"] > 0
+
+    assert candidate(tunable, tuning=True) == candidate(tunable, tuning=False) == tuned
+    assert len(tunable.journal.rows(tables.tunings)) == 1
+    deliver_days(tunable, 5, start=70)
+    ingest(tunable)
+    later = candidate(tunable, tuning=False)
+    assert later.number > tuned.number
+    assert later.facts["parameters"] == tuned.facts["parameters"]
+
+    assert candidate(tunable, tuning=False, problem=changed(problem, slices=())).facts["parameters"] == {"seed": seed}
+    (problem.package / "notes.py").write_text("# another file of the problem's package\n")
+    assert problem.digest() == contract
+    assert candidate(tunable, tuning=False).facts["parameters"] == {"seed": seed}
+
+
+def test_a_search_that_ends_in_numpys_numbers_is_recorded_and_used_again(tunable: Workspace):
+    problem = changed(tunable.problem, search_space=_distribution)
+    tuned = candidate(tunable, tuning=True, problem=problem).facts["parameters"]
+    assert type(tuned["logisticregression__C"]) is float
+    assert candidate(tunable, tuning=False, problem=problem).facts["parameters"] == tuned
+
+
+def test_a_search_space_that_the_journal_cannot_keep_is_refused_and_nothing_is_recorded(tunable: Workspace):
+    problem = changed(tunable.problem, search_space=_estimators)
+    with pytest.raises(ContractError, match=r"search_space: 'logisticregression': got LogisticRegression\(C=2.0\)"):
+        candidate(tunable, tuning=True, problem=problem)
+    assert tunable.journal.rows(tables.tunings) == []
+    assert tunable.registry.versions() == []
+
+
 def test_a_journal_belongs_to_one_problem(trained: Workspace):
     trained.journal.claim("toy")
     with pytest.raises(JournalError, match=r"belongs to the problem 'toy', this contract is 'other'\. Give it a home of its own"):
         trained.journal.claim("other")
+
+
+def _search_space() -> dict[str, Any]:
+    return {"logisticregression__C": [1e-6, 1.0]}
+
+
+def _distribution() -> dict[str, Any]:
+    return {"logisticregression__C": loguniform(0.5, 2.0)}
+
+
+def _estimators() -> dict[str, Any]:
+    return {"logisticregression": [LogisticRegression(C=2.0)]}
 
 
 def _build_smaller():

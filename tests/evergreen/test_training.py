@@ -1,9 +1,11 @@
+import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import loguniform, randint
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, RidgeClassifier
@@ -215,6 +217,67 @@ def test_tuning_may_be_asked_for_more_than_the_space_holds():
 def test_tuning_without_a_search_space_is_told():
     with pytest.raises(ContractError, match=r"search_space: is missing, .*or leave out --tune"):
         tune(SHORT, toy_frame(20), iterations=2)
+
+
+class Shuffled:
+    """A distribution of somebody's own; each draw is a function."""
+
+    def rvs(self, random_state: Any = None) -> Any:
+        return forest
+
+
+class Torn:
+    """A distribution that cannot draw."""
+
+    def rvs(self, random_state: Any = None) -> Any:
+        raise RuntimeError("no numbers today")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[np.float64(1e-6), np.float32(1.0)], np.array([1e-6, 1.0]), np.array([1, 2]), loguniform(0.5, 2.0), randint(1, 3), range(1, 3)],
+    ids=["numpy scalars", "an array", "whole numbers", "a distribution", "a distribution of whole numbers", "a range"],
+)
+def test_tuning_gives_pythons_own_numbers_whatever_the_space_is_made_of(values: Any):
+    best, _ = tune(tunable(space=lambda: {"logisticregression__C": values}), toy_frame(20), iterations=4)
+    assert type(best["logisticregression__C"]) in {int, float}
+    assert json.loads(json.dumps(best)) == best
+    assert fit(SHORT, **best).parameters == best
+
+
+@pytest.mark.parametrize(
+    ("values", "got"),
+    [
+        ([1.0, LinearRegression()], r"LinearRegression\(\) \(LinearRegression\), which JSON"),
+        ([forest], r"<function forest at .*\(function\), which JSON"),
+        ([None, {0: 1.0, 1: 2.0}], r"\{0: 1\.0, 1: 2\.0\} \(dict\), which JSON does not keep as it is; expected numbers, text"),
+        ([(1, 2)], r"\(1, 2\) \(tuple\), which JSON"),
+        ([float("nan")], r"nan \(float\), which JSON"),
+        (Shuffled(), r"<function forest at .*\(function\), which JSON"),
+        ([], r"\[\]; expected a list of values, not empty, or a distribution"),
+        ("l2", "'l2'; expected a list"),
+        (1.0, r"1\.0; expected a list"),
+    ],
+)
+def test_a_search_space_whose_best_parameters_could_not_be_kept_is_refused_before_the_search(values: Any, got: str):
+    def never() -> Any:
+        raise AssertionError("the search began")
+
+    problem = changed(tunable(space=lambda: {"logisticregression__C": values}), build_estimator=never)
+    with pytest.raises(ContractError, match=rf"search_space: 'logisticregression__C': got {got}"):
+        tune(problem, toy_frame(20), iterations=2)
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        ([SPACE], r"search_space: got list; expected a dict from parameters to what may be tried"),
+        ({"logisticregression__C": Torn()}, r"search_space: 'logisticregression__C': .*rvs .*failed: RuntimeError: no numbers today"),
+    ],
+)
+def test_what_is_no_search_space_is_one_sentence(space: Any, told: str):
+    with pytest.raises(ContractError, match=told):
+        tune(tunable(space=lambda: space), toy_frame(20), iterations=2)
 
 
 @pytest.mark.parametrize("space", [{"logisticregression__C": [-1.0]}, {"logisticregression__depth": [3]}])
