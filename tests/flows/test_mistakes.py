@@ -1,5 +1,6 @@
 """A person's mistake is a sentence on the error stream and an exit code; never a traceback."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -118,6 +119,7 @@ def test_a_problem_without_an_example_has_nothing_to_feed(home: Home):
     told(home.evergreen("feed"), "This problem has no feed: its deliveries come from outside.")
 
 
+@pytest.mark.skipif(importlib.util.find_spec("problem.feed") is None, reason="the example has been removed")
 def test_a_month_that_the_example_does_not_have_is_told(home: Home):
     for command in ("run", "feed"):
         told(home.evergreen(command, "--through", "2013-13", EVERGREEN_PROBLEM="problem.contract:PROBLEM"), "Got the month '2013-13'")
