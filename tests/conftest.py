@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import postgres
 import pytest
 import workspaces
 
@@ -16,6 +17,13 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("EVERGREEN_") or name == "MLFLOW_TRACKING_URI":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server, started for the first test that asks for it."""
+    with postgres.running_server() as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ Rows are only ever added. Every table has a unique key made of content digests, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,10 @@ from evergreen.files import lock
 
 SCHEMA = 1
 LOCKED_SECONDS = 30.0
+ANSWER_SECONDS = 10
+"""How long a server may take to answer; a firewall that drops what it is sent never does."""
+WRITER = 2013
+"""The number of the lock that whoever writes on PostgreSQL holds."""
 _metadata = sa.MetaData()
 
 
@@ -97,7 +101,7 @@ class Journal:
     Parameters
     ----------
     url
-        SQLAlchemy URL. The tables are made at first use, by one process at a time.
+        SQLAlchemy URL; without a driver PostgreSQL's is psycopg. The tables are made at first use, by one process at a time.
 
     Raises
     ------
@@ -106,17 +110,18 @@ class Journal:
     """
 
     def __init__(self, url: str) -> None:
-        self._name = url.rpartition("@")[2]  # for messages, without a password
+        self.url = _parsed(url)
+        # for messages: without user, password and options
+        self._name = str(sa.URL.create(self.url.drivername, host=self.url.host, port=self.url.port, database=self.url.database))
         with self._explained():
-            self.url = sa.engine.make_url(url)
-            self._engine = sa.create_engine(self.url, connect_args={"timeout": LOCKED_SECONDS} if self._sqlite else {})
-            if self._sqlite:
-                sa.event.listen(self._engine, "connect", _durable_sqlite)
-                folder = Path(str(self.url.database)).parent
-                with lock(folder / ".journal.lock", holder="the journal"):
+            self._engine = _engine(self.url)
+            folder = Path(str(self.url.database)).parent
+            try:
+                with lock(folder / ".journal.lock", holder="the journal") if self._sqlite else nullcontext():
                     self._prepare()
-            else:
-                self._prepare()
+            except BaseException:
+                self.close()
+                raise
 
     @property
     def _sqlite(self) -> bool:
@@ -131,9 +136,9 @@ class Journal:
         now = datetime.now(UTC).isoformat()
         with self._explained():
             try:
-                with self._engine.begin() as connection:
+                with self._writing() as connection:
                     for table, values in rows:
-                        connection.execute(table.insert().values(at=now, **values))
+                        connection.execute(table.insert().values(at=now, **_storable(values)))
             except IntegrityError as error:
                 if _is_duplicate(error):
                     return False
@@ -177,9 +182,7 @@ class Journal:
         if self._sqlite:
             with self._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        with self._engine.begin() as connection:
-            if not self._sqlite:
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(2013)"))
+        with self._writing() as connection:
             _metadata.create_all(connection)
             found = connection.execute(sa.select(about.c.schema_version)).scalars().all()
             if not found:
@@ -191,15 +194,25 @@ class Journal:
                 )
 
     @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction of the only writer, as every one of SQLite's is: rows become visible in the order of their `seq`."""
+        with self._engine.begin() as connection:
+            if not self._sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER)))
+            yield connection
+
+    @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except IntegrityError:
             raise
         except DBAPIError as error:
-            cause = str(error.orig).strip()
+            cause = _cause(error)
             hints = {
+                "FATAL": "Check EVERGREEN_JOURNAL_URL and the server, then run again.",
                 "locked": "Another process is writing to it; end that process or wait, then run again.",
+                "lock timeout": "Another process is writing to it; end that process or wait, then run again.",
                 "full": "Free some space, then run again.",
                 "no such": "Another version of Evergreen wrote it: use that one, or another EVERGREEN_HOME.",
             }
@@ -212,10 +225,55 @@ class Journal:
             raise JournalError(f"The journal {self._name} cannot be used: {error}. Check EVERGREEN_JOURNAL_URL and the folder.") from error
 
 
+def _parsed(url: str) -> sa.URL:
+    found: sa.URL | None = None
+    with suppress(SQLAlchemyError, ValueError):
+        found = sa.make_url(url)
+    # Nothing of it is repeated: an @ behind the first one makes host or database a part of the password.
+    if found is None or (found.host and "@" in f"{found.host}{found.database}"):
+        raise JournalError(
+            "The journal's URL cannot be used: expected sqlite:////folder/journal.db or postgresql://user:password@host/database, "
+            "with @ and % in a password written as %40 and %25. Correct EVERGREEN_JOURNAL_URL."
+        )
+    return found.set(drivername="postgresql+psycopg") if found.drivername in {"postgres", "postgresql"} else found
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, connect_args={"timeout": LOCKED_SECONDS})
+        sa.event.listen(engine, "connect", _durable_sqlite)
+        return engine
+    # What the URL says goes first. Between two rounds of a loop the server may restart: an idle connection is tried before it is used.
+    patience = {} if "connect_timeout" in url.query else {"connect_timeout": ANSWER_SECONDS}
+    engine = sa.create_engine(url, connect_args=patience, pool_pre_ping=True)
+    sa.event.listen(engine, "connect", _patient_postgresql)
+    return engine
+
+
 def _durable_sqlite(connection: Any, _: Any) -> None:
     """What is committed survives a power cut, not only a killed process."""
     connection.execute("PRAGMA synchronous=FULL")
 
 
+def _patient_postgresql(connection: Any, _: Any) -> None:
+    """Wait for another writer as long as on SQLite, not for ever."""
+    connection.execute(f"SET lock_timeout = {int(LOCKED_SECONDS * 1000)}")
+    connection.commit()
+
+
+def _storable(values: dict[str, Any]) -> dict[str, Any]:
+    """PostgreSQL's text has no NUL; the reason why a damaged file was refused may quote one."""
+    return {name: value.replace("\0", "\N{SYMBOL FOR NULL}") if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _cause(error: DBAPIError) -> str:
+    """What the database said, in one line; of PostgreSQL's words without the statement."""
+    told = getattr(getattr(error.orig, "diag", None), "message_primary", None) or str(error.orig)
+    return "; ".join(" ".join(line.split()) for line in told.strip().splitlines()).rstrip(".?")
+
+
 def _is_duplicate(error: IntegrityError) -> bool:
-    return "unique" in str(error.orig).lower()
+    """Whether a table's own unique key was hit; a clash of `seq` is a damaged database, not a row that is there already."""
+    if told := getattr(error.orig, "diag", None):
+        return str(told.constraint_name).endswith("_once")
+    return getattr(error.orig, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_UNIQUE"

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres import Server
+from sqlalchemy.exc import IntegrityError
 
 from evergreen import journal as tables
 from evergreen.errors import JournalError
@@ -23,19 +25,20 @@ def url_of(folder: Path) -> str:
     return f"sqlite:///{folder / 'journal.db'}"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database that nobody has opened yet."""
+    if request.param == "sqlite":
+        return url_of(tmp_path)
+    server: Server = request.getfixturevalue("server")
+    return server.url(server.new_database())
+
+
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(url_of(tmp_path))
+def journal(url: str) -> Iterator[Journal]:
+    journal = Journal(url)
     yield journal
     journal.close()
-
-
-@pytest.fixture
-def database(journal: Journal, tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """Another connection to the journal's database."""
-    connection = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
-    yield connection
-    connection.close()
 
 
 def test_the_same_key_twice_is_added_once_and_the_first_one_stays(journal: Journal):
@@ -62,35 +65,69 @@ def test_rows_come_oldest_first_and_only_those_asked_for(journal: Journal):
     assert journal.last(tables.bars, version=9) is None
 
 
-def test_a_second_opening_finds_what_the_first_one_wrote(journal: Journal, tmp_path: Path):
+def test_rows_come_back_as_they_were_given(journal: Journal):
+    facts = {"z": [1, 2.5, 0.1 + 0.2, 1e-300, 2**60], "a": {"é": None, "no": False}, "": "'\"\\ \0 \N{SNOWMAN}"}
+    decision = {"decision": "d", "training_key": "k", "inputs": "i", "verdict": "hold", "snapshot": "s", "data_time": "t"}
+    journal.add(tables.decisions, **decision, candidate=3, champion=None, record=facts)
+    row = journal.last(tables.decisions)
+    assert (row["seq"], row["candidate"], row["champion"], row["record"]) == (1, 3, None, facts)
+    assert list(row["record"]) == ["z", "a", ""]
+    journal.add(tables.bars, event="e", reason="naïve", person="Zoë", version=2, barred=False)
+    assert [journal.last(tables.bars)[name] for name in ("barred", "reason", "person")] == [False, "naïve", "Zoë"]
+    for spend, alpha in (("tiny", 5e-324), ("third", 1 / 3)):
+        journal.add(tables.ledger, spend=spend, data_time="t", purpose="gate", alpha=alpha)
+        assert journal.last(tables.ledger)["alpha"] == alpha
+
+
+def test_a_reason_that_quotes_a_nul_is_kept_with_its_symbol(journal: Journal):
+    journal.add(tables.bars, event="e", reason="line 3: '\0'", person="me", version=1, barred=True)
+    assert journal.last(tables.bars)["reason"] == "line 3: '\N{SYMBOL FOR NULL}'"
+
+
+def test_a_missing_value_is_no_duplicate(journal: Journal):
+    with pytest.raises(IntegrityError, match=r"cycles\.cycle|\"cycle\""):
+        journal.add(tables.cycles, facts={})
+
+
+def test_a_journal_belongs_to_one_problem(journal: Journal):
+    journal.claim("flights")
+    journal.claim("flights")
+    with pytest.raises(JournalError, match=r"^The journal .* belongs to the problem 'flights', this contract is 'shop'\. Give it a home"):
+        journal.claim("shop")
+    assert [row["problem"] for row in journal.rows(tables.owner)] == ["flights"]
+
+
+def test_a_second_opening_finds_what_the_first_one_wrote(journal: Journal, url: str):
     journal.add(tables.cycles, cycle="one", facts={"rows": 3})
-    again = Journal(url_of(tmp_path))
+    again = Journal(url)
     assert [row["facts"] for row in again.rows(tables.cycles)] == [{"rows": 3}]
     assert len(again.rows(tables.about)) == 1
     again.close()
 
 
-def test_six_processes_at_first_use_all_write(tmp_path: Path):
-    commands = [[sys.executable, "-c", OPENS_AND_WRITES, url_of(tmp_path / "new"), str(number)] for number in range(6)]
+def test_six_processes_at_first_use_all_write(url: str):
+    commands = [[sys.executable, "-c", OPENS_AND_WRITES, url, str(number)] for number in range(6)]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
     told = [process.communicate()[1] for process in running]
     assert [process.returncode for process in running] == [0] * 6, told
-    journal = Journal(url_of(tmp_path / "new"))
+    journal = Journal(url)
     assert len(journal.rows(tables.cycles)) == 6
     assert [row["schema_version"] for row in journal.rows(tables.about)] == [tables.SCHEMA]
     journal.close()
 
 
-def test_a_row_survives_a_power_cut_because_sqlite_syncs(journal: Journal):
+def test_a_row_survives_a_power_cut_because_sqlite_syncs(tmp_path: Path):
+    journal = Journal(url_of(tmp_path))
     with journal._engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    journal.close()
 
 
-def test_another_schema_is_told_with_both_versions(database: sqlite3.Connection, tmp_path: Path):
-    database.execute("insert into about (schema_version, at) values (99, 'later')")
+def test_another_schema_is_told_with_both_versions(journal: Journal, url: str):
+    journal.add(tables.about, schema_version=99)
     with pytest.raises(JournalError, match=r"has schema 99, this version of Evergreen needs 1\. Use the Evergreen that wrote it"):
-        Journal(url_of(tmp_path))
+        Journal(url)
 
 
 def test_a_locked_database_is_one_clear_sentence_and_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -126,7 +163,7 @@ def test_a_read_only_folder_is_told(tmp_path: Path):
         Journal(url_of(tmp_path))
 
 
-@pytest.mark.parametrize("url", ["", "journal.db", "nonsense://host/name", "sqlite+nonsense:///x.db"])
+@pytest.mark.parametrize("url", ["", "journal.db", "postgresql:/host/name", "nonsense://host/name", "sqlite+nonsense:///x.db"])
 def test_a_url_that_cannot_be_opened_is_told(url: str):
     with pytest.raises(JournalError, match=r"cannot be used: .*EVERGREEN_JOURNAL_URL"):
         Journal(url)
