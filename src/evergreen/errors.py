@@ -57,3 +57,15 @@ class BusyError(EvergreenError):
 
 class RefusedError(EvergreenError):
     """A person asked for something that the rules forbid."""
+
+
+def what_helps(cause: str, *, program: str, setting: str) -> str:
+    """What to do about a database's own complaint: `program` makes its tables, `setting` is the variable that says where it is."""
+    known = {
+        "FATAL": "Check its address and the server, then run again.",
+        "lock timeout": "Another process is writing to it; end that process or wait, then run again.",
+        "locked": "Another process is writing to it; end that process or wait, then run again.",
+        "full": "Free some space, then run again.",
+        "no such": f"Another version of {program} wrote it: use that one, or another {setting}.",
+    }
+    return next((text for word, text in known.items() if word in cause), "Check that it can be reached and written, then run again.")

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from evergreen.errors import JournalError
+from evergreen.errors import JournalError, what_helps
 from evergreen.files import lock
 
 SCHEMA = 1
@@ -209,17 +209,7 @@ class Journal:
             raise
         except DBAPIError as error:
             cause = _cause(error)
-            hints = {
-                "FATAL": "Check EVERGREEN_JOURNAL_URL and the server, then run again.",
-                "locked": "Another process is writing to it; end that process or wait, then run again.",
-                "lock timeout": "Another process is writing to it; end that process or wait, then run again.",
-                "full": "Free some space, then run again.",
-                "no such": "Another version of Evergreen wrote it: use that one, or another EVERGREEN_HOME.",
-            }
-            hint = next(
-                (text for word, text in hints.items() if word in cause),
-                "Check that it can be reached and written, then run again.",
-            )
+            hint = what_helps(cause, program="Evergreen", setting="EVERGREEN_HOME")
             raise JournalError(f"The journal {self._name} cannot be used: {cause}. Nothing was half-written. {hint}") from error
         except (SQLAlchemyError, OSError, ImportError) as error:
             raise JournalError(f"The journal {self._name} cannot be used: {error}. Check EVERGREEN_JOURNAL_URL and the folder.") from error

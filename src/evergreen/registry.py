@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,22 +19,12 @@ from evergreen.files import digest_folder, digest_text, lock, read_json
 from evergreen.journal import Journal, versions
 from evergreen.packing import pack_evidence, pack_model
 from evergreen.settings import Settings
-from evergreen.tracking import prepare_store
+from evergreen.tracking import explained, prepare_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-# Set before MLflow is imported, unless somebody has set them: no telemetry, no chatter, an answer within a minute when a server is away.
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
 PARAMETERS_AT_ONCE = 100
 
 
@@ -250,37 +237,13 @@ class Registry:
                         Path(got).rename(copy)
         return copy
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        _quieten()
-        from mlflow.exceptions import MlflowException
-
-        uri = _without_password(self.settings.mlflow)
-        try:
-            yield
-        except Exception as error:
-            if not isinstance(error, MlflowException) and not type(error).__module__.startswith("sqlalchemy"):
-                raise
-            cause = _without_password(" ".join(str(error).split()))
-            if "database schema" in cause:
-                need = f"Back it up first, then run `mlflow db upgrade {uri}`. MLflow says: {cause:.200}"
-                raise RegistryError(f"MLflow's database {uri} is of another schema than the installed MLflow needs. {need}") from error
-            raise RegistryError(f"MLflow at {uri} cannot be used: {cause:.300} Check EVERGREEN_MLFLOW_URI, and that it is up.") from error
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self.settings.mlflow)
 
 
 def stored_digest(folder: Path) -> str:
     """Digest of a stored folder, without the note that MLflow's own client leaves in a model it loads by alias."""
     return digest_folder(folder, keep=lambda path: path != folder / "registered_model_meta")
-
-
-def _quieten() -> None:
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would announce every retry
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)
 
 
 def _version(row: dict[str, Any]) -> Version:

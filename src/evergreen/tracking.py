@@ -1,12 +1,32 @@
-"""MLflow's own store, made so that nobody ever finds it half made."""
+"""MLflow made fit to be relied on: a store that nobody finds half made, silence, and complaints in sentences."""
 
 from __future__ import annotations
 
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 
+from evergreen.errors import RegistryError, what_helps
 from evergreen.files import atomic_path
 
+# Set before MLflow is imported, unless somebody has set them: no telemetry, no chatter, an answer within a minute when a server is away.
+# What it would log of an error is in the error as well, with a traceback that nobody should see.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
 SQLITE = "sqlite:///"
+SETTING = "EVERGREEN_MLFLOW_URI"
+OTHER_SCHEMA = re.compile(r"database schema \(found version (\w+), but expected (\w+)\)")
 
 
 def prepare_store(uri: str) -> None:
@@ -24,3 +44,54 @@ def prepare_store(uri: str) -> None:
         client = MlflowClient(f"{SQLITE}{temporary}", f"{SQLITE}{temporary}")
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
+
+
+@contextmanager
+def explained(uri: str) -> Iterator[None]:
+    """Work with the MLflow at `uri`, which stays silent; what it or the database below it complains of is told in a sentence.
+
+    Raises
+    ------
+    RegistryError
+        It cannot be used; the message says what to do.
+    """
+    _quieten()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, MlflowException) and not type(error).__module__.startswith("sqlalchemy"):
+            raise
+        raise RegistryError(_sentence(error, _without_password(uri))) from error
+
+
+def _sentence(error: Exception, uri: str) -> str:
+    if schema := OTHER_SCHEMA.search(str(error)):
+        return (
+            f"MLflow's database {uri} is of another schema ({schema[1]}) than the installed MLflow needs ({schema[2]}): "
+            f"back it up, then run `mlflow db upgrade {uri}`; if a newer MLflow made it, install that one instead."
+        )
+    if cause := _database_cause(error):
+        return f"MLflow's database {uri} cannot be used: {cause}. {what_helps(cause, program='MLflow', setting=SETTING)}"
+    cause = shorten(_without_password(str(error)), 300, placeholder=" …").rstrip(".")
+    return f"MLflow at {uri} cannot be used: {cause}. Check {SETTING}, and that it is up."
+
+
+def _database_cause(error: BaseException | None) -> str | None:
+    """What the database itself said, without the statement; None where the error does not come from one. SQLAlchemy calls it `orig`."""
+    while error is not None:
+        if said := getattr(error, "orig", None):
+            return shorten(_without_password(str(said)), 300, placeholder=" …").rstrip(".")
+        error = error.__cause__
+    return None
+
+
+def _quieten() -> None:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would announce every retry
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)

@@ -10,7 +10,7 @@ from typing import Any
 import commands
 import pytest
 
-from evergreen.registry import QUIET
+from evergreen.tracking import QUIET
 from flows.server import prefect_server
 
 
