@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -11,6 +12,7 @@ from evergreen import retraining
 from evergreen.data.snapshots import Snapshot, take_snapshot
 from evergreen.gate.collection import ModelAnswer
 from evergreen.registry import Version
+from evergreen.report.site import write_decision
 from evergreen.retraining import Material
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
@@ -36,7 +38,8 @@ def train(reason: str = "asked for", tune: bool = False) -> Record:
         candidate = make_candidate(space, material, tune)
         answers = ask_models(space, material, candidate)
         record = judge_candidate(space, material, candidate, answers)
-    carry_out(space, record)
+    files = write_down(space, record)
+    carry_out(space, record, files)
     show_verdict(record)
     return record
 
@@ -80,9 +83,15 @@ def judge_candidate(space: Workspace, material: Material, candidate: Version, an
 
 
 @step()
-def carry_out(space: Workspace, record: Record) -> None:
-    """Promote, or leave everything as it is."""
-    retraining.apply(space, record)
+def write_down(space: Workspace, record: Record) -> tuple[Path, Path]:
+    """Write the verdict's page, and its record as JSON."""
+    return write_decision(space.settings.site, record, space.problem)
+
+
+@step()
+def carry_out(space: Workspace, record: Record, files: tuple[Path, Path]) -> None:
+    """Show the verdict in MLflow; promote, or leave everything as it is."""
+    retraining.apply(space, record, files=files)
 
 
 @step()

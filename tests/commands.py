@@ -122,6 +122,7 @@ class Home:
             "in MLflow": {row["alias"]: row["version"] for row in self.rows("registered_model_aliases", "mlflow.db")},
             "versions": [(row["version"], row["training_key"], row["snapshot"]) for row in self.rows("versions")],
             "versions in MLflow": sorted(row["version"] for row in self.rows("model_versions", "mlflow.db")),
+            "shown in MLflow": self.shown(),
             "decisions": [(*head, json.loads(record)["money"]) for *head, record in decided],
             "spent": [(row["data_time"], row["purpose"], row["alpha"]) for row in self.rows("ledger")],
             "moves": [(row["version"], row["champion"], row["anchor"], row["state"]) for row in self.rows("promotions")],
@@ -130,6 +131,13 @@ class Home:
             "published": [(row["partition"], row["version"], row["content"]) for row in self.rows("publications")],
             "rounds": [row["cycle"] for row in self.rows("cycles")],
         }
+
+    def shown(self) -> list[Any]:
+        """What MLflow has of the decisions: tags, numbers and files by their kind (digests and times of day differ between homes)."""
+        tags = [row for row in self.rows("model_version_tags", "mlflow.db") if row["key"] == "verdict"]
+        numbers = {(row["key"], row["value"]) for row in self.rows("metrics", "mlflow.db") if row["key"].startswith("holdout_")}
+        files = [path.suffix for path in self.var.glob("mlartifacts/*/*/artifacts/decision/*")]
+        return [(row["version"], row["value"]) for row in tags] + sorted(numbers) + sorted(files)
 
     def published(self, number: int = -1) -> pd.DataFrame:
         """What a reader of a publication finds: he follows the partition's pointer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,13 +18,11 @@ from evergreen.files import digest_folder, digest_text, lock, read_json
 from evergreen.journal import Journal, versions
 from evergreen.packing import pack_evidence, pack_model
 from evergreen.settings import Settings
-from evergreen.tracking import explained, prepare_store
+from evergreen.tracking import explained, log_holdout, log_training, prepare_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-
-PARAMETERS_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -117,13 +114,17 @@ class Registry:
             elif alias in self.aliases():
                 self._client.delete_registered_model_alias(self.problem.name, alias)
 
-    def annotate(self, version: Version, *, tags: dict[str, str], files: Sequence[Path] = ()) -> None:
-        """Show a decision where people look: tags on the version (such as verdict, decision), its record's files on the run."""
+    def annotate(self, version: Version, record: dict[str, Any], *, files: Sequence[Path] = ()) -> None:
+        """Show a decision where people look: its files and its numbers of the holdout on the run, then tags on the version.
+
+        Doing it again changes nothing. The tag `decision` comes last: a version that has it has everything else.
+        """
         with self._explained():
-            for name, value in tags.items():
-                self._client.set_model_version_tag(self.problem.name, str(version.number), name, value)
             for file in files:
                 self._client.log_artifact(version.run_id, str(file), "decision")
+            log_holdout(self._client, version.run_id, record)
+            for name in ("verdict", "decision"):
+                self._client.set_model_version_tag(self.problem.name, str(version.number), name, record[name])
 
     @property
     def _client(self) -> MlflowClient:
@@ -159,7 +160,7 @@ class Registry:
             run = client.create_run(experiment, run_name=f"train-{trained.training_key[:12]}", tags=tags).info
             logged = client.create_logged_model(experiment, name="model", source_run_id=run.run_id, tags=tags)
             _stamp(model, run_id=run.run_id, model_id=logged.model_id)
-            self._log_numbers(run.run_id, trained)
+            log_training(client, run.run_id, trained)
             client.log_artifacts(run.run_id, str(evidence), "evidence")
             client.log_model_artifacts(logged.model_id, str(model))
         client.finalize_logged_model(logged.model_id, "READY")
@@ -173,18 +174,6 @@ class Registry:
         return client.create_model_version(
             self.problem.name, logged.artifact_location, run_id=run.run_id, tags=tags, model_id=logged.model_id
         )
-
-    def _log_numbers(self, run_id: str, trained: Trained) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-
-        now = int(time.time() * 1000)
-        parameters = [Param(name, str(value)) for name, value in trained.parameters.items()]
-        for start in range(0, len(parameters), PARAMETERS_AT_ONCE):
-            self._client.log_batch(run_id, params=parameters[start : start + PARAMETERS_AT_ONCE])
-        self._client.log_batch(run_id, metrics=[Metric(name, float(value), now, 0) for name, value in trained.metrics.items()])
-        # MLflow keeps 36 characters of a data set's digest; the source has all of them.
-        data = Dataset(name="training", digest=trained.snapshot[:36], source_type="snapshot", source=trained.snapshot)
-        self._client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
 
     def _record(self, found: ModelVersion) -> Version:
         """Write a version of MLflow's into the journal, when what is stored is what its tags say."""
@@ -251,7 +240,8 @@ def _version(row: dict[str, Any]) -> Version:
 
 
 def _tags(trained: Trained) -> dict[str, str]:
-    return {**trained.provenance, "training_key": trained.training_key, "snapshot": trained.snapshot}
+    commit = {"commit": trained.facts["commit"]} if "commit" in trained.facts else {}
+    return {**trained.provenance, **commit, "training_key": trained.training_key, "snapshot": trained.snapshot}
 
 
 def _stamp(folder: Path, *, run_id: str, model_id: str) -> None:

@@ -5,7 +5,7 @@ Each step is keyed by digests of what goes into it, so a step that was done is f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -204,10 +204,10 @@ def decide(space: Workspace, material: Material, candidate: Version, answers: di
     return record
 
 
-def apply(space: Workspace, record: dict[str, Any]) -> None:
-    """Do what the verdict says, once: promote, or nothing. What a person did afterwards, such as a rollback, is not undone."""
+def apply(space: Workspace, record: dict[str, Any], *, files: Sequence[Path] = ()) -> None:
+    """Show the verdict and its files in MLflow, and do what it says, once: promote, or nothing. What a person did later stays."""
     number = record["candidate"]["version"]
-    space.registry.annotate(space.registry.version(number), tags={"verdict": record["verdict"], "decision": record["decision"]})
+    space.registry.annotate(space.registry.version(number), record, files=files)
     if record["verdict"] == Verdict.PROMOTE and not _is_carried_out(space, number) and number not in barred(space.journal):
         promote(
             space.registry,

@@ -1,17 +1,27 @@
-"""MLflow made fit to be relied on: a store that nobody finds half made, silence, and complaints in sentences."""
+"""MLflow made fit to be relied on: a store that nobody finds half made, runs that say what was done, complaints in sentences."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from textwrap import shorten
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from evergreen.candidate import Trained
 from evergreen.errors import RegistryError, what_helps
 from evergreen.files import atomic_path
+from evergreen.gate.evidence import CANDIDATE
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 # Set before MLflow is imported, unless somebody has set them: no telemetry, no chatter, an answer within a minute when a server is away.
 # What it would log of an error is in the error as well, with a traceback that nobody should see.
@@ -24,6 +34,8 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
+PARAMETERS_AT_ONCE, NAME_LENGTH, VALUE_LENGTH = 100, 250, 6_000
+"""What MLflow takes."""
 SQLITE = "sqlite:///"
 SETTING = "EVERGREEN_MLFLOW_URI"
 OTHER_SCHEMA = re.compile(r"database schema \(found version (\w+), but expected (\w+)\)")
@@ -44,6 +56,46 @@ def prepare_store(uri: str) -> None:
         client = MlflowClient(f"{SQLITE}{temporary}", f"{SQLITE}{temporary}")
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
+
+
+def log_training(client: MlflowClient, run_id: str, trained: Trained) -> None:
+    """Write to a run what it was set to, what cross-validation measured, and which data it learnt from."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+    now = int(time.time() * 1000)
+    parameters = [Param(name, value) for name, value in run_parameters(trained).items()]
+    for start in range(0, len(parameters), PARAMETERS_AT_ONCE):
+        client.log_batch(run_id, params=parameters[start : start + PARAMETERS_AT_ONCE])
+    client.log_batch(run_id, metrics=[Metric(name, float(value), now, 0) for name, value in trained.metrics.items()])
+    # MLflow keeps 36 characters of a data set's digest; the source has all of them.
+    data = Dataset(name="training", digest=trained.snapshot[:36], source_type="snapshot", source=trained.snapshot)
+    client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
+
+
+def log_holdout(client: MlflowClient, run_id: str, record: dict[str, Any]) -> None:
+    """Write the candidate's numbers on the holdout to its run; they bear the decision's time, so that again is no second point.
+
+    Of unsound evidence there are none.
+    """
+    from mlflow.entities import Metric
+
+    at = int(datetime.fromisoformat(record["made_at"]).timestamp() * 1000)
+    costs = [row["cost_per_1000"] for row in record["money"] if row["name"] == CANDIDATE]
+    known = {**record["metrics"].get(CANDIDATE, {}), **({"cost_per_1000": costs[0]} if costs else {})}
+    metrics = [Metric(f"holdout_{name}", float(value), at, 0) for name, value in known.items() if value is not None]
+    client.log_batch(run_id, metrics=metrics)
+
+
+def run_parameters(trained: Trained) -> dict[str, str]:
+    """The training's own parameters (seed, what was tuned) and every plain value that the estimator is set to, as MLflow takes them."""
+    from sklearn.model_selection import FixedThresholdClassifier
+
+    recipe, threshold = trained.estimator, {}
+    if isinstance(recipe, FixedThresholdClassifier):  # below it, parameters have the names by which a search sets them
+        recipe, threshold = recipe.estimator, {"threshold": recipe.threshold}
+    found = {**recipe.get_params(), **threshold, **trained.parameters}
+    plain = {name: value for name, value in found.items() if value is None or np.isscalar(value)}
+    return {re.sub(r"[^\w.\- ]", "_", name)[:NAME_LENGTH]: str(value)[:VALUE_LENGTH] for name, value in plain.items()}
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from decision_records import make_record
 from gate_evidence import make_evidence
 from toy.contract import PROBLEM
 
+from evergreen.files import read_json
 from evergreen.report.contract import describe
-from evergreen.report.site import Overview, render_overview, write_site
+from evergreen.report.site import Overview, render_overview, write_decision, write_site
 
 COSTS = {"candidate": 5_860.0, "champion": 6_230.0, "rule of thumb": 6_920.0}
 
@@ -137,6 +138,18 @@ def test_the_site_is_written_whole_and_every_link_to_a_decision_leads_to_its_pag
         page = (tmp_path / "site" / link).read_text()
         assert 'href="../index.html"' in page
     assert "the first model" in (tmp_path / "site/decisions/first.html").read_text()
+
+
+def test_a_decision_is_written_as_a_page_and_as_json_whichever_of_them_is_missing(tmp_path: Path, record: dict[str, Any]):
+    page, file = write_decision(tmp_path, record, PROBLEM)
+    assert (page, file) == (tmp_path / "decisions" / "d7.html", tmp_path / "decisions" / "d7.json")
+    assert read_json(file) == record
+    whole = page.read_bytes()
+    page.unlink()
+    write_decision(tmp_path, record, PROBLEM)
+    file.unlink()
+    write_decision(tmp_path, record, PROBLEM)
+    assert (page.read_bytes(), read_json(file)) == (whole, record)
 
 
 def test_pages_of_earlier_decisions_are_kept_unless_asked_for_anew(tmp_path: Path, record: dict[str, Any]):

@@ -2,18 +2,22 @@ import json
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 from candidates import LOCK, toy_candidate, toy_registry
+from decision_records import make_record
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from toy.contract import PROBLEM
 
 from evergreen.errors import ModelError, RegistryError, StoreError
+from evergreen.files import write_bytes, write_json
 from evergreen.journal import versions
 from evergreen.registry import Registry
 
@@ -68,9 +72,9 @@ def test_a_version_carries_what_made_it_from_its_creation(shared: Registry):
     run = client.get_run(version.run_id)
     assert found.tags == {
         **{"training_key": "first", "snapshot": "5" * 64, "contract": "c" * 64, "code": "d" * 64, "lock": "e" * 64},
-        **{"artefact": version.artefact, "evidence": version.evidence},
+        **{"artefact": version.artefact, "evidence": version.evidence, "commit": "0123456789ab+"},
     }
-    assert (run.data.params, run.data.metrics, run.info.status) == ({"days": "10"}, {"cost": 2.5}, "FINISHED")
+    assert (run.data.metrics, run.info.status) == ({"cost": 2.5}, "FINISHED")
     assert run.inputs.dataset_inputs[0].dataset.source == "5" * 64
     assert version.facts["provenance"]["artefact"] == version.artefact
     assert (version.facts["rows"], version.facts["metrics"]) == (len(toy_candidate().golden), {"cost": 2.5})
@@ -205,14 +209,71 @@ assert is_telemetry_disabled()
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
+def test_the_run_says_what_the_estimator_was_set_to_beside_the_trainings_own_parameters(shared: Registry):
+    told = mlflow_client(shared).get_run(shared.version(1).run_id).data.params
+    assert told["days"] == "10"
+    assert told["logisticregression__C"] == "1.0"
+    assert told["logisticregression__random_state"] == "None"
+    assert told["logisticregression__fit_intercept"] == "True"
+    assert float(told["threshold"]) == 1 / 3
+    assert "logisticregression" not in told  # an object, not a value
+
+
+def test_parameters_beyond_what_mlflow_takes_are_cut_and_sent_in_parts(registry: Registry):
+    many = {f"parameter_{i}": i for i in range(230)} | {"scale (log): x/y": 1, "long": "x" * 7_000, "n" * 300: np.float64(0.5)}
+    version = registry.register(replace(toy_candidate(), parameters=many))
+    told = mlflow_client(registry).get_run(version.run_id).data.params
+    assert all(told[f"parameter_{i}"] == str(i) for i in range(230))
+    assert (told["scale _log__ x_y"], told["long"], told["n" * 250]) == ("1", "x" * 6_000, "0.5")
+    assert version.facts["parameters"]["long"] == "x" * 7_000
+
+
 def test_a_decision_is_shown_on_the_version_and_its_run(registry: Registry, tmp_path: Path):
-    version = registry.register(toy_candidate())
-    record = tmp_path / "decision.json"
-    record.write_text("{}")
-    registry.annotate(version, tags={"verdict": "HOLD", "decision": "abc"}, files=[record])
+    version, record = registry.register(toy_candidate()), make_record()
+    registry.annotate(version, record, files=[write_json(tmp_path / "d7.json", record)])
     client = mlflow_client(registry)
-    assert client.get_model_version("toy", "1").tags["verdict"] == "HOLD"
-    assert [file.path for file in client.list_artifacts(version.run_id, "decision")] == ["decision/decision.json"]
+    shown = client.get_model_version("toy", "1").tags
+    assert (shown["verdict"], shown["decision"]) == (record["verdict"], "d7")
+    metrics = client.get_run(version.run_id).data.metrics
+    own = record["metrics"]["candidate"]
+    assert metrics["holdout_cost_per_1000"] == next(row["cost_per_1000"] for row in record["money"] if row["name"] == "candidate")
+    assert {name: metrics[f"holdout_{name}"] for name in own} == own
+    assert {"roc_auc", "log_loss"} <= set(own)
+    assert metrics["cost"] == 2.5
+    assert [file.path for file in client.list_artifacts(version.run_id, "decision")] == ["decision/d7.json"]
+
+
+def test_a_decision_that_was_half_shown_is_shown_whole_by_doing_it_again_and_again_changes_nothing(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from mlflow import MlflowClient
+
+    version, record = registry.register(toy_candidate()), make_record()
+    files = [write_json(tmp_path / "d7.json", record), write_bytes(tmp_path / "d7.html", b"<p>")]
+    monkeypatch.setattr(MlflowClient, "log_batch", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        registry.annotate(version, record, files=files)
+    monkeypatch.undo()
+    client = mlflow_client(registry)
+    assert "decision" not in client.get_model_version("toy", "1").tags  # a version that has it has everything
+    states = []
+    for _ in range(2):
+        registry.annotate(version, record, files=files)
+        points = client.get_metric_history(version.run_id, "holdout_cost_per_1000")
+        kept = Path(client.download_artifacts(version.run_id, "decision"))
+        states.append((client.get_model_version("toy", "1").tags, points, {file.name: file.read_bytes() for file in kept.iterdir()}))
+    assert states[0] == states[1]
+    tags, points, kept = states[0]
+    assert tags["decision"] == "d7"
+    assert len(points) == 1
+    assert kept == {file.name: file.read_bytes() for file in files}
+
+
+def test_a_decision_on_unsound_evidence_has_no_numbers_to_show(registry: Registry):
+    version = registry.register(toy_candidate())
+    registry.annotate(version, make_record() | {"money": [], "metrics": {}})
+    metrics = mlflow_client(registry).get_run(version.run_id).data.metrics
+    assert metrics == {"cost": 2.5}
 
 
 def test_an_unknown_version_is_refused_with_those_there_are(shared: Registry):

@@ -1,6 +1,8 @@
 """`evergreen run`, from the first deliveries to what the predictions were worth."""
 
+import json
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -116,3 +118,27 @@ def test_what_mlflow_shows_is_what_the_journal_says(two_months):
     assert state["versions in MLflow"] == [1, 2] == [number for number, *_ in state["versions"]]
     assert state["champion"] == 2
     assert len(state["spent"]) == len(state["decisions"]) == 2
+
+
+def test_each_version_in_mlflow_has_its_verdict_what_made_it_and_the_whole_record(two_months):
+    from mlflow import MlflowClient
+
+    home = two_months.home
+    client = MlflowClient(f"sqlite:///{home.var / 'mlflow.db'}", f"sqlite:///{home.var / 'mlflow.db'}")
+    site = home.var / "site" / "decisions"
+    for row, version in zip(home.rows("decisions"), home.rows("versions"), strict=True):
+        record, facts = json.loads(row["record"]), json.loads(version["facts"])
+        found = client.get_model_version("toy", str(version["version"]))
+        wanted = {"verdict": row["verdict"], "decision": row["decision"], "snapshot": row["snapshot"], "commit": facts["commit"]}
+        assert {name: found.tags[name] for name in wanted} == wanted
+        assert {name: found.tags[name] for name in ("contract", "code", "lock")}.items() <= facts["provenance"].items()
+        run = client.get_run(found.run_id)
+        kept = Path(run.info.artifact_uri.removeprefix("file://")) / "decision"
+        names = [f"{row['decision']}.html", f"{row['decision']}.json"]
+        assert sorted(file.name for file in kept.iterdir()) == names
+        assert [(kept / name).read_bytes() for name in names] == [(site / name).read_bytes() for name in names]
+        assert read_json(kept / names[1]) == record
+        assert run.data.params["seed"] == str(facts["parameters"]["seed"])
+        assert run.data.params["logisticregression__C"] == "1.0"
+        assert run.data.metrics["holdout_cost_per_1000"] == record["money"][0]["cost_per_1000"]
+        assert run.data.metrics["holdout_roc_auc"] == record["metrics"]["candidate"]["roc_auc"]

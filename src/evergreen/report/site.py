@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evergreen.contract import Problem
-from evergreen.files import write_bytes
+from evergreen.files import write_bytes, write_json
 from evergreen.report import plots
 from evergreen.report.contract import describe
 from evergreen.report.decision import render_decision
@@ -67,7 +67,7 @@ def render_overview(view: Overview, problem: Problem) -> str:
 
 
 def write_site(folder: Path, view: Overview, problem: Problem, *, anew: bool = False) -> Path:
-    """Write the overview and a page for every decision that has none yet; return the overview's path.
+    """Write the overview, and page and record of every decision that has none yet; return the overview's path.
 
     Parameters
     ----------
@@ -75,10 +75,19 @@ def write_site(folder: Path, view: Overview, problem: Problem, *, anew: bool = F
         Also write the pages of earlier decisions again, as after a change of the templates.
     """
     for record in view.decisions:
-        page = folder / _page(record)
-        if anew or not page.exists():
-            write_bytes(page, render_decision(record, problem, overview="../index.html").encode())
+        write_decision(folder, record, problem, anew=anew)
     return write_bytes(folder / "index.html", render_overview(view, problem).encode())
+
+
+def write_decision(folder: Path, record: dict[str, Any], problem: Problem, *, anew: bool = False) -> tuple[Path, Path]:
+    """Write a decision's page and, beside it, its record as JSON, unless they are there; return both paths."""
+    page = folder / _page(record)
+    file = page.with_suffix(".json")
+    if anew or not file.exists():
+        write_json(file, record)
+    if anew or not page.exists():
+        write_bytes(page, render_decision(record, problem, overview="../index.html").encode())
+    return page, file
 
 
 def _page(record: dict[str, Any]) -> str:
