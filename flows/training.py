@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from evergreen import retraining
 from evergreen.data.snapshots import Snapshot, take_snapshot
@@ -40,7 +40,7 @@ def train(reason: str = "asked for", tune: bool = False) -> Record:
         record = judge_candidate(space, material, candidate, answers)
     files = write_down(space, record)
     carry_out(space, record, files)
-    show_verdict(record)
+    show_verdict(record, files[0])
     return record
 
 
@@ -95,9 +95,10 @@ def carry_out(space: Workspace, record: Record, files: tuple[Path, Path]) -> Non
 
 
 @step()
-def show_verdict(record: Record) -> None:
-    """Leave the verdict in Prefect's UI."""
+def show_verdict(record: Record, page: Path) -> None:
+    """Leave the verdict in Prefect's UI, and a link to its page (which opens on the machine that the page was written on)."""
     reasons = "\n".join(f"- {sentence}" for sentence in record["why"])
     create_markdown_artifact(
         f"# {record['verdict'].upper()}\n\n{record['headline']}\n\n{reasons}\n", key="verdict", description=record["headline"]
     )
+    create_link_artifact(page.as_uri(), "The decision on one page", key="decision", description=f"Decision {record['decision']}")
