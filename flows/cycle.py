@@ -102,10 +102,11 @@ def tell_worth(space: Workspace, worth: list[dict[str, Any]]) -> None:
 
 def tell_verdict(space: Workspace, record: dict[str, Any]) -> None:
     """Say the verdict and its first reasons."""
-    candidate, window = record["candidate"], record["window"]
+    candidate, window, which = record["candidate"], record["window"], "later" if space.problem.time else "other"
     account.done(
         "train",
-        f"version {candidate['version']} learnt from {candidate['rows']:,} {space.problem.things}; judged on {window['rows']:,} later ones",
+        f"version {candidate['version']} learnt from {candidate['rows']:,} {space.problem.things}; "
+        f"judged on {window['rows']:,} {which} ones",
     )
     account.done("gate", f"{record['verdict'].upper()}: {record['headline']}", tone=TONES[record["verdict"].upper()])
     if record["verdict"].upper() != "PROMOTE":

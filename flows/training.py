@@ -59,7 +59,10 @@ def earlier_verdict(space: Workspace, snapshot: Snapshot) -> Record | None:
 @step()
 def prepare_material(space: Workspace, snapshot: Snapshot) -> Material:
     """Join, validate and split."""
-    return retraining.prepare(space, snapshot)
+    material = retraining.prepare(space, snapshot)
+    for warning in material.warnings:
+        account.done("", f"warning: training data: {warning}", tone="hold")
+    return material
 
 
 @step()

@@ -30,7 +30,7 @@ from evergreen.gate.record import Context, build_record
 from evergreen.prediction import predict_all
 from evergreen.predictor import Job
 from evergreen.promotion import barred, promote, standing
-from evergreen.provenance import code_version, provenance_digests, training_key
+from evergreen.provenance import code_version, differences, provenance_digests, training_key
 from evergreen.registry import Version, stored_digest
 from evergreen.splitting import Split, split_rows
 from evergreen.training import fit_candidate, tune
@@ -53,6 +53,8 @@ class Material:
     """Digest of the labelled rows."""
     data: tuple[DataVerdict, ...]
     """What the expectations said of each batch and of the training frame."""
+    warnings: tuple[str, ...]
+    """What is unusual about the training frame, and refuses nothing."""
 
 
 def inputs_digest(space: Workspace, snapshot: Snapshot) -> str:
@@ -79,7 +81,8 @@ def prepare(space: Workspace, snapshot: Snapshot) -> Material:
         raise DataError(f"The training data are not what expectations/training_data.json expects: {broken}. No model was trained on them.")
     verdict = DataVerdict("training data", report.passed, tuple(check.sentence for check in report.failed))
     data = (*_batch_verdicts(space, snapshot), verdict)
-    return Material(snapshot, frame, split_rows(labelled, problem), content_digest(labelled[columns]), data)
+    warnings = tuple(check.finding for check in report.warnings)
+    return Material(snapshot, frame, split_rows(labelled, problem), content_digest(labelled[columns]), data, warnings)
 
 
 def make_candidate(space: Workspace, material: Material, *, tuning: bool, progress: Progress = lambda _: None) -> Version:
@@ -228,14 +231,17 @@ def _evidence(space: Workspace, material: Material, candidate: Version, answers:
     """Everything the verdict rests on; the margin is the one that was fixed when the champion was decided on."""
     decided = space.journal.last(tables.decisions, candidate=answers[CHAMPION].version) if CHAMPION in answers else None
     starts = {name: space.registry.version(answer.version).facts["training_start"] for name, answer in answers.items()}
-    joins = [f"{join.source}: {join.match_rate:.1%} matched" for join in material.frame.joins]
+    joins = [f"{join.source}: {join.match_rate:.1%} matched, {join.unused:,} of its rows not asked for" for join in material.frame.joins]
     return collect_evidence(
         space.problem,
         material.split,
         answers,
         origin=Origin(candidate.facts["provenance"], _found_now(space, candidate), material.data),
         margin=decided["record"]["margin_next"] if decided else None,
-        facts={"training_start": starts, "joins": joins, "orphans": material.frame.orphans, "replaced rows": material.frame.replaced},
+        facts={
+            **{"training_start": starts, "joins": joins, "orphans": material.frame.orphans, "replaced rows": material.frame.replaced},
+            "unusual training data": list(material.warnings),
+        },
     )
 
 
@@ -279,20 +285,5 @@ def _context(space: Workspace, candidate: Version, champion: Version | None, dec
         entity=problem.things,
         cluster=f"{problem.gate.cluster}s",
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        changed=_changed(space, candidate, champion),
+        changed=differences(problem, candidate.facts, champion.facts if champion else None),
     )
-
-
-def _changed(space: Workspace, candidate: Version, champion: Version | None) -> tuple[str, ...]:
-    """What differs from the champion, a sentence each."""
-    if champion is None:
-        return ("It is the first model: there is nothing to compare it with.",)
-    old, new = champion.facts, candidate.facts
-    learnt = "{rows:,} {things} up to {training_end}" if space.problem.time else "{rows:,} {things}"
-    now, was = (learnt.format(things=space.problem.things, **facts) for facts in (new, old))
-    told = [f"Training data: {now}; before, {was}."]
-    names = {"contract": "The contract", "code": "The problem's code", "lock": "The locked packages"}
-    told += [f"{name} changed." for key, name in names.items() if new["provenance"][key] != old["provenance"][key]]
-    if new["parameters"] != old["parameters"]:
-        told.append(f"Parameters: {new['parameters']}; before, {old['parameters']}.")
-    return tuple(told)
