@@ -69,7 +69,7 @@ def release(version: int, *, reason: str, person: str | None) -> None:
         got = "has not been judged" if verdict is None else f"was judged {verdict}"
         raise RefusedError(f"Version {version} {got}; one that the gate holds, or promoted once, can be released. See: evergreen history")
     champion = promotion.standing(space.journal).champion
-    promotion.promote(space.registry, version, kind="release", reason=reason, person=_name(person), expected_champion=champion)
+    promotion.promote(space.registry, version, promotion.Word("release", reason, _name(person)), expected_champion=champion)
     account.say(f"Version {version} serves, released by {_name(person)}. {_show_change(space)}")
 
 

@@ -28,23 +28,23 @@ class Standing:
     anchor: int | None = None
 
 
+@dataclass(frozen=True)
+class Word:
+    """By whose word a version is moved, and why: the gate's verdict ("promotion"), or what a person wants."""
+
+    kind: Literal["promotion", "release", "rollback"]
+    reason: str
+    person: str
+
+
 def standing(journal: Journal) -> Standing:
     """What the journal says; answered without MLflow."""
     done = journal.last(promotions, state="done")
     return Standing(done["version"], done["champion"], done["anchor"]) if done else Standing()
 
 
-def promote(
-    registry: Registry,
-    version: int,
-    *,
-    kind: Literal["promotion", "release"],
-    reason: str,
-    person: str,
-    expected_champion: int | None,
-    rebase_anchor: bool = False,
-) -> None:
-    """Make a version champion: by the gate's verdict ("promotion") or a person's ("release"). Asking again changes nothing.
+def promote(registry: Registry, version: int, word: Word, *, expected_champion: int | None, rebase_anchor: bool = False) -> None:
+    """Make a version champion. Asking again changes nothing.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def promote(
             )
         _refuse_barred(journal, number)
         anchor = number if rebase_anchor or now.anchor is None else now.anchor
-        _move(registry, Standing(number, now.champion, anchor), kind=kind, reason=reason, person=person)
+        _move(registry, Standing(number, now.champion, anchor), word)
 
 
 def rollback(registry: Registry, *, reason: str, person: str) -> int:
@@ -104,7 +104,7 @@ def rollback(registry: Registry, *, reason: str, person: str) -> int:
             )
         _refuse_barred(journal, now.previous)
         anchor = _anchor_before(journal, now.champion) or now.previous if now.anchor == now.champion else now.anchor
-        _move(registry, Standing(now.previous, now.champion, anchor), kind="rollback", reason=reason, person=person)
+        _move(registry, Standing(now.previous, now.champion, anchor), Word("rollback", reason, person))
         return now.previous
 
 
@@ -171,13 +171,13 @@ def _one_at_a_time(registry: Registry) -> Any:
     return lock(registry.settings.root / ".promotion.lock", holder="a promotion", seconds=WAIT_SECONDS)
 
 
-def _move(registry: Registry, new: Standing, *, kind: str, reason: str, person: str) -> None:
+def _move(registry: Registry, new: Standing, word: Word) -> None:
     journal = registry.journal
     closed = [row for row in journal.rows(promotions) if row["state"] != "intent"]
     # The number of closed moves makes the name: of two processes on two machines that saw the same state one gets it.
     name = digest_text("promotion", str(len(closed)))
     values = {"version": new.champion, "champion": new.previous, "anchor": new.anchor}
-    if not journal.add(promotions, promotion=name, state="intent", kind=kind, reason=reason, person=person, **values):
+    if not journal.add(promotions, promotion=name, state="intent", **asdict(word), **values):
         raise BusyError("Another process is moving the champion at this moment. Run again when it has ended.")
     _finish(registry, journal.rows(promotions, promotion=name)[0])
 

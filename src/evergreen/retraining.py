@@ -25,11 +25,11 @@ from evergreen.gate.collection import ModelAnswer, Origin, collect_evidence
 from evergreen.gate.decision import judge
 from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DataVerdict, Evidence
 from evergreen.gate.finding import Verdict
-from evergreen.gate.ledger import open_budget, spending
+from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.gate.record import Context, build_record
 from evergreen.prediction import predict_all
 from evergreen.predictor import Job
-from evergreen.promotion import barred, promote, standing
+from evergreen.promotion import Word, barred, promote, standing
 from evergreen.provenance import code_version, differences, provenance_digests, training_key
 from evergreen.registry import Version, stored_digest
 from evergreen.splitting import Split, split_rows
@@ -185,7 +185,7 @@ def decide(space: Workspace, material: Material, candidate: Version, answers: di
     with lock(space.settings.root / ".gate.lock", holder="the gate"):
         if known := journal.last(tables.decisions, decision=name):
             return dict(known["record"])
-        budget = open_budget(journal, candidate=candidate.artefact, champion=artefact, window=window, data_time=data_time, policy=policy)
+        budget = open_budget(journal, Question(candidate.artefact, artefact, window), data_time=data_time, policy=policy)
         evidence = _evidence(space, material, candidate, answers)
         verdict = judge(evidence, policy, budget=budget)
         record = build_record(evidence, verdict, budget, context=_context(space, candidate, champion, name))
@@ -215,9 +215,7 @@ def apply(space: Workspace, record: dict[str, Any], *, files: Sequence[Path] = (
         promote(
             space.registry,
             number,
-            kind="promotion",
-            reason=record["headline"],
-            person="gate",
+            Word("promotion", record["headline"], "gate"),
             expected_champion=record["champion"]["version"] if record["champion"] else None,
             rebase_anchor=record["rebase_anchor"],
         )
@@ -232,17 +230,17 @@ def _evidence(space: Workspace, material: Material, candidate: Version, answers:
     decided = space.journal.last(tables.decisions, candidate=answers[CHAMPION].version) if CHAMPION in answers else None
     starts = {name: space.registry.version(answer.version).facts["training_start"] for name, answer in answers.items()}
     joins = [f"{join.source}: {join.match_rate:.1%} matched, {join.unused:,} of its rows not asked for" for join in material.frame.joins]
-    return collect_evidence(
-        space.problem,
-        material.split,
-        answers,
-        origin=Origin(candidate.facts["provenance"], _found_now(space, candidate), material.data),
+    origin = Origin(
+        recorded=candidate.facts["provenance"],
+        found=_found_now(space, candidate),
+        data=material.data,
         margin=decided["record"]["margin_next"] if decided else None,
         facts={
             **{"training_start": starts, "joins": joins, "orphans": material.frame.orphans, "replaced rows": material.frame.replaced},
             "unusual training data": list(material.warnings),
         },
     )
+    return collect_evidence(space.problem, material.split, answers, origin)
 
 
 def _facts(space: Workspace, train: pd.DataFrame, threshold: float | None, folds: list[dict[str, float]]) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ PROBLEM_OF_DAYS = changed(split=ForwardSplit(holdout_days=3, min_train_days=3))
 SPLIT = split_rows(toy_frame(10), PROBLEM_OF_DAYS)
 N = len(SPLIT.holdout)
 P = np.linspace(0, 1, N)
-ORIGIN = Origin({"snapshot": "s1"}, {"snapshot": "s2"}, [DataVerdict("stock", passed=True)])
+ORIGIN = Origin({"snapshot": "s1"}, {"snapshot": "s2"}, [DataVerdict("stock", passed=True)], 0.1, {"seconds": 1.5})
 
 
 def answer(version: int, probability: np.ndarray = P) -> ModelAnswer:
@@ -27,7 +28,7 @@ def answer(version: int, probability: np.ndarray = P) -> ModelAnswer:
 
 def collect(problem: Any = PROBLEM_OF_DAYS, split: Split = SPLIT, **answers: ModelAnswer) -> Evidence:
     told = {CANDIDATE: answer(2)} | answers
-    return collect_evidence(problem, split, told, origin=ORIGIN, margin=0.1, facts={"seconds": 1.5})
+    return collect_evidence(problem, split, told, ORIGIN)
 
 
 def test_all_contenders_stand_side_by_side_on_the_holdout_rows():
@@ -95,7 +96,7 @@ def test_a_row_that_was_given_something_late_reaches_the_gate():
 def test_data_without_time_have_no_bounds():
     hashed = changed(split=HashedSplit(group="customer_id"))
     split = split_rows(toy_frame(10), hashed)
-    evidence = collect_evidence(hashed, Split(split.train, split.holdout, None, None), {}, origin=ORIGIN, margin=None, facts={})
+    evidence = collect_evidence(hashed, Split(split.train, split.holdout, None, None), {}, replace(ORIGIN, margin=None))
     assert (evidence.holdout_start, evidence.holdout_end, evidence.margin) == (None, None, None)
 
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from evergreen import journal as j
-from evergreen.gate.ledger import open_budget, spending
+from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.policies import GatePolicy
 
 POLICY = GatePolicy()
@@ -18,14 +18,8 @@ def journal(tmp_path):
 
 
 def ask(journal, day, *, candidate=None, champion="champion", policy=POLICY):
-    return open_budget(
-        journal,
-        candidate=candidate or f"candidate of day {day}",
-        champion=champion,
-        window=f"up to day {day}",
-        data_time=NEW_YEAR + timedelta(days=day),
-        policy=policy,
-    )
+    question = Question(candidate or f"candidate of day {day}", champion, f"up to day {day}")
+    return open_budget(journal, question, data_time=NEW_YEAR + timedelta(days=day), policy=policy)
 
 
 def spend(journal, day, **asked):
@@ -114,4 +108,4 @@ def test_fifty_two_gates_a_year_are_fifty_two(journal):
 
 def test_a_time_without_zone_is_no_data_time(journal):
     with pytest.raises(ValueError, match="without a timezone"):
-        open_budget(journal, candidate="a", champion=None, window="w", data_time=datetime(2013, 1, 1), policy=POLICY)  # noqa: DTZ001 (the planted defect)
+        open_budget(journal, Question("a", None, "w"), data_time=datetime(2013, 1, 1), policy=POLICY)  # noqa: DTZ001 (the planted defect)

@@ -9,6 +9,7 @@ from evergreen.files import lock
 from evergreen.journal import bars, promotions
 from evergreen.promotion import (
     Standing,
+    Word,
     barred,
     history,
     promote,
@@ -61,7 +62,7 @@ def begun(registry: Registry, version: int, *, champion: int | None, anchor: int
 
 
 def move(registry: Registry, version: int, expected: int | None, *, rebase: bool = False) -> None:
-    promote(registry, version, kind="promotion", reason="cheaper", person="gate", expected_champion=expected, rebase_anchor=rebase)
+    promote(registry, version, Word("promotion", "cheaper", "gate"), expected_champion=expected, rebase_anchor=rebase)
 
 
 def states(registry: Registry) -> list[tuple[str, int]]:

@@ -38,3 +38,15 @@ def test_the_readme_is_short_and_begins_with_a_command():
 
 def test_only_the_application_knows_prefect():
     assert [str(path.relative_to(ROOT)) for path in PURE if imported(path) & {"prefect", "flows"}] == []
+
+
+def test_a_function_fits_a_page_and_five_arguments():
+    found = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                given = [each.arg for each in (*node.args.args, *node.args.kwonlyargs) if each.arg not in {"self", "cls"}]
+                rows = (node.end_lineno or 0) - node.lineno + 1
+                if rows > 40 or len(given) > 5:
+                    found[f"{path.relative_to(ROOT)}: {node.name}"] = (rows, len(given))
+    assert found == {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,32 +32,31 @@ class ModelAnswer:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the candidate comes from: digests as recorded and as found now, and what the expectations said of the data."""
+    """Where the candidate comes from, and what was fixed or found before it was judged."""
 
     recorded: dict[str, str]
+    """Digests as registered, and in `found` as they are now."""
     found: dict[str, str]
     data: Sequence[DataVerdict]
+    margin: float | None
+    """In cost per row, from the champion's own decision; None for a first model."""
+    facts: dict[str, Any]
+    """What the record reports and no check judges."""
 
 
-def collect_evidence(
-    problem: Problem, split: Split, answers: dict[str, ModelAnswer], *, origin: Origin, margin: float | None, facts: dict[str, Any]
-) -> Evidence:
+def collect_evidence(problem: Problem, split: Split, answers: dict[str, ModelAnswer], origin: Origin) -> Evidence:
     """Put everything that one verdict rests on side by side, on the same holdout rows.
 
-    Parameters
-    ----------
-    answers
-        By contender: CANDIDATE, and CHAMPION and ANCHOR where there are some.
-    margin
-        In cost per row, from the champion's own decision; None for a first model.
+    `answers` are by contender: CANDIDATE, and CHAMPION and ANCHOR where there are some.
     """
     rows, y, y_train = split.holdout, training_target(split.holdout, problem), training_target(split.train, problem)
+    priced = partial(_priced, problem, rows, y)
     policies = {
         DUMMY: dummy(problem, y_train, len(rows)),
         RULE_OF_THUMB: rule_of_thumb(problem, rows),
     }
-    contenders = {name: _contender(name, problem, rows, y, answer.predicted, answer) for name, answer in answers.items()}
-    contenders |= {name: _contender(name, problem, rows, y, predicted) for name, predicted in policies.items()}
+    contenders = {name: _contender(name, priced(answer.predicted), answer) for name, answer in answers.items()}
+    contenders |= {name: _contender(name, priced(predicted)) for name, predicted in policies.items()}
     trivial = trivial_policies(problem.task, y_train, len(rows))
     return Evidence(
         task=problem.task,
@@ -66,30 +66,32 @@ def collect_evidence(
         features=rows[list(problem.features)].reset_index(drop=True),
         slices=rows[list(problem.slices)].reset_index(drop=True),
         contenders=contenders,
-        trivial={name: _contender(name, problem, rows, y, predicted) for name, predicted in trivial.items()},
+        trivial={name: _contender(name, priced(predicted)) for name, predicted in trivial.items()},
         holdout_start=split.start.isoformat() if split.start is not None else None,
         holdout_end=split.end.isoformat() if split.end is not None else None,
         embargo_seconds=problem.embargo.total_seconds(),
         good_enough=problem.business.good_enough,
-        margin=margin,
+        margin=origin.margin,
         data=tuple(origin.data),
         provenance=origin.recorded,
         provenance_now=origin.found,
         late_features=tuple(late_features(problem, rows)),
-        facts=facts,
+        facts=origin.facts,
     )
 
 
-def _contender(
-    name: str, problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Predicted, answer: ModelAnswer | None = None
-) -> Contender:
-    policy = Contender(
-        name=name,
-        measure=measure(problem, rows, y, predicted),
-        cost=central_cost(problem, rows, y, predicted),
-        decision=predicted.decision,
-        probability=predicted.probability,
-    )
-    if answer is None:
-        return policy
-    return replace(policy, version=answer.version, training_rows=np.sort(answer.training_rows), training_end=answer.training_end)
+def _contender(name: str, priced: dict[str, np.ndarray | None], answer: ModelAnswer | None = None) -> Contender:
+    known: dict[str, Any] = dict(priced)
+    if answer is not None:
+        known |= {"version": answer.version, "training_rows": np.sort(answer.training_rows), "training_end": answer.training_end}
+    return Contender(name=name, **known)
+
+
+def _priced(problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Predicted) -> dict[str, np.ndarray | None]:
+    """What predictions are and cost, as a contender has it."""
+    return {
+        "measure": measure(problem, rows, y, predicted),
+        "cost": central_cost(problem, rows, y, predicted),
+        "decision": predicted.decision,
+        "probability": predicted.probability,
+    }

@@ -31,7 +31,7 @@ class Budget:
     left: float
     """`allowed` less `spent`: before this gate."""
     key: str
-    """Names candidate, champion and window; the same question is paid for once."""
+    """Names the question."""
     already_spent: bool
     purpose: str
     """GATE, or FIRST for a problem's first model, which has an allowance of its own."""
@@ -48,12 +48,24 @@ class Budget:
         return not (self.already_spent or self.alpha <= self.left + ROUNDING)
 
 
-def open_budget(
-    journal: j.Journal, *, candidate: str, champion: str | None, window: str, data_time: datetime, policy: GatePolicy
-) -> Budget:
+@dataclass(frozen=True)
+class Question:
+    """What a gate is asked: candidate against champion (digests of their artefacts; None: there is no champion) on one holdout window."""
+
+    candidate: str
+    champion: str | None
+    window: str
+
+    @property
+    def key(self) -> str:
+        """Its name; the same question is paid for once."""
+        return digest_text("gate", self.candidate, self.champion or "no champion", self.window)
+
+
+def open_budget(journal: j.Journal, question: Question, *, data_time: datetime, policy: GatePolicy) -> Budget:
     """What the ledger allows for this question. Nothing is written: add `spending(budget)` together with the decision.
 
-    Asked again with the same candidate, champion and window it gives the alpha of the first time and costs nothing.
+    Asked the same question again it gives the alpha of the first time and costs nothing.
 
     Raises
     ------
@@ -62,13 +74,12 @@ def open_budget(
     """
     if data_time.tzinfo is None:
         raise ValueError(f"got the data time {data_time.isoformat()} without a timezone; expected UTC")
-    key = digest_text("gate", candidate, champion or "no champion", window)
-    rows = journal.rows(j.ledger)
+    key, rows = question.key, journal.rows(j.ledger)
     own = next((row for row in rows if row["spend"] == key), None)
     if own is not None:  # as it stood then, so that the same question has the same answer
         rows = [row for row in rows if row["seq"] < own["seq"]]
         data_time = datetime.fromisoformat(own["data_time"])
-    first = champion is None
+    first = question.champion is None
     # Halved at each attempt at a first model, so that all of them together stay below the one-off allowance.
     attempts = sum(row["purpose"] == FIRST for row in rows)
     alpha = own["alpha"] if own is not None else policy.alpha_first / 2 ** (attempts + 1) if first else policy.alpha
