@@ -13,7 +13,7 @@ from evergreen import nursery
 from evergreen.data.batches import Judged
 from evergreen.data.publishing import Publication
 from evergreen.promotion import standing
-from evergreen.status import current_state, realized_so_far, refresh_site
+from evergreen.status import current_inputs, current_state, realized_so_far, refresh_site
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.batch_prediction import predict_batch
@@ -24,7 +24,7 @@ from flows.training import train
 TONES = {"PROMOTE": "good", "HOLD": "hold", "REJECT": "bad"}
 
 
-@flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=14_400, persist_result=False)
+@flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=36_000, persist_result=False)
 def cycle(name: str, rehearsal: bool = False) -> bool:
     """Go once round; False when a delivery could not be read or belongs to no source.
 
@@ -37,6 +37,7 @@ def cycle(name: str, rehearsal: bool = False) -> bool:
     complete = all(one.outcome != "unreadable" for one in judged)
     if rehearsal:
         return complete
+    inputs = current_inputs(space)
     with account.working("see what earlier predictions were worth"):
         worth = realized_so_far(space)
     tell_worth(space, worth)
@@ -46,7 +47,9 @@ def cycle(name: str, rehearsal: bool = False) -> bool:
         publication = predict_batch()
     tell_predictions(space, publication)
     refresh_site(space, worth)
-    facts = {"decision": record["decision"], "data": f"{record['window']['end'] or record['made_at']:.10}", "state": current_state(space)}
+    serves = publication.version if publication else standing(space.journal).champion
+    data, state = f"{record['window']['end'] or record['made_at']:.10}", current_state(space, inputs, serves)
+    facts = {"decision": record["decision"], "data": data, "state": state}
     gone = len(space.journal.rows(tables.cycles))
     space.journal.add(tables.cycles, cycle=f"{name} {gone}" if name == DELIVERIES else name, facts=facts)
     return complete

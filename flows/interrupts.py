@@ -11,6 +11,12 @@ from types import FrameType
 from typing import NoReturn
 
 AGAIN_SECONDS = 2.0
+_heard = threading.Event()
+
+
+def heard() -> None:
+    """Say that an interrupt has arrived where things are put in order, which no other may disturb."""
+    _heard.set()
 
 
 @contextmanager
@@ -20,10 +26,11 @@ def insisting() -> Iterator[threading.Event]:
     One interrupt alone can be lost: Python only prints it when it comes in a destructor or a callback of a weak reference, and some
     libraries take it for an error of their own.
     """
-    asked, left = threading.Event(), threading.Event()
+    asked = threading.Event()
+    _heard.clear()
 
     def insist() -> None:
-        while not left.wait(AGAIN_SECONDS):
+        while not _heard.wait(AGAIN_SECONDS):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def interrupt(_: int, __: FrameType | None) -> NoReturn:
@@ -40,6 +47,7 @@ def insisting() -> Iterator[threading.Event]:
     try:
         yield asked
     finally:
-        left.set()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        heard()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.unraisablehook = sys.__unraisablehook__

@@ -10,7 +10,8 @@ from typing import Any
 from evergreen import journal as tables
 from evergreen.errors import RefusedError
 from evergreen.files import lock
-from evergreen.status import current_state, has_new_deliveries, look_at_landing
+from evergreen.promotion import standing
+from evergreen.status import current_inputs, current_state, has_new_deliveries, look_at_landing
 from evergreen.validation import import_engine
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
@@ -71,8 +72,9 @@ def rounds_to_go(space: Workspace, feed: ModuleType | None, through: str | None)
 
 def is_anything_new(space: Workspace) -> bool:
     """Whether a delivery waits, or the last round was gone with other batches, or another contract, code, lock or champion."""
-    state, last = current_state(space), space.journal.last(tables.cycles)
-    return state is None or last is None or state != last["facts"]["state"] or has_new_deliveries(space)
+    inputs, last = current_inputs(space), space.journal.last(tables.cycles)
+    state = current_state(space, inputs, standing(space.journal).champion)
+    return inputs is None or last is None or state != last["facts"].get("state") or has_new_deliveries(space)
 
 
 def go_round(space: Workspace, feed: ModuleType | None, name: str, ready: Callable[[], str]) -> bool:

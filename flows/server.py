@@ -17,7 +17,7 @@ from pathlib import Path
 
 from evergreen.errors import EvergreenError
 from evergreen.files import atomic_path, lock
-from flows import account
+from flows import account, interrupts
 
 START_SECONDS = 90.0
 ANSWER_SECONDS = 10.0
@@ -78,6 +78,7 @@ def prefect_server(root: Path) -> Iterator[Callable[[], str]]:
         try:
             yield cache(ready)
         finally:
+            interrupts.heard()
             del os.environ["PREFECT_API_URL"]
             _stop(process)
 
@@ -121,10 +122,11 @@ def _wait_until_ready(address: str, cure: Callable[[], str], *, seconds: float, 
             try:
                 if not client.get(f"{address.rstrip('/')}/health").is_server_error:
                     return address
-            except httpx.HTTPError:
-                time.sleep(0.1)
+            except httpx.TransportError:
+                pass
             if time.monotonic() > deadline:
                 break
+            time.sleep(0.1)
     raise EvergreenError(f"The Prefect server at {address} does not answer. {cure()}")
 
 
@@ -135,8 +137,9 @@ def _explained(address: str, cure: Callable[[], str]) -> Iterator[None]:
 
     try:
         yield
-    except (httpx.HTTPError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "reach API" not in str(error):
+    except (httpx.TransportError, httpx.HTTPStatusError, RuntimeError) as error:
+        refused = isinstance(error, httpx.HTTPStatusError) and not error.response.is_server_error
+        if refused or (isinstance(error, RuntimeError) and "reach API" not in str(error)):
             raise
         raise ServerLostError(f"The Prefect server at {address} stopped answering ({error}). Nothing is lost. {cure()}") from error
 

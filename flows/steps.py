@@ -11,9 +11,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from evergreen.errors import RegistryError
+from evergreen.errors import UnreachableError
 
-LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+PASSING = {errno.EIO, errno.EAGAIN, errno.EBUSY, errno.ESTALE}
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -26,8 +26,6 @@ def step(*, timeout_seconds: int = 3_600, **options: Any) -> Callable[[Callable[
 
 
 async def may_pass(_: Task[Any, Any], __: TaskRun, state: State[Any]) -> bool:
-    """Whether it is worth trying again: a network or a shared disk. Wrong data, contracts, models and rights, and a full disk, stay so."""
+    """Whether it is worth trying again: a server that is away, a shared disk that stumbles. Everything else stays as it is."""
     error = await state.aresult(raise_on_failure=False)
-    if isinstance(error, OSError):
-        return not isinstance(error, TimeoutError) and error.errno not in LASTING
-    return isinstance(error, RegistryError) and "full" not in str(error)
+    return isinstance(error, UnreachableError) or (isinstance(error, OSError) and error.errno in PASSING)

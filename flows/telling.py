@@ -6,7 +6,7 @@ import getpass
 
 from evergreen import journal as tables
 from evergreen import promotion
-from evergreen.errors import RefusedError
+from evergreen.errors import EvergreenError, RefusedError
 from evergreen.report.contract import describe
 from evergreen.settings import load_settings
 from evergreen.status import freshness, in_quarantine, look_at_landing, realized_so_far, refresh_site
@@ -61,16 +61,17 @@ def tell_history() -> None:
 
 
 def release(version: int, *, reason: str, person: str | None) -> None:
-    """Promote a version by a person's decision: one that the gate holds, or one it promoted that does not serve any more."""
+    """Promote a version by a person's decision: one that the gate holds, or judged PROMOTE and that does not serve (any more)."""
     space = open_workspace()
     decided = space.journal.last(tables.decisions, candidate=space.registry.version(version).number)
     verdict = decided["verdict"].upper() if decided else None
     if verdict not in {"HOLD", "PROMOTE"}:
         got = "has not been judged" if verdict is None else f"was judged {verdict}"
-        raise RefusedError(f"Version {version} {got}; one that the gate holds, or promoted once, can be released. See: evergreen history")
+        raise RefusedError(f"Version {version} {got}; one that was judged HOLD or PROMOTE can be released. See: evergreen history")
     champion = promotion.standing(space.journal).champion
     promotion.promote(space.registry, version, promotion.Word("release", reason, _name(person)), expected_champion=champion)
-    account.say(f"Version {version} serves, released by {_name(person)}. {_show_change(space)}")
+    account.say(f"Version {version} serves, released by {_name(person)}. To publish its predictions: evergreen predict")
+    _refresh(space)
 
 
 def go_back(*, reason: str, person: str | None) -> None:
@@ -78,8 +79,9 @@ def go_back(*, reason: str, person: str | None) -> None:
     space = open_workspace()
     left = promotion.standing(space.journal).champion
     version = promotion.rollback(space.registry, reason=reason, person=_name(person))
-    account.say(f"Version {version} serves again. {_show_change(space)}")
+    account.say(f"Version {version} serves again. To publish its predictions: evergreen predict")
     account.say(f"Version {left} is barred; to free it: evergreen unbar {left} --reason ...")
+    _refresh(space)
 
 
 def free(version: int, *, reason: str, person: str | None) -> None:
@@ -115,10 +117,12 @@ def check_contract() -> None:
         account.done("ok", sentence, tone="good")
 
 
-def _show_change(space: Workspace) -> str:
-    """Make the pages tell it, and say how its predictions take the place of the published ones."""
-    refresh_site(space, realized_so_far(space))
-    return "To publish its predictions: evergreen predict"
+def _refresh(space: Workspace) -> None:
+    """Make the pages tell it; that they cannot be written undoes nothing."""
+    try:
+        refresh_site(space, realized_so_far(space))
+    except EvergreenError as error:
+        account.say(f"The pages do not show it yet: {error}", style="yellow")
 
 
 def _moves(space: Workspace) -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ from flows.steps import step
 Record = dict[str, Any]
 
 
-@flow(name="training", flow_run_name="train: {reason}", timeout_seconds=7_200, persist_result=False)
+@flow(name="training", flow_run_name="train: {reason}", timeout_seconds=25_200, persist_result=False)
 def train(reason: str = "asked for", tune: bool = False) -> Record:
     """Train and judge a candidate on what has been published so far; nothing new to learn from means the earlier verdict again.
 
@@ -65,7 +65,7 @@ def prepare_material(space: Workspace, snapshot: Snapshot) -> Material:
     return material
 
 
-@step()
+@step(timeout_seconds=21_600)
 def make_candidate(space: Workspace, material: Material, tune: bool) -> Version:
     """Cross-validate, fit and register."""
     return retraining.make_candidate(space, material, tuning=tune, progress=account.progress)

@@ -202,7 +202,7 @@ def wait_until(happened: Callable[[], object], *, while_runs: Callable[[], bool]
 @contextlib.contextmanager
 def other_server(root: Path) -> Iterator[tuple[str, psutil.Process]]:
     """A Prefect server beside the tests' own, with its address and its process, for those who want to end it."""
-    code = "import sys, time; from pathlib import Path; from flows.server import prefect_server\n"
+    code = "import sys; from pathlib import Path; from flows.server import prefect_server\n"
     code += "with prefect_server(Path(sys.argv[1])) as ready:\n    print(ready(), flush=True)\n    sys.stdin.read()"
     bare = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     pipe = subprocess.PIPE

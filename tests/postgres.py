@@ -57,7 +57,14 @@ def running_server() -> Iterator[Server]:
         programs, account = _programs(folder)
         (folder / "password").write_text(PASSWORD)
         _own(folder, account)
-        words = ["--auth=scram-sha-256", f"--username={USER}", f"--pwfile={folder / 'password'}", "--encoding=UTF8", "--no-sync"]
+        words = [
+            "--auth=scram-sha-256",
+            f"--username={USER}",
+            f"--pwfile={folder / 'password'}",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--no-sync",
+        ]
         made = subprocess.run([programs / "initdb", *words, folder / "data"], capture_output=True, text=True, check=False, **account)
         assert made.returncode == 0, made.stderr
         listener.bind(("127.0.0.1", 0))

@@ -8,7 +8,8 @@
     │   ├── JoinError           a guard of a declared join is broken
     │   └── StoreError          a stored file is missing, torn or not what the journal says
     ├── ModelError              an estimator or an artefact that cannot be used
-    ├── RegistryError           MLflow cannot be reached, is of an older schema, or holds something unexpected
+    ├── RegistryError           MLflow's store is of another schema, locked, full, or holds something unexpected
+    │   └── UnreachableError    MLflow's server does not answer
     ├── JournalError            the journal cannot be opened or written
     ├── BusyError               another process holds the lock
     └── RefusedError            a person asked for something that the rules forbid
@@ -44,7 +45,11 @@ class ModelError(EvergreenError):
 
 
 class RegistryError(EvergreenError):
-    """MLflow cannot be reached, is of an older schema, or holds something unexpected."""
+    """MLflow's store is of another schema, locked, full, or holds something unexpected."""
+
+
+class UnreachableError(RegistryError):
+    """MLflow's server does not answer."""
 
 
 class JournalError(EvergreenError):
@@ -62,7 +67,6 @@ class RefusedError(EvergreenError):
 def what_helps(cause: str, *, program: str, setting: str) -> str:
     """What to do about a database's own complaint: `program` makes its tables, `setting` is the variable that says where it is."""
     known = {
-        "FATAL": "Check its address and the server, then run again.",
         "lock timeout": "Another process is writing to it; end that process or wait, then run again.",
         "locked": "Another process is writing to it; end that process or wait, then run again.",
         "full": "Free some space, then run again.",

@@ -210,6 +210,8 @@ class Journal:
         except DBAPIError as error:
             cause = _cause(error)
             hint = what_helps(cause, program="Evergreen", setting="EVERGREEN_HOME")
+            if "FATAL" in cause:  # PostgreSQL's word for a connection that it refuses
+                hint = "Check EVERGREEN_JOURNAL_URL and the server, then run again."
             raise JournalError(f"The journal {self._name} cannot be used: {cause}. Nothing was half-written. {hint}") from error
         except (SQLAlchemyError, OSError, ImportError) as error:
             raise JournalError(f"The journal {self._name} cannot be used: {error}. Check EVERGREEN_JOURNAL_URL and the folder.") from error

@@ -117,7 +117,7 @@ class Registry:
     def annotate(self, version: Version, record: dict[str, Any], *, files: Sequence[Path] = ()) -> None:
         """Show a decision where people look: its files and its numbers of the holdout on the run, then tags on the version.
 
-        Doing it again changes nothing. The tag `decision` comes last: a version that has it has everything else.
+        Doing it again for the same decision changes nothing. The tag `decision` comes last: a version that has it has everything else.
         """
         with self._explained():
             for file in files:

@@ -59,8 +59,7 @@ class Material:
 
 def inputs_digest(space: Workspace, snapshot: Snapshot) -> str:
     """Name of everything that a verdict can depend on but the champion: snapshot, contract, code, lock. Reads no data."""
-    digests = provenance_digests(space.problem, snapshot=snapshot.id, lock=space.settings.lock)
-    return digest_text(*(digests[name] for name in sorted(digests)))
+    return _inputs(provenance_digests(space.problem, snapshot=snapshot.id, lock=space.settings.lock))
 
 
 def prepare(space: Workspace, snapshot: Snapshot) -> Material:
@@ -193,7 +192,7 @@ def decide(space: Workspace, material: Material, candidate: Version, answers: di
         row = {
             "decision": name,
             "training_key": candidate.training_key,
-            "inputs": inputs_digest(space, material.snapshot),
+            "inputs": _inputs(candidate.facts["provenance"] | {"snapshot": material.snapshot.id}),  # not of files saved meanwhile
             "verdict": str(verdict.verdict),
             "snapshot": material.snapshot.id,
             "data_time": data_time.isoformat(),
@@ -219,6 +218,10 @@ def apply(space: Workspace, record: dict[str, Any], *, files: Sequence[Path] = (
             expected_champion=record["champion"]["version"] if record["champion"] else None,
             rebase_anchor=record["rebase_anchor"],
         )
+
+
+def _inputs(digests: dict[str, str]) -> str:
+    return digest_text(*(digests[name] for name in ("code", "contract", "lock", "snapshot")))
 
 
 def _is_carried_out(space: Workspace, version: int) -> bool:

@@ -60,12 +60,17 @@ def in_quarantine(space: Workspace) -> list[dict[str, Any]]:
     return [row for row in newest.values() if row["outcome"] == "quarantined"]
 
 
-def current_state(space: Workspace) -> str | None:
-    """Name of what a round would start from: all that a verdict can depend on, the champion too; None while a source has no batch."""
+def current_inputs(space: Workspace) -> str | None:
+    """Name of what a round would train and judge from (see `retraining.inputs_digest`); None while a source has no batch yet."""
     if not all(active(space.journal, source.name) for source in space.problem.sources):
         return None
-    inputs = inputs_digest(space, take_snapshot(space.journal, space.problem))
-    return digest_text(inputs, str(standing(space.journal).champion))
+    return inputs_digest(space, take_snapshot(space.journal, space.problem))
+
+
+def current_state(space: Workspace, inputs: str | None, serves: int | None) -> str:
+    """Name of where a round has come to: its inputs, the version that served at its end, and the one whose predictions are published."""
+    published = space.journal.last(tables.publications)
+    return digest_text(str(inputs), str(serves), str(published["version"] if published else None))
 
 
 def freshness(space: Workspace) -> list[Freshness]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evergreen.candidate import Trained
-from evergreen.errors import RegistryError, what_helps
+from evergreen.errors import RegistryError, UnreachableError, what_helps
 from evergreen.files import atomic_path
 from evergreen.gate.evidence import CANDIDATE
 
@@ -92,7 +92,7 @@ def run_parameters(trained: Trained) -> dict[str, str]:
 
     recipe, threshold = trained.estimator, {}
     if isinstance(recipe, FixedThresholdClassifier):  # below it, parameters have the names by which a search sets them
-        recipe, threshold = recipe.estimator, {"threshold": recipe.threshold}
+        recipe, threshold = recipe.estimator, {"decision_threshold": recipe.threshold}
     found = {**recipe.get_params(), **threshold, **trained.parameters}
     plain = {name: value for name, value in found.items() if value is None or np.isscalar(value)}
     return {re.sub(r"[^\w.\- ]", "_", name)[:NAME_LENGTH]: str(value)[:VALUE_LENGTH] for name, value in plain.items()}
@@ -115,7 +115,8 @@ def explained(uri: str) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, MlflowException) and not type(error).__module__.startswith("sqlalchemy"):
             raise
-        raise RegistryError(_sentence(error, _without_password(uri))) from error
+        kind = UnreachableError if "API request to" in str(error) else RegistryError
+        raise kind(_sentence(error, _without_password(uri))) from error
 
 
 def _sentence(error: Exception, uri: str) -> str:

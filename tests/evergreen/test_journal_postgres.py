@@ -102,7 +102,8 @@ def test_a_server_that_stops_is_told_by_the_open_journal_and_by_the_next():
 def test_a_connection_that_was_cut_off_between_two_writes_is_made_anew(journal: Journal, beside: psycopg.Connection):
     journal.add(tables.cycles, **ONE)
     cut = beside.execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
     assert cut.fetchall() == [(True,)]
     assert journal.add(tables.cycles, **TWO)

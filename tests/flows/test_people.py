@@ -53,7 +53,7 @@ def test_people_release_go_back_and_free_versions(held: Home):
 
     told(
         held.evergreen("promote", "3", "--reason", "looks fine"),
-        "Version 3 was judged REJECT; one that the gate holds, or promoted once, can be",
+        "Version 3 was judged REJECT; one that was judged HOLD or PROMOTE",
     )
     told(held.evergreen("promote", "9", "--reason", "looks fine"), "There is no version 9 of toy; registered: 1, 2, 3.")
     told(held.evergreen("rollback", "--reason", "bad feeling"), "There is nothing to roll back to")

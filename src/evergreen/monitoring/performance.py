@@ -49,8 +49,8 @@ def realized(root: Path, journal: Journal, problem: Problem, labelled: pd.DataFr
         cheapest), and in all `saved` (against the rule of thumb) and `saved_against_no_model`, in the contract's unit.
     """
     predictions = last_predictions(root, journal, problem)
-    columns = [problem.key, DECISION, "partition"]
-    known = dict(list(labelled.merge(predictions[columns], on=problem.key, validate="one_to_one").groupby("partition")))
+    said = predictions[[problem.key, DECISION, "partition"]].rename(columns={"partition": "_partition"})
+    known = dict(list(labelled.merge(said, on=problem.key, validate="one_to_one").groupby("_partition")))
     return [
         {
             "partition": str(partition),
