@@ -1,5 +1,8 @@
 """The rounds of a problem whose outside world is played by a feed, one delivery of it broken; and what follows when people step in."""
 
+import contextlib
+import sqlite3
+
 import commands
 from commands import Home
 
@@ -64,9 +67,15 @@ def test_rounds_go_on_over_a_broken_delivery_and_follow_what_people_decide(home:
     assert [line.split()[0] for line in told[table + 1 : table + 3]] == ["2026-03-05", "2026-03-15"]
     assert "Nothing is new: every delivery that is complete has been judged, and every verdict carried out." in run(home)
 
-    assert "Version 1 serves again. To publish its predictions: evergreen predict" in run(home, "rollback", "--reason", "calls doubled")
-    assert "version 1" in (home.var / "site" / "index.html").read_text().lower()
+    batch = next((home.var / "batches" / "stock").iterdir())
+    whole = batch.read_bytes()
+    batch.write_bytes(whole + b"torn")
+    went_back = run(home, "rollback", "--reason", "calls doubled")
+    batch.write_bytes(whole)
+    assert "Version 1 serves again. To publish its predictions: evergreen predict" in went_back
+    assert any(line.startswith("The pages do not show it yet: The batch") for line in went_back)
     back = run(home)
+    assert "version 1" in (home.var / "site" / "index.html").read_text().lower()
     assert any("nothing new to learn from; the verdict on version 2 stands: PROMOTE. Version 1 serves" in line for line in back)
     assert set(home.published()["model_version"]) == {1}
     assert any(line.startswith("Nothing is new") for line in run(home))
@@ -83,3 +92,13 @@ def test_months_that_were_delivered_together_are_one_round(home: Home):
     told = run(home)
     assert [line for line in told if line.endswith("is over")] == ["070 is over"]
     assert [row["cycle"] for row in home.rows("cycles")] == ["070"]
+
+
+def test_a_home_whose_rounds_were_recorded_otherwise_goes_round_once_more(home: Home):
+    home.deliver()
+    run(home)
+    with contextlib.closing(sqlite3.connect(home.var / "journal.db")) as journal, journal:
+        journal.execute("UPDATE cycles SET facts = json_remove(facts, '$.state')")
+    again = run(home)
+    assert any("nothing new to learn from; the verdict on version 1 stands: PROMOTE" in line for line in again)
+    assert any(line.startswith("Nothing is new") for line in run(home))
