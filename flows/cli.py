@@ -75,8 +75,8 @@ def ingest() -> None:
             raise typer.Exit(1)
         return
     with one_command(space.settings.root, "judge the deliveries"):
-        from flows.cycle import tell_deliveries
         from flows.ingestion import ingest as flow
+        from flows.news import tell_deliveries
 
         judged = flow()
     tell_deliveries(space, judged)
@@ -106,7 +106,7 @@ def predict() -> None:
     space = open_workspace()
     with one_command(space.settings.root, "predict"):
         from flows.batch_prediction import predict_batch
-        from flows.cycle import tell_predictions
+        from flows.news import tell_predictions
 
         publication = predict_batch()
     tell_predictions(space, publication)

@@ -82,7 +82,7 @@ def freshness(space: Workspace) -> list[Freshness]:
     for source in timed:
         last = max(newest[source.name], default=None)
         behind = clock - last if clock is not None and last is not None else None
-        told.append(Freshness(source.name, last, behind, pd.Timedelta(source.max_age) if source.max_age else None))
+        told.append(Freshness(source.name, last, behind, pd.Timedelta(source.max_age) if source.max_age is not None else None))
     return told
 
 

@@ -1,0 +1,87 @@
+"""What a round of the loop says of what it did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+from evergreen.data.batches import Judged
+from evergreen.data.publishing import Publication
+from evergreen.status import freshness
+from evergreen.workspace import Workspace
+from flows import account
+
+TONES = {"PROMOTE": "good", "HOLD": "hold", "REJECT": "bad"}
+
+
+def tell_deliveries(space: Workspace, judged: list[Judged]) -> None:
+    """Say how many were published, and of every other one why it was not."""
+    published = [one for one in judged if one.outcome == "published"]
+    sources = ", ".join(dict.fromkeys(one.source for one in published))
+    rows = sum(one.rows or 0 for one in published)
+    account.done(
+        "ingest", f"{len(published)} deliveries published, {rows:,} rows ({sources})" if published else "no new delivery published"
+    )
+    for one in judged:
+        if one.outcome != "published":
+            tone = "bad" if one.outcome == "quarantined" else "hold"
+            account.done("", f"{one.outcome}: {one.source}/{one.name} {shorten(one.reason, 150, placeholder=' …')}", tone=tone)
+            if one.page:
+                account.done("", f"see {_shown(space, one.page)}")
+        for warning in one.warnings:
+            account.done("", f"warning: {one.source}/{one.name}: {warning}", tone="hold")
+
+
+def tell_stale(space: Workspace) -> None:
+    """Say which sources lie farther behind than the contract allows."""
+    for one in freshness(space):
+        if one.is_stale and one.behind is not None and one.max_age is not None:
+            behind = f"{one.behind.days} days behind the newest row of all; the contract allows {one.max_age.days}"
+            account.done("", f"stale: {one.source}: its newest row, {one.newest}, lies {behind}", tone="hold")
+
+
+def tell_worth(space: Workspace, worth: list[dict[str, Any]]) -> None:
+    """Say what the newest predictions with outcomes saved, in money."""
+    known = [row for row in worth if row["realized"]]
+    if not known:
+        return
+    last, unit, things = known[-1], space.problem.business.unit, space.problem.things
+    told = last["realized"]
+    account.done(
+        "outcomes",
+        f"version {last['version']}'s predictions from {last['partition']} on cost {told['cost_per_1000']:,.0f} {unit} per 1,000 {things}; "
+        f"rule of thumb {told['rule_of_thumb_per_1000']:,.0f}, no model {told['no_model_per_1000']:,.0f}: "
+        f"{'saved' if told['saved'] >= 0 else 'lost'} {abs(told['saved']):,.0f} {unit}",
+        tone="good" if told["saved"] >= 0 else "bad",
+    )
+
+
+def tell_verdict(space: Workspace, record: dict[str, Any]) -> None:
+    """Say the verdict and its first reasons."""
+    candidate, window, which = record["candidate"], record["window"], "later" if space.problem.time else "other"
+    account.done(
+        "train",
+        f"version {candidate['version']} learnt from {candidate['rows']:,} {space.problem.things}; "
+        f"judged on {window['rows']:,} {which} ones",
+    )
+    account.done("gate", f"{record['verdict'].upper()}: {record['headline']}", tone=TONES[record["verdict"].upper()])
+    if record["verdict"].upper() != "PROMOTE":
+        for reason in record["why"][:2]:
+            account.done("", reason)
+
+
+def tell_predictions(space: Workspace, publication: Publication | None) -> None:
+    """Say what was published."""
+    if publication is None:
+        account.done("predict", "nothing: there is no champion yet, or every row has its outcome")
+    else:
+        how = "published" if publication.is_new else "already published"
+        since = f" from {publication.partition} on" if space.problem.time else ""
+        rows = f"{publication.rows:,} {space.problem.things}{since}"
+        account.done("predict", f"{rows}, {how} by version {publication.version}")
+
+
+def _shown(space: Workspace, path: Path) -> str:
+    home = space.settings.root.parent
+    return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)
