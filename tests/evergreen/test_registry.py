@@ -215,7 +215,7 @@ def test_the_run_says_what_the_estimator_was_set_to_beside_the_trainings_own_par
     assert told["logisticregression__C"] == "1.0"
     assert told["logisticregression__random_state"] == "None"
     assert told["logisticregression__fit_intercept"] == "True"
-    assert float(told["threshold"]) == 1 / 3
+    assert float(told["decision_threshold"]) == 1 / 3
     assert "logisticregression" not in told  # an object, not a value
 
 
