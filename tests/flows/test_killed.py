@@ -107,9 +107,12 @@ def test_the_same_deliveries_in_another_home_give_the_same_predictions(killed, t
 def test_nobody_is_left_behind_when_the_installed_command_is_killed(home: Home):
     home.deliver()
     process = home.start_cold("run")
-    assert commands.wait_until(lambda: home.rows("snapshots"), while_runs=lambda: process.poll() is None)
+
+    def has_helpers() -> bool:
+        return {"prefect", "evergreen.predictor"} <= {word for child in offspring(process.pid) for word in words_of(child)}
+
+    assert commands.wait_until(has_helpers, while_runs=lambda: process.poll() is None)
     children = offspring(process.pid)
-    assert {"prefect", "evergreen.predictor"} <= {word for child in children for word in words_of(child)}
     process.kill()
     process.communicate()
     assert still_there(children) == []
