@@ -18,7 +18,7 @@ from flows import account
 from flows.server import prefect_server
 
 DELIVERIES = "deliveries"
-"""Name of a round for whatever has been delivered; it is recorded by its inputs."""
+"""Name of a round for whatever has been delivered; it is recorded by its number."""
 COSTS = ("candidate", "champion", "rule of thumb")
 
 

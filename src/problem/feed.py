@@ -60,7 +60,7 @@ def deliver_corrupted(landing: Path, through: str) -> list[Path]:
 
 def last_delivered(landing: Path) -> str | None:
     """The last month whose outcomes have arrived."""
-    return max((file.stem for file in (landing / "outcomes").glob("*.csv")), default=None)
+    return max((month for month in MONTHS if (landing / "outcomes" / f"{month}.csv").exists()), default=None)
 
 
 def months_through(through: str) -> list[str]:

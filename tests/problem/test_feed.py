@@ -143,3 +143,11 @@ def test_the_weather_first_arrives_broken_once_and_is_mended_by_the_next_deliver
 
 def test_other_months_weather_arrives_whole(tmp_path: Path):
     assert [month for month in feed.MONTHS if feed.deliver_corrupted(tmp_path, month)] == ["2013-07"]
+
+
+def test_the_last_month_delivered_is_told_by_its_outcomes_whatever_else_lies_there(tmp_path: Path):
+    assert feed.last_delivered(tmp_path) is None
+    (tmp_path / "outcomes").mkdir()
+    for name in ("2013-02.csv", "2013-11.csv.part", "notes.csv"):
+        (tmp_path / "outcomes" / name).touch()
+    assert feed.last_delivered(tmp_path) == "2013-02"
