@@ -8,7 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DUMMY, RULE_OF_THUMB, Contender, DataVerdict, Evidence
+from evergreen.gate.evidence import (
+    ANCHOR,
+    CANDIDATE,
+    CHAMPION,
+    DUMMY,
+    RULE_OF_THUMB,
+    Contender,
+    DataVerdict,
+    Evidence,
+    Footprint,
+    Promise,
+    Replay,
+    Support,
+)
 from evergreen.policies import BinaryCosts
 
 COSTS = BinaryCosts(missed=50, false_alarm=10)
@@ -25,7 +38,7 @@ def make_evidence(*, days: int = 40, per_day: int = 50, first: bool = False, see
     truth = 1 / (1 + np.exp(-2 * latent))
     model = {name: _model(name, y, _blurred(truth, blur, rng)) for name, blur in ((CANDIDATE, 0.3), (CHAMPION, 0.33), (ANCHOR, 0.33))}
     past = np.arange(10_000_000, 10_000_500, dtype=np.uint64)
-    facts = {"training_rows": past, "training_end": "2013-04-28T00:00:00+00:00"}
+    facts = {"training_rows": past, "training_end": "2013-04-28T00:00:00+00:00", "footprint": make_footprint()}
     models = {name: dataclasses.replace(model[name], version=v, **facts) for name, v in ((CANDIDATE, 7), (CHAMPION, 6), (ANCHOR, 4))}
     if first:
         del models[CHAMPION], models[ANCHOR]
@@ -50,8 +63,25 @@ def make_evidence(*, days: int = 40, per_day: int = 50, first: bool = False, see
         "data": (DataVerdict("weather", passed=True), DataVerdict("training frame", passed=True)),
         "provenance": dict(DIGESTS),
         "provenance_now": dict(DIGESTS),
+        "replays": (Replay("in a process of its own", 1_000, 0, 0.0, 0), Replay("in another order, in other batches", 1_000, 0, 0.0, 0)),
+        "promise": Promise(saving=1.0, se=0.1, clusters=60, rows=3_000),
+        "seeds": {7: 5.00, 8: 5.01, 9: 4.99},
+        "support": Support(rows=500, outside=0, features={}),
     }
     return Evidence(**{**values, **changes})
+
+
+def make_footprint(**changes: Any) -> Footprint:
+    """What a small model takes."""
+    values: dict[str, Any] = {
+        "one_row_seconds": np.full(100, 0.005),
+        "rows_per_second": 50_000.0,
+        "memory_megabytes": 100.0,
+        "load_seconds": 0.5,
+        "megabytes": 1.0,
+        "family": "HistGradientBoostingClassifier",
+    }
+    return Footprint(**{**values, **changes})
 
 
 def change(evidence: Evidence, name: str, **changes: Any) -> Evidence:

@@ -16,30 +16,31 @@ from pydantic import model_validator
 from evergreen import policies as p
 from evergreen.errors import ContractError, EvergreenError
 from evergreen.files import digest_file, digest_text
+from evergreen.parts import ColumnNames, Columns, Name, Part, Span, Text
 
 
-class Problem(p.Part):
+class Problem(Part):
     """The contract between the business, the data and the pipeline.
 
     `entity` names the source with one row for each thing to predict; its key is one column and its `time` is the event.
     A prediction is made `prediction_lead` before that time, from nothing that was observed later.
     """
 
-    name: p.Name
-    things: p.Text
+    name: Name
+    things: Text
     """What a row is, in the plural, as people say it: "flights"."""
     business: p.Business
     task: p.Task
     target: p.Target
     sources: tuple[p.Source, ...]
-    entity: p.Name
+    entity: Name
     joins: tuple[p.AsOfJoin | p.LookupJoin, ...] = ()
-    prediction_lead: p.Span
-    features: p.Columns
+    prediction_lead: Span
+    features: Columns
     """Columns the model is given, after the joins."""
-    forbidden: p.ColumnNames = ()
+    forbidden: ColumnNames = ()
     """Columns that tell the answer or are known too late; never a feature."""
-    slices: p.ColumnNames = ()
+    slices: ColumnNames = ()
     """Columns by which cost is also reported: a model may not be good on average only."""
     build_estimator: Callable[[], Any]
     search_space: Callable[[], dict[str, Any]] | None = None
@@ -48,6 +49,8 @@ class Problem(p.Part):
     retraining: p.RetrainingPolicy = p.RetrainingPolicy()
     serving: p.ServingPolicy = p.ServingPolicy()
     cost: p.CostPolicy = p.CostPolicy()
+    behaviour: tuple[p.Perturbation, ...] = ()
+    """What the model must and must not do when rows are changed in ways whose effect people know."""
     trusted_types: tuple[str, ...] = ()
     """Types inside the estimator that a person has reviewed and that the template's own list does not name."""
 
@@ -161,8 +164,16 @@ def _faults(problem: Problem) -> Iterator[str]:
         if feature in known_late:
             what = "the target itself" if feature == problem.target.name else "forbidden"
             yield f"features: {feature!r} is {what}; a model that is given it knows the answer. Take it out."
+    yield from _task_faults(problem)
+
+
+def _task_faults(problem: Problem) -> Iterator[str]:
+    """What does not go with the kind of task."""
     if problem.task != "binary" and isinstance(problem.business.row_cost, p.BinaryCosts):
         yield f"business.row_cost: got BinaryCosts for a {problem.task} task; expected a function of (rows, y_true, decision)."
+    for index, one in enumerate(problem.behaviour):
+        if problem.task == "multiclass" and one.expect != "same":
+            yield f'behaviour.{index}.expect: got {one.expect!r} for several classes, which have no direction; expected "same".'
 
 
 def _join_faults(problem: Problem, index: int, join: p.AsOfJoin | p.LookupJoin, names: list[str]) -> Iterator[str]:
@@ -189,7 +200,7 @@ def _join_faults(problem: Problem, index: int, join: p.AsOfJoin | p.LookupJoin, 
 
 def _functions(value: Any) -> Iterator[Any]:
     """The functions in a contract, or the classes of other callables: what stands in a file."""
-    if isinstance(value, p.Part):
+    if isinstance(value, Part):
         for name in type(value).model_fields:
             yield from _functions(getattr(value, name))
     elif isinstance(value, tuple):
@@ -205,7 +216,7 @@ def _name_of(value: Any) -> str:
     """A name that is the same in every process; a callable's default text would hold its address in memory."""
     if isinstance(value, functools.partial):
         return f"{_name_of(value.func)} with {value.args} {sorted(value.keywords.items())}"
-    if callable(value) and not isinstance(value, p.Part):
+    if callable(value) and not isinstance(value, Part):
         named = value if hasattr(value, "__qualname__") else type(value)
         return f"{named.__module__}.{named.__qualname__}"
     return str(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,100 +9,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from evergreen.errors import ContractError
-
-_CRON = {
-    "minute": (0, 59, ""),
-    "hour": (0, 23, ""),
-    "day": (1, 31, ""),
-    "month": (1, 12, "jan feb mar apr may jun jul aug sep oct nov dec"),
-    "weekday": (0, 7, "sun mon tue wed thu fri sat"),
-}
-
-
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"each column once; listed twice: {', '.join(twice)}")
-    return names
-
-
-def _fewest_first(rows: tuple[int, int]) -> tuple[int, int]:
-    if rows[0] > rows[1]:
-        raise ValueError("the fewest rows, then the most")
-    return rows
-
-
-def _plain_cron(text: str) -> str:
-    """Five fields of numbers (or names of months and weekdays), ranges, steps and lists of these, such as "*/15 6-20 * * mon-fri".
-
-    Checked here, and no more than every scheduler understands, because the libraries that read cron are there only for Prefect's sake.
-    """
-    fields = text.split()
-    if len(fields) != len(_CRON):
-        raise ValueError(f'five fields of cron ({", ".join(_CRON)}) such as "30 3 * * *"; these are {len(fields)}')
-    for field, (unit, (low, high, names)) in zip(fields, _CRON.items(), strict=True):
-        numbers = field.lower()
-        for number, name in enumerate(names.split(), start=low):
-            numbers = re.sub(rf"\b{name}\b", str(number), numbers)
-        for item in numbers.split(","):
-            found = re.fullmatch(r"(?:\*|([0-9]+)-([0-9]+))(?:/[1-9][0-9]*)?|([0-9]+)", item)
-            bounds = [int(number) for number in (found.groups() if found else ()) if number]
-            if not found or bounds != sorted(bounds) or any(not low <= number <= high for number in bounds):
-                raise ValueError(f"five fields of cron; {field!r} is no {unit} ({low} to {high}, such as * or {low} or {low}-{high}/2)")
-    return text
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
-Text = Annotated[str, Field(min_length=3)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Span = Annotated[timedelta, Field(ge=timedelta(0))]
-ColumnNames = Annotated[tuple[str, ...], AfterValidator(_each_once)]
-Columns = Annotated[ColumnNames, Field(min_length=1)]
-Rows = Annotated[tuple[Annotated[int, Field(ge=0)], Count], AfterValidator(_fewest_first)]
-Cron = Annotated[str, AfterValidator(_plain_cron)]
-
-
-def explain(error: ValidationError, *, name: object = None) -> str:
-    """Pydantic's findings as sentences: which field, what it got, what it expected; `name` tells one part from others of its kind."""
-    lines = []
-    for fault in error.errors():
-        if fault["type"] == "default_factory_not_called":
-            continue  # nobody's mistake: it follows another field, which is told
-        field = ".".join(str(part) for part in fault["loc"])
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            message = "no such field; is it misspelt?"
-        if not field:
-            lines.extend(message.splitlines())
-        elif fault["type"] == "missing":
-            lines.append(f"{field}: is missing.")
-        else:
-            lines.append(f"{field}: got {fault['input']!r:.80}; expected: {message[:1].lower()}{message[1:]}.".replace("?.", "?"))
-    part = error.title if name is None else f"the {error.title} {name!r:.80}"
-    return f"The contract is wrong, in {part}:\n" + "\n".join(f"  - {line}" for line in lines)
-
-
-class Part(BaseModel):
-    """A part of a contract: typed strictly, frozen, and without room for a misspelt field."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    def __init__(self, **values: Any) -> None:
-        """Check the part.
-
-        Raises
-        ------
-        ContractError
-            Lists every field that is wrong: what it got, what it expected.
-        """
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise ContractError(explain(error, name=values.get("name", values.get("source")))) from None
+from evergreen.parts import ColumnNames, Columns, Count, Cron, Name, NotNegative, Part, Positive, Rows, Share, Span, Text
 
 
 class BinaryCosts(Part):
@@ -257,6 +165,32 @@ class GatePolicy(Part):
     max_settled_share: Share = 0.98
     """A category (or a missing value) under which one outcome is surer than this knows the answer."""
 
+    too_good_share: Share = 0.90
+    """A model that saves more than this share of what doing without costs, or of what the champion costs, is looked at by a person."""
+    min_replayed: Count = 1_000
+    """Rows of the holdout (all of them, where there are fewer) that serving must answer as training did."""
+    kept_share: Share = 0.5
+    """How much of the saving that cross-validation promised must be there on the holdout."""
+    evidence_alpha: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    """Chance of error of each bound of the checks `generalization` and `calibration`, which the budget does not count."""
+    costlier_ratio: Annotated[float, Field(ge=1)] = 1.5
+    """A model that takes more than this many times the champion's latency, memory or size must be better, not just no worse."""
+    min_slice_rows: Count = 200
+    slice_alpha: Annotated[float, Field(gt=0, le=0.5)] = 0.01
+    """Chance of refusing a candidate that harms no slice, over all slices together."""
+    slice_margins: Positive = 2.0
+    """How many margins a slice may lose: it is smaller than the whole, and its cost less certain."""
+    max_calibration_error: Share = 0.04
+    calibration_slope: tuple[Positive, Positive] = (0.8, 1.25)
+    max_calibration_loss: Share = 0.01
+    """How much farther off than the champion's the probabilities may be."""
+    seeds: Annotated[int, Field(ge=1, le=20)] = 3
+    """With how many seeds the recipe is tried on the same rows."""
+    max_seed_spread: Positive = 0.5
+    """How far their costs may lie apart, in margins."""
+    max_outside_share: Share = 0.05
+    """Share of the rows to be predicted that may lie outside what training has seen."""
+
     @property
     def alpha(self) -> float:
         """What one gate may spend."""
@@ -285,7 +219,31 @@ class CostPolicy(Part):
     max_predict_seconds: Positive = 600.0
     """Time limit of one batch prediction."""
     max_model_megabytes: Positive = 200.0
-    """Size limit of a stored model; a larger one is not registered."""
+    """Size limit of a stored model; one of more than ten times this is not even registered."""
+    max_one_row_milliseconds: Positive = 250.0
+    """The slowest of a hundred answers to a single row (the 99th percentile)."""
+    min_rows_per_second: Positive = 1_000.0
+    """Speed of a batch prediction."""
+    max_memory_megabytes: Positive = 2_000.0
+    """What loading and predicting take on top of an empty process."""
+    max_load_seconds: Positive = 30.0
+
+
+class Perturbation(Part):
+    """A made-up change of rows, and what it may do to the answers: nothing, or move them one way only.
+
+    The answer is the probability of 1 (binary), the value (regression), or the probabilities of all classes (multiclass, "same" only).
+    """
+
+    name: Text
+    """The claim, as people say it: "Thicker fog makes no flight more punctual"."""
+    change: Callable[[pd.DataFrame], pd.DataFrame]
+    """From rows of features to the same rows, changed; it returns a new frame."""
+    expect: Literal["same", "up", "down"]
+    tolerance: NotNegative = 0.01
+    """How far an answer may move the wrong way."""
+    min_share: Share = 0.95
+    """Share of rows that must keep the claim."""
 
 
 Task = Literal["binary", "multiclass", "regression"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from evergreen.contract import Problem
 from evergreen.data.joins import late_features
 from evergreen.data.snapshots import clusters, row_fingerprints
 from evergreen.evaluation import Predicted, central_cost, dummy, measure, rule_of_thumb, trivial_policies
-from evergreen.gate.evidence import DUMMY, RULE_OF_THUMB, Contender, DataVerdict, Evidence
+from evergreen.gate.evidence import DUMMY, RULE_OF_THUMB, Contender, DataVerdict, Evidence, Footprint, Promise, Reaction, Replay, Support
 from evergreen.splitting import Split
 from evergreen.training import training_target
 
@@ -28,6 +28,18 @@ class ModelAnswer:
     training_rows: np.ndarray
     """Fingerprints (uint64) of its training rows."""
     training_end: str | None
+    footprint: Footprint | None = None
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What the candidate and its recipe were put through beside predicting the holdout; see `Evidence` for each."""
+
+    replays: tuple[Replay, ...] = ()
+    promise: Promise | None = None
+    seeds: dict[int, float] | None = None
+    reactions: tuple[Reaction, ...] = ()
+    support: Support | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,7 @@ class Origin:
     """In cost per row, from the champion's own decision; None for a first model."""
     facts: dict[str, Any]
     """What the record reports and no check judges."""
+    trials: Trials = field(default_factory=Trials)
 
 
 def collect_evidence(problem: Problem, split: Split, answers: dict[str, ModelAnswer], origin: Origin) -> Evidence:
@@ -76,6 +89,8 @@ def collect_evidence(problem: Problem, split: Split, answers: dict[str, ModelAns
         provenance=origin.recorded,
         provenance_now=origin.found,
         late_features=tuple(late_features(problem, rows)),
+        limits=problem.cost,
+        **vars(origin.trials),
         facts=origin.facts,
     )
 
@@ -84,6 +99,7 @@ def _contender(name: str, priced: dict[str, np.ndarray | None], answer: ModelAns
     known: dict[str, Any] = dict(priced)
     if answer is not None:
         known |= {"version": answer.version, "training_rows": np.sort(answer.training_rows), "training_end": answer.training_end}
+        known |= {"footprint": answer.footprint}
     return Contender(name=name, **known)
 
 

@@ -8,9 +8,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evergreen.policies import Task
+from evergreen.policies import CostPolicy, Perturbation, Task
 
 CANDIDATE, CHAMPION, ANCHOR, DUMMY, RULE_OF_THUMB = "candidate", "champion", "anchor", "dummy", "rule of thumb"
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What predicting with a model takes, measured in a process that does nothing else."""
+
+    one_row_seconds: np.ndarray
+    """Time of each of many answers to one row, shape (calls,)."""
+    rows_per_second: float
+    """Speed of a batch."""
+    memory_megabytes: float
+    """What loading and predicting added to the process."""
+    load_seconds: float
+    megabytes: float
+    """Size of the stored model."""
+    family: str
+    """The kind of model: the class of the last step, such as "HistGradientBoostingClassifier"."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +49,56 @@ class Contender:
     """Fingerprints (uint64, sorted) of the rows it was trained on; None for a policy that learns nothing from rows."""
     training_end: str | None = None
     """ISO time of the newest training row."""
+    footprint: Footprint | None = None
+    """None for a policy, and for a model that was not measured."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Rows that the candidate predicted again along the serving path, against what it had said before."""
+
+    how: str
+    """Such as "in a process of its own" or "one by one"."""
+    rows: int
+    differing: int
+    """Rows whose answer is another one, by more than 1e-9 (relative, for large values)."""
+    farthest: float
+    """The largest difference."""
+    infinite: int
+    """Rows whose answer is missing or infinite."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What cross-validation inside the training rows said that the recipe saves a row against the best trivial policy."""
+
+    saving: float
+    se: float
+    """Cluster-robust standard error of `saving`."""
+    clusters: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """What one of the contract's perturbations did to the candidate's answers."""
+
+    claim: Perturbation
+    moved: np.ndarray
+    """Answer after less answer before, shape (m,); for several classes the largest change of a probability."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """Rows that are to be predicted, against the categories and ranges of the training rows."""
+
+    rows: int
+    outside: int
+    """Rows with at least one feature outside."""
+    features: dict[str, int]
+    """Rows outside by feature, where there are any."""
+    separable: float | None = None
+    """ROC AUC of a classifier that tells training rows from these; seasons alone make it high, so no rule looks at it."""
 
 
 @dataclass(frozen=True)
@@ -75,5 +142,15 @@ class Evidence:
     """The same, computed again from what is stored."""
     late_features: tuple[str, ...] = ()
     """Features with values observed after the prediction time; hygiene refuses them."""
+    limits: CostPolicy = field(default_factory=CostPolicy)
+    """What production can afford."""
+    replays: tuple[Replay, ...] = ()
+    """On holdout rows; the first one compares with what was predicted in training."""
+    promise: Promise | None = None
+    seeds: dict[int, float] | None = None
+    """Mean measure on the holdout by seed, the candidate's own first; one entry where nothing in the recipe is random."""
+    reactions: tuple[Reaction, ...] = ()
+    """One for each of the contract's perturbations."""
+    support: Support | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     """What the record reports and no check judges: parameters, training window, what changed."""
