@@ -10,7 +10,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from evergreen import retraining
 from evergreen.data.snapshots import Snapshot, take_snapshot
-from evergreen.gate.collection import ModelAnswer
+from evergreen.examination import Examination
 from evergreen.registry import Version
 from evergreen.report.site import write_decision
 from evergreen.retraining import Material
@@ -36,8 +36,8 @@ def train(reason: str = "asked for", tune: bool = False) -> Record:
     if record is None:
         material = prepare_material(space, snapshot)
         candidate = make_candidate(space, material, tune)
-        answers = ask_models(space, material, candidate)
-        record = judge_candidate(space, material, candidate, answers)
+        asked = ask_models(space, material, candidate)
+        record = judge_candidate(space, material, candidate, asked)
     files = write_down(space, record)
     carry_out(space, record, files)
     show_verdict(record, files[0])
@@ -72,17 +72,17 @@ def make_candidate(space: Workspace, material: Material, tune: bool) -> Version:
 
 
 @step()
-def ask_models(space: Workspace, material: Material, candidate: Version) -> dict[str, ModelAnswer]:
+def ask_models(space: Workspace, material: Material, candidate: Version) -> Examination:
     """Have all compared models predict the holdout, each in a process of its own."""
     account.progress("every compared model predicts the holdout")
     return retraining.ask_models(space, material, candidate)
 
 
 @step()
-def judge_candidate(space: Workspace, material: Material, candidate: Version, answers: dict[str, ModelAnswer]) -> Record:
+def judge_candidate(space: Workspace, material: Material, candidate: Version, asked: Examination) -> Record:
     """Gate the candidate."""
     account.progress("gate")
-    return retraining.decide(space, material, candidate, answers)
+    return retraining.decide(space, material, candidate, asked)
 
 
 @step()

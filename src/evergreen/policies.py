@@ -189,7 +189,9 @@ class GatePolicy(Part):
     max_seed_spread: Positive = 0.5
     """How far their costs may lie apart, in margins."""
     max_outside_share: Share = 0.05
-    """Share of the rows to be predicted that may lie outside what training has seen."""
+    """Share of the rows to be predicted that may lie outside what training has seen, in at least one feature."""
+    range_slack: Share = 0.1
+    """How far beyond the range of the training rows a number is still inside, as a share of the range's width."""
 
     @property
     def alpha(self) -> float:

@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,44 @@ from evergreen.errors import ModelError
 from evergreen.predictor import Job, main
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     # The predicting process starts here too and must not wait for the journal's database library.
     from evergreen.registry import Registry, Version
 
 GOLDEN_TOLERANCE = 1e-9
+KEY = "golden_row"
+SMALL_CHUNK = 37
+"""Rows at a time of the second replay: a number that divides nothing, so that every batch is another one."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How many of some answers are others than they were, and how far off."""
+
+    rows: int
+    differing: int
+    farthest: float
+    infinite: int
+
+    @classmethod
+    def of(cls, expected: pd.DataFrame, got: pd.DataFrame) -> Comparison:
+        """Compare two frames with the same index; relative for large values, and what is missing equals itself only."""
+        import numpy as np
+        import pandas as pd
+
+        wrong, infinite, worst = pd.Series(False, index=got.index), pd.Series(False, index=got.index), 0.0
+        for column in got.columns:
+            if pd.api.types.is_float_dtype(got[column]):
+                error = (got[column] - expected[column]).abs()
+                worst = max(worst, float(error.max()))
+                near = error <= GOLDEN_TOLERANCE * expected[column].abs().clip(lower=1)
+                wrong |= ~(near | (got[column].isna() & expected[column].isna()))
+                infinite |= ~np.isfinite(got[column])
+            else:
+                wrong |= got[column] != expected[column]
+                infinite |= got[column].isna()
+        return cls(len(got), int(wrong.sum()), worst, int(infinite.sum()))
 
 
 def predict(job: Job, *, seconds: float = 600.0) -> Path:
@@ -62,29 +97,37 @@ def reproduce_golden(registry: Registry, version: Version, *, seconds: float = 6
     StoreError
         The stored model or its golden rows are not what the journal says.
     """
-    import pandas as pd
-
-    golden = registry.evidence_folder(version) / "golden.parquet"
-    with tempfile.TemporaryDirectory() as scratch:
-        trusted = tuple(version.facts["trusted_types"])
-        job = Job(registry.folder(version), golden, Path(scratch) / "golden.parquet", key="golden_row", trusted=trusted)
-        got = pd.read_parquet(predict(job, seconds=seconds))
-    expected = pd.read_parquet(golden, columns=list(got.columns))
-    wrong, worst = pd.Series(False, index=got.index), 0.0
-    for column in got.columns:
-        if pd.api.types.is_float_dtype(got[column]):
-            error = (got[column] - expected[column]).abs()
-            worst = max(worst, float(error.max()))
-            # Relative for large values, which have no digits that far behind the point; not-a-number equals itself only.
-            wrong |= ~((error <= GOLDEN_TOLERANCE * expected[column].abs().clip(lower=1)) | (got[column].isna() & expected[column].isna()))
-        else:
-            wrong |= got[column] != expected[column]
-    if wrong.any():
+    found = compare_golden(registry, version, seconds=seconds)[0]
+    if found.differing:
         raise ModelError(
-            f"Version {version.number} does not reproduce its golden rows: {int(wrong.sum()):,} of {len(got):,} differ, "
-            f"the farthest by {worst:.3g}; expected at most {GOLDEN_TOLERANCE:g}. "
+            f"Version {version.number} does not reproduce its golden rows: {found.differing:,} of {found.rows:,} differ, "
+            f"the farthest by {found.farthest:.3g}; expected at most {GOLDEN_TOLERANCE:g}. "
             "Are the installed packages those of the lock it was trained with? Do not serve it; train again."
         )
+
+
+def compare_golden(registry: Registry, version: Version, *, shuffled: bool = False, seconds: float = 600.0) -> list[Comparison]:
+    """Predict a version's golden rows in a process of its own and compare with what training said; with `shuffled` in another order too.
+
+    Returns
+    -------
+    list of Comparison
+        As they are; and with `shuffled` a second one: in random order, a few at a time.
+    """
+    import pandas as pd
+
+    file = registry.evidence_folder(version) / "golden.parquet"
+    golden = pd.read_parquet(file)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        model, trusted = registry.folder(version), tuple(version.facts["trusted_types"])
+        jobs = [Job(model, file, folder / "golden.parquet", key=KEY, trusted=trusted)]
+        if shuffled:
+            golden.sample(frac=1, random_state=0).to_parquet(folder / "mixed.parquet", index=False)
+            jobs.append(Job(model, folder / "mixed.parquet", folder / "answers.parquet", key=KEY, trusted=trusted, chunk_rows=SMALL_CHUNK))
+        answers = [pd.read_parquet(file).set_index(KEY).sort_index() for file in predict_all(jobs, seconds=seconds)]
+    golden = golden.set_index(KEY).sort_index()
+    return [Comparison.of(golden, answer) for answer in answers]
 
 
 def _arguments(job: Job) -> list[str]:
@@ -95,6 +138,7 @@ def _arguments(job: Job) -> list[str]:
         "key": job.key,
         "chunk-rows": job.chunk_rows,
         "trusted": ",".join(job.trusted),
+        **({"profile": job.profile} if job.profile else {}),
     }
     return [f"--{name}={value}" for name, value in named.items()]
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evergreen.errors import EvergreenError, ModelError
-from evergreen.files import atomic_path
+from evergreen.files import atomic_path, write_json
+from evergreen.metering import Meter
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Job:
     """The contract's `trusted_types` when the model was registered."""
     chunk_rows: int = 50_000
     """How many rows are in memory at a time."""
+    profile: Path | None = None
+    """Where to write, as JSON, what it took; None: it is not measured."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("model", "rows", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--key", required=True)
+    parser.add_argument("--profile", type=Path)
     parser.add_argument("--chunk-rows", type=int, default=50_000)
     parser.add_argument("--trusted", type=lambda text: tuple(filter(None, text.split(","))), default=())
     try:
@@ -106,7 +110,9 @@ def _predict_here(job: Job) -> None:
     from evergreen.candidate import predicted
 
     rows = pq.ParquetFile(job.rows)
+    meter = Meter()
     model = load_artefact(job.model, trusted=job.trusted)
+    meter.loaded()
     missing = [name for name in (job.key, *model.features) if name not in rows.schema_arrow.names]
     if missing:
         raise ModelError(f"the rows lack {', '.join(missing)}; they need the key and every feature the model was trained with")
@@ -117,12 +123,14 @@ def _predict_here(job: Job) -> None:
         columns = list(dict.fromkeys([job.key, *model.features]))
         for batch in rows.iter_batches(batch_size=job.chunk_rows, columns=columns):
             X = batch.select(model.features).to_pandas()
-            said = pa.Table.from_pandas(predicted(model.estimator, X), preserve_index=False)
+            said = pa.Table.from_pandas(meter.timed(predicted, model.estimator, X), preserve_index=False)
             table = said.add_column(0, job.key, batch.column(job.key)).replace_schema_metadata()
             writer = writer or pq.ParquetWriter(temporary, table.schema)
             writer.write_table(table)
         if writer is not None:
             writer.close()
+    if job.profile is not None:
+        write_json(job.profile, meter.measured(model, X))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Each step is keyed by digests of what goes into it, so a step that was done is f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,24 +16,25 @@ import pandas as pd
 
 from evergreen import journal as tables
 from evergreen.candidate import Trained, predicted
+from evergreen.contract import Problem
 from evergreen.data.landing import active, batch_path
 from evergreen.data.snapshots import Frame, Snapshot, build_frame, content_digest, row_fingerprints
 from evergreen.errors import DataError
-from evergreen.evaluation import read_predicted
-from evergreen.files import atomic_path, digest_file, digest_text, lock
-from evergreen.gate.collection import ModelAnswer, Origin, collect_evidence
+from evergreen.examination import Examination, examine
+from evergreen.files import digest_file, digest_text, lock
+from evergreen.gate.collection import Origin, collect_evidence
 from evergreen.gate.decision import judge
-from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DataVerdict, Evidence
+from evergreen.gate.evidence import CHAMPION, DataVerdict, Evidence, Promise
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.gate.record import Context, build_record
-from evergreen.prediction import predict_all
-from evergreen.predictor import Job
+from evergreen.gate.statistics import paired_interval
 from evergreen.promotion import Word, barred, promote, standing
 from evergreen.provenance import code_version, differences, provenance_digests, training_key
 from evergreen.registry import Version, stored_digest
 from evergreen.splitting import Split, split_rows
-from evergreen.training import fit_candidate, tune
+from evergreen.training import Fitted, fit_candidate, tune
+from evergreen.trials import try_recipe
 from evergreen.validation import validate
 from evergreen.workspace import Workspace
 
@@ -103,8 +104,9 @@ def make_candidate(space: Workspace, material: Material, *, tuning: bool, progre
         if version.training_key == key:
             return version
     fitted = fit_candidate(problem, train, parameters=parameters, progress=progress)
+    tried = try_recipe(problem, material.split, fitted, progress=progress)
     progress("register the candidate")
-    golden = train.sample(min(GOLDEN_ROWS, len(train)), random_state=problem.retraining.seed)[list(problem.features)]
+    golden = _golden(problem, material.split)
     trained = Trained(
         estimator=fitted.estimator,
         features=problem.features,
@@ -116,45 +118,14 @@ def make_candidate(space: Workspace, material: Material, *, tuning: bool, progre
         training_key=key,
         snapshot=material.snapshot.id,
         provenance=digests,
-        facts=_facts(space, train, fitted.threshold, list(fitted.folds)),
+        facts=_facts(space, train, fitted) | {"promise": _promise(fitted), **asdict(tried)},
     )
     return space.registry.register(trained)
 
 
-def ask_models(space: Workspace, material: Material, candidate: Version) -> dict[str, ModelAnswer]:
-    """Have candidate, champion and anchor predict the holdout, each in a process of its own; one that is two of them predicts once."""
-    now, problem = standing(space.journal), space.problem
-    names = {CANDIDATE: candidate.number, CHAMPION: now.champion, ANCHOR: now.anchor}
-    versions = {number: space.registry.version(number) for number in names.values() if number is not None}
-    folder = space.settings.root / "evidence" / candidate.training_key[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = folder / "holdout.parquet"
-    # An older model is given its own features, which today's contract may no longer name.
-    wanted = dict.fromkeys([problem.key, *(name for version in versions.values() for name in version.facts["features"])])
-    with atomic_path(rows) as temporary:
-        material.split.holdout[[name for name in wanted if name in material.split.holdout]].to_parquet(temporary, index=False)
-    jobs = {
-        number: Job(
-            space.registry.folder(version),
-            rows,
-            folder / f"version-{number}.parquet",
-            key=problem.key,
-            trusted=tuple(version.facts["trusted_types"]),
-            chunk_rows=problem.serving.chunk_rows,
-        )
-        for number, version in versions.items()
-    }
-    predict_all(list(jobs.values()), seconds=problem.cost.max_predict_seconds)
-    answers = {
-        number: ModelAnswer(
-            version=number,
-            predicted=read_predicted(jobs[number].out, problem.task),
-            training_rows=np.load(space.registry.evidence_folder(version) / "training_rows.npy", allow_pickle=False),
-            training_end=version.facts["training_end"],
-        )
-        for number, version in versions.items()
-    }
-    return {name: answers[number] for name, number in names.items() if number is not None}
+def ask_models(space: Workspace, material: Material, candidate: Version) -> Examination:
+    """Have all compared models predict the holdout and try the candidate, each in a process of its own."""
+    return examine(space, material.split, candidate, material.frame.still_open)
 
 
 def earlier_verdict(space: Workspace, snapshot: Snapshot) -> dict[str, Any] | None:
@@ -166,7 +137,7 @@ def earlier_verdict(space: Workspace, snapshot: Snapshot) -> dict[str, Any] | No
     return known["record"] if carried_out or known["champion"] == standing(space.journal).champion else None
 
 
-def decide(space: Workspace, material: Material, candidate: Version, answers: dict[str, ModelAnswer]) -> dict[str, Any]:
+def decide(space: Workspace, material: Material, candidate: Version, asked: Examination) -> dict[str, Any]:
     """Gate the candidate; verdict and spent error budget are written to the journal together. Asked again, it answers the same.
 
     Returns
@@ -177,7 +148,7 @@ def decide(space: Workspace, material: Material, candidate: Version, answers: di
     journal, policy = space.journal, space.problem.gate
     if candidate.number == standing(journal).champion and (known := journal.last(tables.decisions, candidate=candidate.number)):
         return dict(known["record"])  # there was nothing new to learn from: a model is not judged against itself
-    champion = space.registry.version(answers[CHAMPION].version) if CHAMPION in answers else None
+    champion = space.registry.version(asked.answers[CHAMPION].version) if CHAMPION in asked.answers else None
     artefact, window = champion.artefact if champion else None, f"{material.split.start} {material.split.end}"
     name = digest_text(candidate.artefact, str(artefact), str(standing(journal).anchor), window)
     data_time = (material.split.end or pd.Timestamp(datetime.now(UTC))).to_pydatetime()
@@ -185,7 +156,7 @@ def decide(space: Workspace, material: Material, candidate: Version, answers: di
         if known := journal.last(tables.decisions, decision=name):
             return dict(known["record"])
         budget = open_budget(journal, Question(candidate.artefact, artefact, window), data_time=data_time, policy=policy)
-        evidence = _evidence(space, material, candidate, answers)
+        evidence = _evidence(space, material, candidate, asked)
         verdict = judge(evidence, policy, budget=budget)
         record = build_record(evidence, verdict, budget, context=_context(space, candidate, champion, name))
         record["rebase_anchor"] = verdict.rebase_anchor
@@ -228,8 +199,9 @@ def _is_carried_out(space: Workspace, version: int) -> bool:
     return bool(space.journal.rows(tables.promotions, version=version, kind="promotion", state="done"))
 
 
-def _evidence(space: Workspace, material: Material, candidate: Version, answers: dict[str, ModelAnswer]) -> Evidence:
+def _evidence(space: Workspace, material: Material, candidate: Version, asked: Examination) -> Evidence:
     """Everything the verdict rests on; the margin is the one that was fixed when the champion was decided on."""
+    answers = asked.answers
     decided = space.journal.last(tables.decisions, candidate=answers[CHAMPION].version) if CHAMPION in answers else None
     starts = {name: space.registry.version(answer.version).facts["training_start"] for name, answer in answers.items()}
     joins = [f"{join.source}: {join.match_rate:.1%} matched, {join.unused:,} of its rows not asked for" for join in material.frame.joins]
@@ -241,16 +213,37 @@ def _evidence(space: Workspace, material: Material, candidate: Version, answers:
         facts={
             **{"training_start": starts, "joins": joins, "orphans": material.frame.orphans, "replaced rows": material.frame.replaced},
             "unusual training data": list(material.warnings),
+            "learning_curve": candidate.facts.get("learning_curve", []),
         },
+        trials=asked.trials,
     )
     return collect_evidence(space.problem, material.split, answers, origin)
 
 
-def _facts(space: Workspace, train: pd.DataFrame, threshold: float | None, folds: list[dict[str, float]]) -> dict[str, Any]:
+def _golden(problem: Problem, split: Split) -> pd.DataFrame:
+    """Rows that serving must answer as training does: of the holdout, and where it has too few of the training rows too."""
+    seed, features = problem.retraining.seed, list(problem.features)
+    unseen = split.holdout.sample(min(GOLDEN_ROWS, len(split.holdout)), random_state=seed)
+    more = split.train.sample(min(GOLDEN_ROWS - len(unseen), len(split.train)), random_state=seed)
+    return pd.concat([unseen, more])[features]
+
+
+def _promise(fitted: Fitted) -> dict[str, Any] | None:
+    """What the folds say that the recipe saves against the constant decision that was cheapest over all of them; None of no numbers."""
+    judged = fitted.out_of_fold
+    if not np.isfinite(judged["measure"]).all():
+        return None
+    trivial = judged.drop(columns=["cluster", "measure"])
+    saved = paired_interval((trivial[trivial.mean().idxmin()] - judged["measure"]).to_numpy(), judged["cluster"].to_numpy(), alpha=0.05)
+    return asdict(Promise(saved.estimate, saved.se, saved.clusters, saved.n))
+
+
+def _facts(space: Workspace, train: pd.DataFrame, fitted: Fitted) -> dict[str, Any]:
     time = space.problem.time
     start, end = (train[time].min().isoformat(), train[time].max().isoformat()) if time else (None, None)
     commit = code_version(space.problem.package)
-    return {"training_start": start, "training_end": end, "rows": len(train), "threshold": threshold, "folds": folds, "commit": commit}
+    learnt = {"training_start": start, "training_end": end, "rows": len(train)}
+    return learnt | {"threshold": fitted.threshold, "folds": list(fitted.folds), "commit": commit}
 
 
 def _found_now(space: Workspace, candidate: Version) -> dict[str, str]:

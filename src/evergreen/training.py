@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,8 +15,9 @@ from sklearn.base import clone
 from sklearn.model_selection import FixedThresholdClassifier, ParameterGrid, RandomizedSearchCV
 
 from evergreen.contract import Problem, called
+from evergreen.data.snapshots import clusters
 from evergreen.errors import ContractError, DataError, EvergreenError, ModelError
-from evergreen.evaluation import Predicted, central_cost, cost_threshold, measure, need_probabilities, predict
+from evergreen.evaluation import central_cost, cost_threshold, measure, need_probabilities, predict, trivial_policies
 from evergreen.splitting import rolling_origin
 
 Progress = Callable[[str], None]
@@ -32,6 +33,8 @@ class Fitted:
     folds: tuple[dict[str, float], ...]
     """Of each fold: rows, cost (at the central costs) and measure per row."""
     parameters: dict[str, Any]
+    out_of_fold: pd.DataFrame = field(compare=False, repr=False)
+    """A row for each one that a fold judged: its `cluster`, its `measure`, and that of each trivial policy by name ("always 0")."""
 
     @property
     def cost(self) -> float:
@@ -61,7 +64,8 @@ def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str
         The estimator cannot be built, fitted or asked for probabilities.
     """
     y, X = training_target(train, problem), train[list(problem.features)]
-    recipe, threshold = build_estimator(problem, parameters), cost_threshold(problem)
+    recipe, final = build_estimator(problem, parameters), shipped_estimator(problem, parameters)
+    threshold = cost_threshold(problem)
     if problem.task != "regression":
         need_probabilities(recipe)
         if len(classes := np.unique(y).tolist()) < 2:  # noqa: PLR2004 - one class cannot be told from others
@@ -72,40 +76,51 @@ def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str
         raise ModelError(
             f"{len(train):,} training rows are too few for {problem.retraining.folds} folds. Wait for data, or lower retraining.folds."
         )
-    final = recipe if threshold is None else FixedThresholdClassifier(recipe, threshold=threshold, response_method="predict_proba")
 
-    def judge_fold(fit: np.ndarray, judge: np.ndarray) -> dict[str, float]:
-        model = _fit(clone(recipe), X.iloc[fit], y[fit])
-        predicted = predict(model, X.iloc[judge], problem.task, threshold=threshold)
-        return _fold_summary(problem, train.iloc[judge], y[judge], predicted)
+    def judge_fold(fit: np.ndarray, judge: np.ndarray) -> pd.DataFrame:
+        model, rows = fit_estimator(clone(recipe), X.iloc[fit], y[fit]), train.iloc[judge]
+        said = predict(model, X.iloc[judge], problem.task, threshold=threshold)
+        told = {"model": said, **trivial_policies(problem.task, y[fit], len(judge))}
+        costs = {name: measure(problem, rows, y[judge], one) for name, one in told.items()}
+        cost = central_cost(problem, rows, y[judge], said)
+        return pd.DataFrame({"cluster": clusters(rows, problem.gate.cluster), "cost": cost, "measure": costs.pop("model"), **costs})
 
     # The largest fit first; threads, because scikit-learn computes outside Python's lock and nothing has to be copied.
-    work = [delayed(_fit)(clone(final), X, y), *(delayed(judge_fold)(*fold) for fold in reversed(folds))]
+    work = [delayed(fit_estimator)(clone(final), X, y), *(delayed(judge_fold)(*fold) for fold in reversed(folds))]
     done: list[Any] = []
     for result in Parallel(n_jobs=-1, prefer="threads", return_as="generator")(work):
         done.append(result)
         progress(f"cross-validate and fit, {len(done)} of {len(work)}")
-    return Fitted(done[0], threshold, tuple(done[:0:-1]), parameters)
+    judged = done[:0:-1]
+    summaries = tuple({"rows": len(one), "cost": float(one["cost"].mean()), "measure": float(one["measure"].mean())} for one in judged)
+    return Fitted(done[0], threshold, summaries, parameters, pd.concat(judged, ignore_index=True).drop(columns="cost"))
 
 
-def build_estimator(problem: Problem, parameters: dict[str, Any]) -> Any:
-    """The user's estimator with these parameters, and the contract's seed wherever it takes one.
+def shipped_estimator(problem: Problem, parameters: dict[str, Any], *, seed: int | None = None) -> Any:
+    """What a candidate is before it is fitted: the user's estimator, and for a binary task the threshold that the costs make optimal."""
+    recipe, threshold = build_estimator(problem, parameters, seed=seed), cost_threshold(problem)
+    return recipe if threshold is None else FixedThresholdClassifier(recipe, threshold=threshold, response_method="predict_proba")
+
+
+def build_estimator(problem: Problem, parameters: dict[str, Any], *, seed: int | None = None) -> Any:
+    """The user's estimator with these parameters, and the contract's seed (or another) wherever it takes one.
 
     Raises
     ------
     ModelError
         `build_estimator()` did not give a scikit-learn estimator, or it does not know a parameter.
     """
-    estimator = called("build_estimator()", problem.build_estimator, error=ModelError)
-    if not (hasattr(estimator, "fit") and hasattr(estimator, "get_params")):
-        raise ModelError(f"build_estimator() gave {type(estimator).__name__}; expected an unfitted scikit-learn estimator or Pipeline.")
-    seeds = {
-        name: problem.retraining.seed for name, value in estimator.get_params().items() if name.endswith("random_state") and value is None
-    }
+    estimator = _given_estimator(problem)
+    chosen = problem.retraining.seed if seed is None else seed
     try:
-        return clone(estimator).set_params(**{**seeds, **parameters})
+        return clone(estimator).set_params(**dict.fromkeys(_open_seeds(estimator), chosen) | parameters)
     except (TypeError, ValueError) as error:
         raise ModelError(f"The estimator does not know these parameters: {error}. Mend search_space() or the parameters given.") from None
+
+
+def takes_seed(problem: Problem) -> bool:
+    """Whether anything in the user's estimator takes a seed that they left open."""
+    return bool(_open_seeds(_given_estimator(problem)))
 
 
 def tune(problem: Problem, train: pd.DataFrame, *, iterations: int) -> tuple[dict[str, Any], float]:
@@ -133,7 +148,7 @@ def tune(problem: Problem, train: pd.DataFrame, *, iterations: int) -> tuple[dic
         random_state=problem.retraining.seed,
         error_score="raise",
     )
-    _fit(search, train[list(problem.features)], y)
+    fit_estimator(search, train[list(problem.features)], y)
     return {name: _kept(name, value) for name, value in search.best_params_.items()}, -float(search.best_score_)
 
 
@@ -180,7 +195,14 @@ def _kept(name: str, value: Any) -> Any:
     return plain
 
 
-def _fit(estimator: Any, X: pd.DataFrame, y: np.ndarray) -> Any:
+def fit_estimator(estimator: Any, X: pd.DataFrame, y: np.ndarray) -> Any:
+    """Fit it, and give it back.
+
+    Raises
+    ------
+    ModelError
+        Whatever it raised, in one sentence.
+    """
     try:
         return estimator.fit(X, y)
     except EvergreenError:
@@ -189,9 +211,12 @@ def _fit(estimator: Any, X: pd.DataFrame, y: np.ndarray) -> Any:
         raise ModelError(f"Fitting {type(estimator).__name__} on {len(X):,} rows failed: {type(error).__name__}: {error}") from error
 
 
-def _fold_summary(problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Predicted) -> dict[str, float]:
-    return {
-        "rows": len(rows),
-        "cost": float(central_cost(problem, rows, y, predicted).mean()),
-        "measure": float(measure(problem, rows, y, predicted).mean()),
-    }
+def _given_estimator(problem: Problem) -> Any:
+    estimator = called("build_estimator()", problem.build_estimator, error=ModelError)
+    if not (hasattr(estimator, "fit") and hasattr(estimator, "get_params")):
+        raise ModelError(f"build_estimator() gave {type(estimator).__name__}; expected an unfitted scikit-learn estimator or Pipeline.")
+    return estimator
+
+
+def _open_seeds(estimator: Any) -> list[str]:
+    return [name for name, value in estimator.get_params().items() if name.endswith("random_state") and value is None]

@@ -111,7 +111,7 @@ def test_each_fold_tells_what_its_shipped_decisions_cost():
 
 def test_the_cost_of_a_recipe_is_weighted_by_the_rows_of_its_folds():
     folds = ({"rows": 1, "cost": 0.0, "measure": 4.0}, {"rows": 3, "cost": 0.0, "measure": 8.0})
-    assert Fitted(None, None, folds, {}).cost == 7.0
+    assert Fitted(None, None, folds, {}, pd.DataFrame()).cost == 7.0
 
 
 def test_every_step_is_told():

@@ -97,6 +97,8 @@ class Support:
     """Rows with at least one feature outside."""
     features: dict[str, int]
     """Rows outside by feature, where there are any."""
+    champion_outside: int | None = None
+    """Rows with a feature outside of what the champion was trained on; None without a champion."""
     separable: float | None = None
     """ROC AUC of a classifier that tells training rows from these; seasons alone make it high, so no rule looks at it."""
 

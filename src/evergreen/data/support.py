@@ -1,0 +1,66 @@
+"""Whether the rows to be predicted look like those a model was trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+SAMPLE = 4_000
+"""Rows of each side that are told apart by a classifier; more make it slower and not clearer."""
+
+
+def outside_support(train: pd.DataFrame, rows: pd.DataFrame, *, slack: float) -> pd.DataFrame:
+    """For each cell of `rows` whether training has seen nothing like it: another category, or a number far beyond the range.
+
+    Parameters
+    ----------
+    train, rows
+        The same columns, the features. A missing value is outside where training had none missing.
+    slack
+        How far beyond still counts as inside, as a share of the range's width: the ends of a range are owed to chance and season.
+
+    Returns
+    -------
+    DataFrame of bool
+        Of the shape of `rows`.
+    """
+    return pd.DataFrame({name: _outside(train[name], rows[name], slack) for name in rows.columns}, index=rows.index)
+
+
+def separability(train: pd.DataFrame, rows: pd.DataFrame, *, seed: int) -> float | None:
+    """ROC AUC, on rows kept apart, of a classifier that tells training rows from these; None when there are too few of either.
+
+    A classifier two-sample test: Lopez-Paz and Oquab, Revisiting Classifier Two-Sample Tests, ICLR 2017.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.metrics import roc_auc_score
+
+    sides = [side.sample(min(SAMPLE, len(side)), random_state=seed) for side in (train, rows)]
+    if min(map(len, sides)) < 100:  # noqa: PLR2004 - fewer say nothing
+        return None
+    X = pd.concat(sides, ignore_index=True).apply(_coded)
+    y = np.repeat([0, 1], [len(side) for side in sides])
+    kept = np.random.default_rng(seed).random(len(y)) < 0.5  # noqa: PLR2004 - a half to learn from
+    model = HistGradientBoostingClassifier(max_iter=30, random_state=seed).fit(X[~kept], y[~kept])
+    return float(roc_auc_score(y[kept], model.predict_proba(X[kept])[:, 1]))
+
+
+def _outside(seen: pd.Series, column: pd.Series, slack: float) -> pd.Series:
+    missing = column.isna() & (not seen.isna().any())
+    if pd.api.types.is_bool_dtype(seen):
+        seen, column = seen.astype(float), column.astype(float)
+    if pd.api.types.is_numeric_dtype(seen) or pd.api.types.is_datetime64_any_dtype(seen):
+        low, high = seen.min(), seen.max()
+        reach = slack * (high - low)
+        strange = (column < low - reach) | (column > high + reach)
+    else:
+        strange = column.notna() & ~column.isin(seen.unique())
+    return pd.Series(missing | strange, dtype=bool)
+
+
+def _coded(column: pd.Series) -> pd.Series:
+    """Numbers as they are, categories and times as numbers."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.astype(float)
+    codes, _ = pd.factorize(column, sort=True)
+    return pd.Series(codes, index=column.index, dtype=float)

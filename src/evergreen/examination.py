@@ -1,0 +1,170 @@
+"""What registered models are asked before a verdict: to predict the holdout, and for the candidate whether it can be relied on.
+
+Every answer comes from a process of its own, as in production. The gate only sees what is collected here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evergreen.contract import Problem, called
+from evergreen.data.snapshots import row_fingerprints
+from evergreen.data.support import outside_support, separability
+from evergreen.errors import ContractError
+from evergreen.evaluation import Predicted, read_predicted
+from evergreen.files import atomic_path
+from evergreen.gate.collection import ModelAnswer, Trials
+from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, Footprint, Promise, Reaction, Replay, Support
+from evergreen.prediction import compare_golden, predict, predict_all
+from evergreen.predictor import Job
+from evergreen.promotion import standing
+from evergreen.registry import Version
+from evergreen.splitting import Split
+from evergreen.workspace import Workspace
+
+PERTURBED_ROWS = 1_000
+"""Holdout rows that the contract's perturbations are tried on."""
+AS_TRAINED, MIXED = "in a process of its own", "in another order, a few at a time"
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What all compared models said, by contender, and what else was found of the candidate."""
+
+    answers: dict[str, ModelAnswer]
+    trials: Trials
+
+
+def examine(space: Workspace, split: Split, candidate: Version, still_open: pd.DataFrame) -> Examination:
+    """Have candidate, champion and anchor predict the holdout, then try the candidate; one that is two of them predicts once.
+
+    `still_open` are the rows that wait to be predicted.
+    """
+    now = standing(space.journal)
+    names = {CANDIDATE: candidate.number, CHAMPION: now.champion, ANCHOR: now.anchor}
+    versions = {number: space.registry.version(number) for number in names.values() if number is not None}
+    folder = space.settings.root / "evidence" / candidate.training_key[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    answers = _predict_holdout(space, split.holdout, list(versions.values()), folder)
+    facts = candidate.facts
+    trials = Trials(
+        replays=_replay(space, candidate),
+        promise=Promise(**facts["promise"]) if facts.get("promise") else None,
+        seeds={int(seed): np.nan if cost is None else cost for seed, cost in facts["seeds"].items()} if "seeds" in facts else None,
+        reactions=_perturb(space, candidate, split.holdout, folder),
+        support=_support(space.problem, split, still_open, answers[now.champion] if now.champion else None),
+    )
+    return Examination({name: answers[number] for name, number in names.items() if number is not None}, trials)
+
+
+def _predict_holdout(space: Workspace, holdout: pd.DataFrame, versions: list[Version], folder: Path) -> dict[int, ModelAnswer]:
+    problem, rows = space.problem, folder / "holdout.parquet"
+    # An older model is given its own features, which today's contract may no longer name.
+    wanted = dict.fromkeys([problem.key, *(name for version in versions for name in version.facts["features"])])
+    _write(holdout[[name for name in wanted if name in holdout]], rows)
+    jobs = {
+        version.number: replace(
+            _job(space, version, rows, folder / f"version-{version.number}.parquet"), profile=folder / f"version-{version.number}.json"
+        )
+        for version in versions
+    }
+    predict_all(list(jobs.values()), seconds=problem.cost.max_predict_seconds)
+    return {
+        version.number: ModelAnswer(
+            version=version.number,
+            predicted=read_predicted(jobs[version.number].out, problem.task),
+            training_rows=np.load(space.registry.evidence_folder(version) / "training_rows.npy", allow_pickle=False),
+            training_end=version.facts["training_end"],
+            footprint=_footprint(jobs[version.number]),
+        )
+        for version in versions
+    }
+
+
+def _job(space: Workspace, version: Version, rows: Path, out: Path) -> Job:
+    trusted = tuple(version.facts["trusted_types"])
+    return Job(
+        space.registry.folder(version), rows, out, key=space.problem.key, trusted=trusted, chunk_rows=space.problem.serving.chunk_rows
+    )
+
+
+def _footprint(job: Job) -> Footprint:
+    assert job.profile is not None  # noqa: S101 - every job here has one
+    told = json.loads(job.profile.read_text())
+    size = sum(path.stat().st_size for path in job.model.rglob("*") if path.is_file()) / 1e6
+    return Footprint(**{**told, "one_row_seconds": np.array(told["one_row_seconds"])}, megabytes=size)
+
+
+def _replay(space: Workspace, candidate: Version) -> tuple[Replay, ...]:
+    found = compare_golden(space.registry, candidate, shuffled=True, seconds=space.problem.cost.max_predict_seconds)
+    return tuple(Replay(how, **asdict(one)) for how, one in zip((AS_TRAINED, MIXED), found, strict=True))
+
+
+def _perturb(space: Workspace, candidate: Version, holdout: pd.DataFrame, folder: Path) -> tuple[Reaction, ...]:
+    """The candidate's answers to changed rows, less those to the same rows unchanged; all of them predicted at once."""
+    problem = space.problem
+    if not problem.behaviour:
+        return ()
+    rows = holdout.sample(min(PERTURBED_ROWS, len(holdout)), random_state=problem.retraining.seed)[list(problem.features)]
+    told = pd.concat([rows, *(perturbed(problem, index, rows) for index in range(len(problem.behaviour)))], ignore_index=True)
+    told.insert(0, problem.key, np.arange(len(told)))
+    _write(told, folder / "perturbed.parquet")
+    job = _job(space, candidate, folder / "perturbed.parquet", folder / "reactions.parquet")
+    answer = _amounts(read_predicted(predict(job, seconds=problem.cost.max_predict_seconds), problem.task))
+    before, *after = np.split(answer, len(problem.behaviour) + 1)
+    return tuple(Reaction(claim, _moved(now - before)) for claim, now in zip(problem.behaviour, after, strict=True))
+
+
+def perturbed(problem: Problem, index: int, rows: pd.DataFrame) -> pd.DataFrame:
+    """What a perturbation of the contract makes of rows of features.
+
+    Raises
+    ------
+    ContractError
+        It does not give back the same number of rows with the same columns, or it changes the frame that it is given.
+    """
+    claim, before = problem.behaviour[index], rows.copy(deep=True)
+    changed = called(f"behaviour.{index}.change", claim.change, rows)
+    if not isinstance(changed, pd.DataFrame) or list(changed.columns) != list(rows.columns) or len(changed) != len(rows):
+        raise ContractError(
+            f"behaviour.{index}.change: it gave {type(changed).__name__} of shape {getattr(changed, 'shape', 'unknown')}; "
+            f"expected a frame of the same {len(rows):,} rows and {rows.shape[1]} columns."
+        )
+    if not rows.equals(before):
+        raise ContractError(
+            f"behaviour.{index}.change: it changes the frame that it is given. Return a new one (DataFrame.assign) instead."
+        )
+    return changed
+
+
+def _amounts(said: Predicted) -> np.ndarray:
+    """What moves when rows change: probabilities where there are some, else values. Shape (n,) or (n, classes)."""
+    return np.asarray(said.decision if said.probability is None else said.probability, dtype=float)
+
+
+def _moved(change: np.ndarray) -> np.ndarray:
+    return change if change.ndim == 1 else np.abs(change).max(axis=1)
+
+
+def _support(problem: Problem, split: Split, still_open: pd.DataFrame, champion: ModelAnswer | None) -> Support:
+    features, slack = list(problem.features), problem.gate.range_slack
+    train, asked, theirs = split.train[features], still_open[features], None
+    outside = outside_support(train, asked, slack=slack)
+    counts: dict[str, Any] = {str(name): int(count) for name, count in outside.sum().items() if count}
+    if champion is not None:
+        known = pd.concat([split.train, split.holdout])
+        learnt = known[np.isin(row_fingerprints(known, problem.key), champion.training_rows)][features]
+        theirs = int(outside_support(learnt, asked, slack=slack).any(axis=1).sum())
+    told = separability(train, asked, seed=problem.retraining.seed)
+    return Support(len(asked), int(outside.any(axis=1).sum()), counts, theirs, told)
+
+
+def _write(frame: pd.DataFrame, file: Path) -> None:
+    with atomic_path(file) as temporary:
+        frame.to_parquet(temporary, index=False)

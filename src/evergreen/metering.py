@@ -1,0 +1,73 @@
+"""What predicting with a model takes, measured in the process that does it."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evergreen.artefact import Artefact
+
+CALLS, WARM_UP = 100, 3
+"""Answers to one row that are timed, after a few that are not: the first ones fill caches."""
+MEGABYTE = 1e6
+_MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+class Meter:
+    """A stop-watch for one process that loads one model and predicts."""
+
+    def __init__(self) -> None:
+        self._memory = _peak_bytes()
+        self._started = time.perf_counter()
+        self._load_seconds = self._seconds = 0.0
+        self._rows = 0
+
+    def loaded(self) -> None:
+        """Say that the model is loaded."""
+        self._load_seconds = time.perf_counter() - self._started
+
+    def timed(self, predict: Callable[[Any, pd.DataFrame], pd.DataFrame], estimator: Any, X: pd.DataFrame) -> pd.DataFrame:
+        """What `predict(estimator, X)` gives; how long it took counts as batch prediction."""
+        started = time.perf_counter()
+        said = predict(estimator, X)
+        self._seconds += time.perf_counter() - started
+        self._rows += len(X)
+        return said
+
+    def measured(self, model: Artefact, X: pd.DataFrame) -> dict[str, Any]:
+        """What it took, and how long single rows of `X` take now: the fields of a Footprint but the size, which whoever stores it knows."""
+        from evergreen.candidate import predicted
+
+        memory = _peak_bytes() - self._memory
+        calls = []
+        for call in range(-WARM_UP, CALLS):
+            row = X.iloc[[call % len(X)]]
+            started = time.perf_counter()
+            predicted(model.estimator, row)
+            calls.append(time.perf_counter() - started)
+        return {
+            "one_row_seconds": calls[WARM_UP:],
+            "rows_per_second": self._rows / self._seconds,
+            "memory_megabytes": memory / MEGABYTE,
+            "load_seconds": self._load_seconds,
+            "family": _family(model.estimator),
+        }
+
+
+def _family(estimator: Any) -> str:
+    """The class of what predicts in the end: behind a threshold, a search and a pipeline's steps."""
+    inner = getattr(estimator, "estimator", None) or getattr(estimator, "estimator_", None)
+    steps = getattr(estimator, "steps", None)
+    if steps:
+        return _family(steps[-1][1])
+    return _family(inner) if inner is not None and not isinstance(inner, str) else type(estimator).__name__
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES

@@ -1,0 +1,93 @@
+"""What a recipe is put through beside its fit: the same rows with other seeds, and fewer rows. Judged on the holdout, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from evergreen.contract import Problem
+from evergreen.evaluation import cost_threshold, measure, predict
+from evergreen.splitting import Split
+from evergreen.training import Fitted, fit_estimator, shipped_estimator, takes_seed, training_target
+
+SIZES = (0.125, 0.25, 0.5)
+"""Shares of the training rows that the learning curve is drawn from, beside all of them."""
+JUDGED_ROWS = 20_000
+"""On at most so many of the rows that a model has learnt from it is seen what it costs there."""
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a recipe does with other seeds and with fewer rows; costs are mean measures a row."""
+
+    seeds: dict[int, float]
+    """Cost on the holdout by seed, the candidate's own first; one entry where nothing in the recipe is random."""
+    learning_curve: list[dict[str, float]]
+    """`rows` that were learnt from, `train` cost on them, `holdout` cost; ascending, the last one is the candidate."""
+
+
+def try_recipe(problem: Problem, split: Split, fitted: Fitted, *, progress: Progress = lambda _: None) -> Recipe:
+    """Fit the recipe again with other seeds, and on random parts of the training rows.
+
+    Raises
+    ------
+    ModelError
+        A fit fails.
+    """
+    own = problem.retraining.seed
+    seeds = [own + more for more in range(1, problem.gate.seeds)] if takes_seed(problem) else []
+    order = np.random.default_rng(own).permutation(len(split.train))
+    parts = [part for size in SIZES if _is_whole(problem, split, part := split.train.iloc[np.sort(order[: int(size * len(order))])])]
+
+    def with_seed(seed: int) -> float:
+        model = fit_estimator(shipped_estimator(problem, fitted.parameters, seed=seed), *_learnt(problem, split.train))
+        return _cost(problem, model, split.holdout)
+
+    def with_fewer(part: pd.DataFrame) -> dict[str, float]:
+        model = fit_estimator(shipped_estimator(problem, fitted.parameters, seed=own), *_learnt(problem, part))
+        return _point(problem, model, part, split.holdout)
+
+    candidate = _point(problem, fitted.estimator, split.train, split.holdout)
+    first = [delayed(with_seed)(seed) for seed in seeds[:1]]
+    done = _side_by_side([*first, *(delayed(with_fewer)(part) for part in reversed(parts))], progress)
+    costs, smaller = done[: len(first)], done[len(first) :]
+    if costs != [candidate["holdout"]] * len(costs):  # to the last digit the same: nothing in it is random, whatever it takes
+        costs += _side_by_side([delayed(with_seed)(seed) for seed in seeds[1:]], progress)
+        tried = {own: candidate["holdout"], **dict(zip(seeds, costs, strict=True))}
+    else:
+        tried = {own: candidate["holdout"]}
+    return Recipe(tried, [*reversed(smaller), candidate])
+
+
+def _side_by_side(work: list[Any], progress: Progress) -> list[Any]:
+    done = []
+    for result in Parallel(n_jobs=-1, prefer="threads", return_as="generator")(work):
+        done.append(result)
+        progress(f"other seeds and fewer rows, {len(done)} of {len(work)}")
+    return done
+
+
+def _learnt(problem: Problem, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    return rows[list(problem.features)], training_target(rows, problem)
+
+
+def _point(problem: Problem, model: Any, learnt: pd.DataFrame, holdout: pd.DataFrame) -> dict[str, float]:
+    shown = learnt.sample(min(JUDGED_ROWS, len(learnt)), random_state=problem.retraining.seed)
+    return {"rows": len(learnt), "train": _cost(problem, model, shown), "holdout": _cost(problem, model, holdout)}
+
+
+def _cost(problem: Problem, model: Any, rows: pd.DataFrame) -> float:
+    X, y = _learnt(problem, rows)
+    return float(measure(problem, rows, y, predict(model, X, problem.task, threshold=cost_threshold(problem))).mean())
+
+
+def _is_whole(problem: Problem, split: Split, part: pd.DataFrame) -> bool:
+    """Whether a part of the training rows can be learnt from: it has every class."""
+    target = problem.target.name
+    return len(part) > 1 and (problem.task == "regression" or part[target].nunique() == split.train[target].nunique())
