@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 contract = typer.Typer(help="What the problem is.", no_args_is_help=True)
 app.add_typer(contract, name="contract")
+gate = typer.Typer(help="What decides whether a candidate may serve.", no_args_is_help=True)
+app.add_typer(gate, name="gate")
 
 
 def _said(reason: str) -> str:
@@ -174,6 +176,21 @@ def check() -> None:
     from flows.telling import check_contract
 
     check_contract()
+
+
+@gate.command()
+def resume(version: Annotated[int | None, typer.Argument(help="Which held version; the newest unless you say one.")] = None) -> None:
+    """Judge a held version again, on the outcomes that have matured since; nothing is paid for twice."""
+    from evergreen.resuming import held_version
+    from evergreen.workspace import open_workspace
+    from flows.server import one_command
+
+    space = open_workspace()
+    chosen = held_version(space, version).number
+    with one_command(space.settings.root, "judge again"):
+        from flows.cycle import judge_again_and_tell
+
+        judge_again_and_tell(space, chosen)
 
 
 def main() -> None:

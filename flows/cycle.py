@@ -16,7 +16,7 @@ from flows.batch_prediction import predict_batch
 from flows.ingestion import ingest
 from flows.loop import DELIVERIES
 from flows.news import tell_deliveries, tell_predictions, tell_stale, tell_verdict, tell_worth
-from flows.training import train
+from flows.training import judge_again, train
 
 
 @flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=36_000, persist_result=False)
@@ -53,13 +53,28 @@ def cycle(name: str, rehearsal: bool = False) -> bool:
 
 def train_and_tell(space: Workspace, reason: str, *, tune: bool = False) -> dict[str, Any]:
     """Train and judge, then say the verdict, or that there was nothing new to learn from; returns the decision record."""
-    nursery.start()  # where the models will predict: its imports take a while, and meanwhile there is enough to do here
-    known = {row["decision"] for row in space.journal.rows(tables.decisions)}
+    known = _begin(space)
     record = train(reason=reason, tune=tune)
+    return _told(space, record, known, "train", "nothing new to learn from")
+
+
+def judge_again_and_tell(space: Workspace, version: int | None) -> dict[str, Any]:
+    """Judge a held version on what has matured since, and say the verdict, or that nothing has; returns the decision record."""
+    known = _begin(space)
+    record = judge_again(version)
+    return _told(space, record, known, "gate", "no new outcomes have matured")
+
+
+def _begin(space: Workspace) -> set[str]:
+    nursery.start()  # where the models will predict: its imports take a while, and meanwhile there is enough to do here
+    return {row["decision"] for row in space.journal.rows(tables.decisions)}
+
+
+def _told(space: Workspace, record: dict[str, Any], known: set[str], what: str, nothing: str) -> dict[str, Any]:
     if record["decision"] in known:
         serves = standing(space.journal).champion
         verdict = f"the verdict on version {record['candidate']['version']} stands: {record['verdict'].upper()}"
-        account.done("train", f"nothing new to learn from; {verdict}. {f'Version {serves} serves' if serves else 'No model serves'}.")
+        account.done(what, f"{nothing}; {verdict}. {f'Version {serves} serves' if serves else 'No model serves'}.")
     else:
         tell_verdict(space, record)
     return record

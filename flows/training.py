@@ -8,7 +8,7 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
-from evergreen import retraining
+from evergreen import resuming, retraining
 from evergreen.data.snapshots import Snapshot, take_snapshot
 from evergreen.examination import Examination
 from evergreen.registry import Version
@@ -44,6 +44,27 @@ def train(reason: str = "asked for", tune: bool = False) -> Record:
     return record
 
 
+@flow(name="resumption", flow_run_name="judge a held version again", timeout_seconds=7_200, persist_result=False)
+def judge_again(version: int | None = None) -> Record:
+    """Judge a held version again, on everything that has matured since it was trained; without new outcomes the verdict stands.
+
+    Returns
+    -------
+    dict
+        The decision record.
+    """
+    space = open_workspace()
+    candidate = resuming.held_version(space, version)
+    material = prepare_unseen(space, freeze_snapshot(space), candidate)
+    record = resuming.standing_verdict(space, material, candidate)
+    if record is None:
+        record = judge_candidate(space, material, candidate, ask_models(space, material, candidate))
+    files = write_down(space, record)
+    carry_out(space, record, files)
+    show_verdict(record, files[0])
+    return record
+
+
 @step()
 def freeze_snapshot(space: Workspace) -> Snapshot:
     """Freeze the list of published batches."""
@@ -63,6 +84,12 @@ def prepare_material(space: Workspace, snapshot: Snapshot) -> Material:
     for warning in material.warnings:
         account.done("", f"warning: training data: {warning}", tone="hold")
     return material
+
+
+@step()
+def prepare_unseen(space: Workspace, snapshot: Snapshot, candidate: Version) -> Material:
+    """Join, validate, and take every row that the candidate has not seen."""
+    return resuming.prepare_again(space, snapshot, candidate)
 
 
 @step(timeout_seconds=21_600)

@@ -23,7 +23,7 @@ def make_record(evidence: Evidence | None = None, *, decision: str = "d7", probl
     first = "champion" not in evidence.contenders
     policy = GatePolicy()
     alpha, allowed, spent = (policy.alpha_first, policy.alpha_first, 0.0) if first else (policy.alpha, policy.alpha_per_year, 0.025)
-    budget = Budget(alpha, spent, allowed, allowed - spent, "key", False, FIRST if first else GATE, datetime(2013, 6, 9, tzinfo=UTC))
+    budget = Budget(alpha, spent, allowed, allowed - spent, "key", False, FIRST if first else GATE, datetime(2013, 6, 9, tzinfo=UTC), alpha)
     context = Context(
         decision=decision,
         problem=problem,

@@ -67,6 +67,13 @@ decisions = _table(
     unique=("decision",),
 )
 ledger = _table("ledger", *map(_text, ("spend", "data_time", "purpose")), sa.Column("alpha", sa.Float, nullable=False), unique=("spend",))
+looks = _table(
+    "looks",
+    *map(_text, ("look", "pair")),
+    *(sa.Column(name, sa.Float, nullable=False) for name in ("alpha", "price")),
+    unique=("look",),
+)
+"""Each time that a candidate was held against a champion (`pair`), on one window (`look`): at which alpha, and what the ledger took."""
 promotions = _table(
     "promotions",
     *map(_text, ("promotion", "state", "kind", "reason", "person")),

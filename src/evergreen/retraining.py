@@ -21,7 +21,7 @@ from evergreen.data.landing import active, batch_path
 from evergreen.data.snapshots import Frame, Snapshot, build_frame, content_digest, row_fingerprints
 from evergreen.errors import DataError
 from evergreen.examination import Examination, examine
-from evergreen.files import digest_file, digest_text, lock
+from evergreen.files import digest_bytes, digest_file, digest_text, lock
 from evergreen.gate.collection import Origin, collect_evidence
 from evergreen.gate.decision import judge
 from evergreen.gate.evidence import CHAMPION, DataVerdict, Evidence, Promise
@@ -40,6 +40,7 @@ from evergreen.workspace import Workspace
 
 GOLDEN_ROWS = 1_000
 EXAMPLE_ROWS = 5
+RESUMED = "resumed "
 Progress = Callable[[str], None]
 
 
@@ -56,6 +57,8 @@ class Material:
     """What the expectations said of each batch and of the training frame."""
     warnings: tuple[str, ...]
     """What is unusual about the training frame, and refuses nothing."""
+    again: bool = False
+    """Whether it is for judging a held candidate again: what the next training learns from has not been judged then."""
 
 
 def inputs_digest(space: Workspace, snapshot: Snapshot) -> str:
@@ -149,7 +152,7 @@ def decide(space: Workspace, material: Material, candidate: Version, asked: Exam
     if candidate.number == standing(journal).champion and (known := journal.last(tables.decisions, candidate=candidate.number)):
         return dict(known["record"])  # there was nothing new to learn from: a model is not judged against itself
     champion = space.registry.version(asked.answers[CHAMPION].version) if CHAMPION in asked.answers else None
-    artefact, window = champion.artefact if champion else None, f"{material.split.start} {material.split.end}"
+    artefact, window = champion.artefact if champion else None, _window(space.problem, material.split)
     name = digest_text(candidate.artefact, str(artefact), str(standing(journal).anchor), window)
     data_time = (material.split.end or pd.Timestamp(datetime.now(UTC))).to_pydatetime()
     with lock(space.settings.root / ".gate.lock", holder="the gate"):
@@ -160,19 +163,8 @@ def decide(space: Workspace, material: Material, candidate: Version, asked: Exam
         verdict = judge(evidence, policy, budget=budget)
         record = build_record(evidence, verdict, budget, context=_context(space, candidate, champion, name))
         record["rebase_anchor"] = verdict.rebase_anchor
-        row = {
-            "decision": name,
-            "training_key": candidate.training_key,
-            "inputs": _inputs(candidate.facts["provenance"] | {"snapshot": material.snapshot.id}),  # not of files saved meanwhile
-            "verdict": str(verdict.verdict),
-            "snapshot": material.snapshot.id,
-            "data_time": data_time.isoformat(),
-            "candidate": candidate.number,
-            "champion": champion.number if champion else None,
-            "record": record,
-        }
-        spent = spending(budget)
-        if not journal.add_all([*([(tables.ledger, spent)] if spent else []), (tables.decisions, row)]):
+        row = _decision(material, candidate, name, record) | {"data_time": data_time.isoformat()}
+        if not journal.add_all([*spending(budget), (tables.decisions, row)]):
             record = journal.rows(tables.decisions, decision=name)[0]["record"]  # another machine was first
     return record
 
@@ -189,6 +181,28 @@ def apply(space: Workspace, record: dict[str, Any], *, files: Sequence[Path] = (
             expected_champion=record["champion"]["version"] if record["champion"] else None,
             rebase_anchor=record["rebase_anchor"],
         )
+
+
+def _decision(material: Material, candidate: Version, name: str, record: dict[str, Any]) -> dict[str, Any]:
+    """The journal's row of a decision; it is filed under what the candidate was made from, not under files that were saved meanwhile."""
+    inputs = _inputs(candidate.facts["provenance"] | {"snapshot": material.snapshot.id})
+    return {
+        "decision": name,
+        "training_key": candidate.training_key,
+        "inputs": RESUMED + name if material.again else inputs,
+        "verdict": str(record["verdict"]),
+        "snapshot": material.snapshot.id,
+        "candidate": candidate.number,
+        "champion": record["champion"]["version"] if record["champion"] else None,
+        "record": record,
+    }
+
+
+def _window(problem: Problem, split: Split) -> str:
+    """Names the holdout: by its ends in time, or by its rows where there is no time."""
+    if split.end is None:
+        return digest_bytes(np.sort(row_fingerprints(split.holdout, problem.key)).tobytes())
+    return f"{split.start} {split.end}"
 
 
 def _inputs(digests: dict[str, str]) -> str:

@@ -22,7 +22,7 @@ quick = settings(max_examples=30, deadline=None, derandomize=True)
 
 def budget(*, first=False, spent=0.0):
     alpha, allowed = (POLICY.alpha_first, POLICY.alpha_first) if first else (POLICY.alpha, POLICY.alpha_per_year)
-    return Budget(alpha, spent, allowed, allowed - spent, "key", False, FIRST if first else GATE, datetime(2013, 6, 9, tzinfo=UTC))
+    return Budget(alpha, spent, allowed, allowed - spent, "key", False, FIRST if first else GATE, datetime(2013, 6, 9, tzinfo=UTC), alpha)
 
 
 def decide(evidence, policy=POLICY, **asked):

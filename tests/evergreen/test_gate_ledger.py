@@ -24,15 +24,13 @@ def ask(journal, day, *, candidate=None, champion="champion", policy=POLICY):
 
 def spend(journal, day, **asked):
     budget = ask(journal, day, **asked)
-    row = spending(budget)
-    if row is not None:
-        assert journal.add_all([(j.ledger, row)])
+    assert journal.add_all(spending(budget))
     return budget
 
 
 def test_a_gate_spends_its_share_of_the_year(journal):
     budget = spend(journal, 0)
-    assert (budget.alpha, budget.spent, budget.allowed) == (0.10 / 12, 0.0, 0.10)
+    assert (budget.alpha, budget.price, budget.spent, budget.allowed) == (pytest.approx(0.8 * 0.10 / 12), 0.10 / 12, 0.0, 0.10)
     after = ask(journal, 30)
     assert after.spent == pytest.approx(0.10 / 12)
     assert after.left == pytest.approx(0.10 * 11 / 12)
@@ -47,10 +45,61 @@ def test_the_same_question_costs_once_and_has_the_same_answer(journal):
     budget = spend(journal, 0)
     spend(journal, 1)
     again = ask(journal, 0, policy=GatePolicy(alpha_per_year=0.3))
-    assert spending(again) is None
+    assert spending(again) == []
     assert again.already_spent
     assert (again.alpha, again.spent, again.key) == (budget.alpha, budget.spent, budget.key)
     assert len(journal.rows(j.ledger)) == 2
+
+
+def look_again(journal, day, policy=POLICY):
+    budget = open_budget(
+        journal, Question("candidate", "champion", f"up to {day}"), data_time=NEW_YEAR + timedelta(days=day), policy=policy
+    )
+    assert journal.add_all(spending(budget))
+    return budget
+
+
+def test_looking_again_with_more_outcomes_costs_nothing_and_all_looks_together_err_no_more_than_was_paid_for(journal):
+    looks = [look_again(journal, day) for day in range(8)]
+    assert [one.price for one in looks] == [0.10 / 12, *[0.0] * 7]
+    assert [one.alpha for one in looks[:4]] == pytest.approx([share * 0.10 / 12 for share in (0.8, 0.1, 0.05, 0.025)])
+    assert sum(one.alpha for one in looks) <= 0.10 / 12
+    assert len(journal.rows(j.ledger)) == 1
+    assert ask(journal, 30).spent == pytest.approx(0.10 / 12)
+
+
+def test_a_look_asked_again_has_its_own_answer(journal):
+    looks = [look_again(journal, day) for day in range(3)]
+    for day, look in enumerate(looks):
+        again = look_again(journal, day, policy=GatePolicy(alpha_per_year=0.3, resume_share=0.5))
+        assert again.already_spent
+        assert (again.alpha, again.key) == (look.alpha, look.key)
+
+
+def test_a_look_at_another_champion_is_paid_for(journal):
+    look_again(journal, 0)
+    assert ask(journal, 1, candidate="candidate", champion="another").price == 0.10 / 12
+
+
+def test_looking_again_is_possible_when_the_year_is_spent(journal):
+    look_again(journal, 0)
+    for month in range(1, 12):
+        spend(journal, 25 * month)
+    assert ask(journal, 300).is_exhausted
+    assert not look_again(journal, 301).is_exhausted
+
+
+def test_what_found_the_budget_spent_pays_when_it_is_free_again(journal):
+    for month in range(12):
+        spend(journal, 25 * month)
+    assert look_again(journal, 300).is_exhausted
+    assert look_again(journal, 380).price == 0.10 / 12
+
+
+def test_a_journal_from_before_there_were_looks_answers_as_it_did(journal):
+    key = Question("candidate", "champion", "up to 0").key
+    journal.add(j.ledger, spend=key, data_time=NEW_YEAR.isoformat(), purpose="gate", alpha=0.007)
+    assert look_again(journal, 0).alpha == 0.007
 
 
 def test_another_candidate_champion_or_window_is_another_question(journal):
@@ -63,7 +112,7 @@ def test_the_thirteenth_gate_of_a_year_finds_the_budget_spent(journal):
         assert not spend(journal, 30 * month).is_exhausted
     thirteenth = ask(journal, 364)
     assert thirteenth.is_exhausted
-    assert spending(thirteenth) is None
+    assert spending(thirteenth) == []
 
 
 def test_a_year_later_it_is_free_again(journal):

@@ -35,7 +35,7 @@ CONTEXT = Context(
 def record(evidence, *, spent=0.0, context=CONTEXT, policy=POLICY):
     first = CHAMPION not in evidence.contenders
     alpha, allowed = (policy.alpha_first, policy.alpha_first) if first else (policy.alpha, policy.alpha_per_year)
-    budget = Budget(alpha, spent, allowed, allowed - spent, "key", False, FIRST if first else GATE, datetime(2013, 6, 9, tzinfo=UTC))
+    budget = Budget(alpha, spent, allowed, allowed - spent, "key", False, FIRST if first else GATE, datetime(2013, 6, 9, tzinfo=UTC), alpha)
     return build_record(evidence, judge(evidence, policy, budget=budget), budget, context=context)
 
 

@@ -70,11 +70,13 @@ def _affordable(evidence: Evidence, budget: Budget) -> Finding:
     if budget.is_first != (CHAMPION not in evidence.contenders):
         told, seen = ("no champion", "one") if budget.is_first else ("a champion", "none")
         return _budget(Outcome.ERROR, f"The ledger was told of {told}, the evidence holds {seen}. Open the budget for what is judged.")
-    finding = partial(_budget, estimate=budget.alpha, threshold=budget.left)
+    finding = partial(_budget, estimate=budget.price, threshold=budget.left)
     if budget.is_exhausted:
-        reason = f"The year's error budget is spent: {budget.spent:.3g} of {budget.allowed:.3g}; this gate would need {budget.alpha:.3g}."
+        reason = f"The year's error budget is spent: {budget.spent:.3g} of {budget.allowed:.3g}; this gate would need {budget.price:.3g}."
         return finding(Outcome.HOLD, reason, settle="It is free again a year after the gates that spent it.")
-    return finding(Outcome.PASS, f"The error budget of {budget.allowed:.3g} allows this gate's {budget.alpha:.3g}.")
+    if not budget.price:
+        return finding(Outcome.PASS, "This question was paid for when it was asked first; looking again costs nothing.")
+    return finding(Outcome.PASS, f"The error budget of {budget.allowed:.3g} allows this gate's {budget.price:.3g}.")
 
 
 def _margin_next(evidence: Evidence, policy: GatePolicy) -> float | None:

@@ -1,6 +1,7 @@
 """The error budget: how much risk of promoting a worse model a year of gates may take, kept in the journal.
 
-Its clock is data time, the end of the holdout: replaying a year costs a year, however fast the replay runs.
+Its clock is data time, the end of the holdout: replaying a year costs a year, however fast the replay runs. A question, candidate
+against champion, is paid for once: a part of its alpha is kept back for looking again when more outcomes are there (docs/decisions/0008).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Budget:
     """What one gate may spend. All amounts are chances of error."""
 
     alpha: float
-    """What this gate spends."""
+    """At which the bounds of this gate err."""
     spent: float
     """What other gates of the year spent before it."""
     allowed: float
@@ -36,6 +37,10 @@ class Budget:
     purpose: str
     """GATE, or FIRST for a problem's first model, which has an allowance of its own."""
     data_time: datetime
+    price: float = 0.0
+    """What this gate takes from the year: the alpha of all looks at the question at the first of them, nothing at later ones."""
+    pair: str = ""
+    """Names candidate and champion, whatever the window."""
 
     @property
     def is_first(self) -> bool:
@@ -45,7 +50,7 @@ class Budget:
     @property
     def is_exhausted(self) -> bool:
         """Whether the year has no room for this gate."""
-        return not (self.already_spent or self.alpha <= self.left + ROUNDING)
+        return not (self.already_spent or self.price <= self.left + ROUNDING)
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,11 @@ class Question:
     def key(self) -> str:
         """Its name; the same question is paid for once."""
         return digest_text("gate", self.candidate, self.champion or "no champion", self.window)
+
+    @property
+    def pair(self) -> str:
+        """The name of candidate and champion, on whatever window."""
+        return digest_text("pair", self.candidate, self.champion or "no champion")
 
 
 def open_budget(journal: j.Journal, question: Question, *, data_time: datetime, policy: GatePolicy) -> Budget:
@@ -76,27 +86,42 @@ def open_budget(journal: j.Journal, question: Question, *, data_time: datetime, 
         raise ValueError(f"got the data time {data_time.isoformat()} without a timezone; expected UTC")
     key, rows = question.key, journal.rows(j.ledger)
     own = next((row for row in rows if row["spend"] == key), None)
+    looks = journal.rows(j.looks, pair=question.pair)
+    look = next((one for one in looks if one["look"] == key), None)
     if own is not None:  # as it stood then, so that the same question has the same answer
         rows = [row for row in rows if row["seq"] < own["seq"]]
         data_time = datetime.fromisoformat(own["data_time"])
     first = question.champion is None
-    # Halved at each attempt at a first model, so that all of them together stay below the one-off allowance.
-    attempts = sum(row["purpose"] == FIRST for row in rows)
-    alpha = own["alpha"] if own is not None else policy.alpha_first / 2 ** (attempts + 1) if first else policy.alpha
-    allowed = alpha if first else policy.alpha_per_year
+    known = (look["alpha"], look["price"]) if look else (own["alpha"], own["alpha"]) if own else None
+    alpha, price = known or _asked(policy, rows, looks, first=first)
+    allowed = price if first else policy.alpha_per_year
     spent = 0.0 if first else _spent_around(rows, data_time)
-    return Budget(alpha, spent, allowed, allowed - spent, key, own is not None, FIRST if first else GATE, data_time)
+    return Budget(alpha, spent, allowed, allowed - spent, key, known is not None, FIRST if first else GATE, data_time, price, question.pair)
 
 
-def spending(budget: Budget) -> dict[str, Any] | None:
-    """The row for `journal.ledger`, to be added in one transaction with the decision; None when nothing is spent.
+def spending(budget: Budget) -> list[tuple[Any, dict[str, Any]]]:
+    """The rows for the journal, to be added in one transaction with the decision.
 
-    Nothing is spent on a question that was paid for, or when the budget is exhausted.
+    None for a question that was asked before, or when the budget is exhausted.
     """
     if budget.already_spent or budget.is_exhausted:
-        return None
+        return []
     time = budget.data_time.astimezone(UTC).isoformat()
-    return {"spend": budget.key, "data_time": time, "purpose": budget.purpose, "alpha": budget.alpha}
+    rows = [(j.looks, {"look": budget.key, "pair": budget.pair, "alpha": budget.alpha, "price": budget.price})]
+    if budget.price:
+        rows.append((j.ledger, {"spend": budget.key, "data_time": time, "purpose": budget.purpose, "alpha": budget.price}))
+    return rows
+
+
+def _asked(policy: GatePolicy, rows: list[dict[str, Any]], looks: list[dict[str, Any]], *, first: bool) -> tuple[float, float]:
+    """Alpha and price of a look that nobody has taken yet."""
+    if first:
+        # Halved at each attempt at a first model, so that all of them together stay below the one-off allowance.
+        alpha = policy.alpha_first / 2 ** (sum(row["purpose"] == FIRST for row in rows) + 1)
+        return alpha, alpha
+    if looks:  # a half of what was kept back, then a quarter, and so on: all looks together err no more often than was paid for
+        return looks[0]["price"] * policy.resume_share / 2 ** len(looks), 0.0
+    return policy.alpha * (1 - policy.resume_share), policy.alpha
 
 
 def _spent_around(rows: list[dict[str, Any]], time: datetime) -> float:

@@ -1,0 +1,82 @@
+"""Judging a held candidate again when more outcomes have matured: the same model, on every row that it could not have seen."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evergreen import journal as tables
+from evergreen.contract import Problem
+from evergreen.data.snapshots import Snapshot, row_fingerprints
+from evergreen.errors import DataError, RefusedError
+from evergreen.gate.finding import Verdict
+from evergreen.policies import HashedSplit
+from evergreen.promotion import barred
+from evergreen.registry import Version
+from evergreen.retraining import Material, prepare
+from evergreen.splitting import Split, split_rows
+from evergreen.workspace import Workspace
+
+
+def held_version(space: Workspace, number: int | None = None) -> Version:
+    """The version to be judged again: the one named, or the newest whose last verdict is HOLD.
+
+    Raises
+    ------
+    RefusedError
+        It is not held, or none is.
+    """
+    last = {row["candidate"]: row["verdict"] for row in space.journal.rows(tables.decisions)}
+    held = [one for one in sorted(last) if last[one] == Verdict.HOLD and one not in barred(space.journal)]
+    if number is None and not held:
+        raise RefusedError("No version is held. See what was decided: evergreen history")
+    chosen = held[-1] if number is None else space.registry.version(number).number
+    if chosen not in held:
+        why = (
+            "is barred" if chosen in barred(space.journal) else f"was judged {last[chosen].upper()}" if chosen in last else "was not judged"
+        )
+        raise RefusedError(f"Version {chosen} {why}; only one that is held is judged again. See: evergreen history")
+    return space.registry.version(chosen)
+
+
+def prepare_again(space: Workspace, snapshot: Snapshot, version: Version) -> Material:
+    """The material of a snapshot, split for a version that is there already: it is judged on all matured rows that it has not seen.
+
+    Raises
+    ------
+    DataError
+        As `prepare` does, or there is no such row.
+    """
+    material = prepare(space, snapshot)
+    learnt = np.load(space.registry.evidence_folder(version) / "training_rows.npy", allow_pickle=False)
+    split = _unseen(space.problem, material, learnt, version.facts["training_end"])
+    return dataclasses.replace(material, split=split, again=True)
+
+
+def standing_verdict(space: Workspace, material: Material, version: Version) -> dict[str, Any] | None:
+    """The version's last decision record, when nothing has matured since; None when there is something new to judge it on."""
+    known = space.journal.last(tables.decisions, candidate=version.number)
+    if known is None:
+        return None
+    window, split = known["record"]["window"], material.split
+    if window["end"] is None or split.end is None:
+        has_more = len(split.holdout) > window["rows"]
+    else:
+        has_more = split.end > pd.Timestamp(window["end"])
+    return None if has_more else known["record"]
+
+
+def _unseen(problem: Problem, material: Material, learnt: np.ndarray, training_end: str | None) -> Split:
+    labelled = material.frame.labelled
+    seen = np.isin(row_fingerprints(labelled, problem.key), learnt)
+    if isinstance(problem.split, HashedSplit) or training_end is None:
+        held = split_rows(labelled, problem)  # the reserved groups, with all that has come to them since
+        return Split(labelled[seen], held.holdout, held.start, held.end)
+    start = pd.Timestamp(training_end) + problem.embargo
+    holdout = labelled[(labelled[problem.time] > start).to_numpy() & ~seen]
+    if holdout.empty:
+        raise DataError(f"No outcome has matured since {start:%Y-%m-%d %H:%M}, when what the version may be judged on begins.")
+    return Split(labelled[seen], holdout, start, holdout[problem.time].max())

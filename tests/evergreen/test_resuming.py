@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from workspaces import changed, deliver_days, ingest, open_space
+
+from evergreen import journal as tables
+from evergreen import resuming, retraining
+from evergreen.data.snapshots import take_snapshot
+from evergreen.errors import RefusedError
+from evergreen.policies import GatePolicy, HashedSplit
+from evergreen.promotion import barred, standing, unbar
+from evergreen.workspace import Workspace
+
+WANTS_MORE = changed(gate=GatePolicy(min_rows=5_000))
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Workspace:
+    """A toy workspace whose first candidate is held: its 25 days have too few rows."""
+    space = open_space(tmp_path, problem=WANTS_MORE)
+    deliver_days(space, 70)
+    ingest(space)
+    assert train(space)["verdict"] == "hold"
+    return space
+
+
+def train(space: Workspace) -> dict:
+    """What the training flow does, without Prefect."""
+    snapshot = take_snapshot(space.journal, space.problem)
+    record = retraining.earlier_verdict(space, snapshot)
+    if record is None:
+        material = retraining.prepare(space, snapshot)
+        candidate = retraining.make_candidate(space, material, tuning=False)
+        record = retraining.decide(space, material, candidate, retraining.ask_models(space, material, candidate))
+    retraining.apply(space, record)
+    return record
+
+
+def judge_again(space: Workspace, number: int | None = None) -> dict:
+    """What the flow does that judges a held version again, without Prefect."""
+    version = resuming.held_version(space, number)
+    material = resuming.prepare_again(space, take_snapshot(space.journal, space.problem), version)
+    record = resuming.standing_verdict(space, material, version)
+    if record is None:
+        record = retraining.decide(space, material, version, retraining.ask_models(space, material, version))
+    retraining.apply(space, record)
+    return record
+
+
+def later(space: Workspace, days: int = 25, *, start: int = 70) -> None:
+    """Deliver further days."""
+    deliver_days(space, days, start=start)
+    ingest(space)
+
+
+def test_a_held_version_is_promoted_when_enough_has_matured_and_no_other_one_is_trained(held: Workspace):
+    later(held)
+    record = judge_again(held)
+    assert record["verdict"] == "promote", [f for f in record["findings"] if f["outcome"] != "pass"]
+    assert record["candidate"]["version"] == standing(held.journal).champion == 1
+    assert len(held.registry.versions()) == 1
+
+
+def test_it_is_judged_on_everything_that_it_has_not_seen_and_on_nothing_else(held: Workspace):
+    version = held.registry.version(1)
+    later(held)
+    material = resuming.prepare_again(held, take_snapshot(held.journal, held.problem), version)
+    before = held.journal.last(tables.decisions, candidate=1)["record"]["window"]
+    assert len(material.split.holdout) > before["rows"]
+    assert material.split.end > np.datetime64(before["end"][:19]).astype(object).replace(tzinfo=material.split.end.tzinfo)
+    assert len(material.split.train) == version.facts["rows"]
+    assert material.split.holdout["ordered_at"].min() > material.split.train["ordered_at"].max() + held.problem.embargo
+
+
+def test_without_new_outcomes_the_verdict_stands_and_nothing_is_spent(held: Workspace):
+    spent, decided = held.journal.rows(tables.ledger), held.journal.rows(tables.decisions)
+    assert judge_again(held) == decided[-1]["record"]
+    assert (held.journal.rows(tables.ledger), held.journal.rows(tables.decisions)) == (spent, decided)
+
+
+def test_asked_twice_on_the_same_outcomes_it_answers_the_same_and_spends_once(held: Workspace):
+    later(held, 3)
+    first = judge_again(held)
+    assert first["verdict"] == "hold"
+    spent = held.journal.rows(tables.ledger)
+    assert judge_again(held) == first
+    assert held.journal.rows(tables.ledger) == spent
+
+
+def test_the_next_training_learns_from_the_new_outcomes_although_a_held_version_was_judged_on_them(held: Workspace):
+    later(held)
+    judge_again(held)
+    assert train(held)["candidate"]["version"] == 2
+
+
+def test_only_what_is_held_is_judged_again(held: Workspace):
+    later(held)
+    judge_again(held)
+    with pytest.raises(RefusedError, match="Version 1 was judged PROMOTE; only one that is held is judged again"):
+        resuming.held_version(held, 1)
+    with pytest.raises(RefusedError, match="No version is held"):
+        resuming.held_version(held)
+
+
+def test_a_barred_version_is_not_judged_again(held: Workspace):
+    later(held)
+    held.journal.add(tables.bars, event="planted", version=1, barred=True, reason="complaints", person="ann")
+    assert barred(held.journal) == {1}
+    with pytest.raises(RefusedError, match="Version 1 is barred"):
+        resuming.held_version(held, 1)
+    unbar(held.journal, 1, reason="checked", person="ann")
+    assert resuming.held_version(held).number == 1
+
+
+def test_a_held_version_of_data_without_split_in_time_is_judged_on_all_reserved_groups(tmp_path: Path):
+    space = open_space(tmp_path, problem=changed(WANTS_MORE, split=HashedSplit(group="customer_id", holdout_share=0.3)))
+    deliver_days(space, 70)
+    ingest(space)
+    first = train(space)
+    assert first["verdict"] == "hold"
+    assert judge_again(space) == first
+    later(space, 60)
+    record = judge_again(space)
+    assert record["window"]["rows"] > first["window"]["rows"]
+    assert record["verdict"] == "promote", [f for f in record["findings"] if f["outcome"] != "pass"]
