@@ -61,12 +61,13 @@ class Meter:
 
 
 def _family(estimator: Any) -> str:
-    """The class of what predicts in the end: behind a threshold, a search and a pipeline's steps."""
-    inner = getattr(estimator, "estimator", None) or getattr(estimator, "estimator_", None)
-    steps = getattr(estimator, "steps", None)
-    if steps:
-        return _family(steps[-1][1])
-    return _family(inner) if inner is not None and not isinstance(inner, str) else type(estimator).__name__
+    """The class of what predicts in the end: behind a fixed threshold, and at the end of a pipeline."""
+    from sklearn.model_selection import FixedThresholdClassifier
+    from sklearn.pipeline import Pipeline
+
+    if isinstance(estimator, FixedThresholdClassifier):
+        return _family(estimator.estimator)
+    return _family(estimator.steps[-1][1]) if isinstance(estimator, Pipeline) else type(estimator).__name__
 
 
 def _peak_bytes() -> int:

@@ -1,0 +1,174 @@
+import importlib
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from candidates import toy_candidate
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.pipeline import make_pipeline
+from toy import features
+from toy.contract import PROBLEM
+from workspaces import changed, deliver_days, ingest, open_space
+
+from evergreen import retraining
+from evergreen.data.snapshots import take_snapshot
+from evergreen.errors import ContractError
+from evergreen.examination import Examination, perturbed
+from evergreen.gate.evidence import CANDIDATE, CHAMPION
+from evergreen.metering import CALLS, _family
+from evergreen.policies import Perturbation
+from evergreen.workspace import Workspace
+
+
+def as_they_are(X: pd.DataFrame) -> pd.DataFrame:
+    """The same rows."""
+    return X.assign()
+
+
+def order_more(X: pd.DataFrame) -> pd.DataFrame:
+    """Larger orders, which come back more often."""
+    return X.assign(amount=X["amount"] + 20)
+
+
+CLAIMS = (
+    Perturbation(name="The same order has the same chance.", change=as_they_are, expect="same"),
+    Perturbation(name="A larger order comes back more often.", change=order_more, expect="up"),
+)
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A toy workspace with 70 days of outcomes and 5 more of orders."""
+    space = open_space(tmp_path_factory.mktemp("toy"), problem=changed(behaviour=CLAIMS))
+    deliver_days(space, 70)
+    deliver_days(space, 5, start=70, without=("outcomes",))
+    ingest(space)
+    return space
+
+
+@pytest.fixture(scope="module")
+def asked(space: Workspace) -> Examination:
+    return examined(space)
+
+
+def examined(space: Workspace) -> Examination:
+    """What is found of a candidate that is trained on what there is."""
+    material = retraining.prepare(space, take_snapshot(space.journal, space.problem))
+    candidate = retraining.make_candidate(space, material, tuning=False)
+    return retraining.ask_models(space, material, candidate)
+
+
+def test_the_candidate_answers_as_in_training_in_any_order_and_batches(asked: Examination):
+    assert [(one.rows, one.differing, one.infinite) for one in asked.trials.replays] == [(1_000, 0, 0)] * 2
+    assert all(one.farthest < 1e-9 for one in asked.trials.replays)
+    assert asked.trials.replays[0].how != asked.trials.replays[1].how
+
+
+def test_the_golden_rows_are_rows_of_the_holdout(space: Workspace, asked: Examination):
+    version = space.registry.version(1)
+    golden = pd.read_parquet(space.registry.evidence_folder(version) / "golden.parquet")[list(PROBLEM.features)]
+    material = retraining.prepare(space, take_snapshot(space.journal, space.problem))
+    unseen = pd.MultiIndex.from_frame(material.split.holdout[list(PROBLEM.features)])
+    assert pd.MultiIndex.from_frame(golden).isin(unseen).all()
+
+
+def test_a_feature_that_looks_at_the_other_rows_of_its_batch_is_seen_in_the_second_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package = tmp_path / "looking"
+    shutil.copytree(Path(features.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    code = (package / "features.py").read_text()
+    (package / "features.py").write_text(code.replace('X["stock_level"].clip(lower=1)', 'X["stock_level"].mean()'))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    space = open_space(tmp_path / "home", problem=changed(build_estimator=importlib.import_module("looking.features").build_estimator))
+    deliver_days(space, 70)
+    ingest(space)
+    whole, mixed = examined(space).trials.replays
+    for name in [name for name in sys.modules if name.partition(".")[0] == "looking"]:
+        del sys.modules[name]
+    assert (whole.differing, whole.infinite) == (0, 0)
+    assert mixed.differing > 900
+    assert mixed.farthest > 1e-3
+
+
+def test_the_promise_is_what_the_folds_saved_against_the_cheapest_constant_answer(space: Workspace, asked: Examination):
+    promise = asked.trials.promise
+    assert promise is not None
+    folds = space.registry.version(1).facts["folds"]
+    assert promise.rows == sum(fold["rows"] for fold in folds)
+    assert 0 < promise.se < promise.saving < 10
+    assert promise.clusters == pytest.approx(promise.rows / 150, rel=0.1)
+
+
+def test_every_claim_is_tried_and_an_unchanged_row_does_not_move(asked: Examination):
+    same, up = asked.trials.reactions
+    assert (same.claim, up.claim) == CLAIMS
+    assert same.moved.shape == up.moved.shape == (1_000,)
+    assert np.abs(same.moved).max() == 0
+    assert up.moved.min() > 0
+
+
+def test_rows_to_be_predicted_are_held_against_the_training_rows(asked: Examination):
+    support = asked.trials.support
+    assert support is not None
+    assert support.rows > 500
+    assert support.outside == sum(support.features.values()) == 0
+    assert support.champion_outside is None
+    assert 0.9 < (support.separable or 0) <= 1.0  # every day has stock levels of its own
+
+
+def test_each_compared_model_is_measured(asked: Examination):
+    footprint = asked.answers[CANDIDATE].footprint
+    assert footprint is not None
+    assert footprint.one_row_seconds.shape == (CALLS,)
+    assert (footprint.one_row_seconds > 1e-5).all()
+    assert footprint.rows_per_second > 1_000
+    assert 0.005 < footprint.megabytes < 1
+    assert 0 <= footprint.memory_megabytes < 500
+    assert 0.001 < footprint.load_seconds < 30
+    assert footprint.family == "LogisticRegression"
+
+
+def test_a_champion_is_asked_too_and_what_it_has_not_seen_is_counted(tmp_path: Path):
+    space = open_space(tmp_path)
+    deliver_days(space, 70)
+    ingest(space)
+    material = retraining.prepare(space, take_snapshot(space.journal, space.problem))
+    candidate = retraining.make_candidate(space, material, tuning=False)
+    record = retraining.decide(space, material, candidate, retraining.ask_models(space, material, candidate))
+    assert record["verdict"] == "promote", [f for f in record["findings"] if f["outcome"] != "pass"]
+    retraining.apply(space, record)
+    deliver_days(space, 25, start=70)
+    ingest(space)
+    deliver_days(space, 5, start=95, without=("outcomes",))
+    ingest(space)
+    again = examined(space)
+    assert again.answers[CHAMPION].version == 1
+    assert again.answers[CHAMPION].footprint is not None
+    assert again.trials.support is not None
+    assert again.trials.support.champion_outside == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda X: X.head(3), "gave DataFrame of shape"),
+        (lambda X: X.drop(columns="amount"), "gave DataFrame of shape"),
+        (lambda X: X["amount"], "gave Series of shape"),
+        (lambda X: X.__setitem__("amount", 1) or X, "changes the frame that it is given"),
+        (lambda X: 1 / 0, "failed: ZeroDivisionError"),
+    ],
+)
+def test_a_perturbation_that_gives_other_rows_is_refused(change, complaint):
+    problem = changed(behaviour=(CLAIMS[0].model_copy(update={"change": change}),))
+    rows = toy_candidate().golden[list(PROBLEM.features)]
+    with pytest.raises(ContractError, match=f"behaviour.0.change: .*{complaint}"):
+        perturbed(problem, 0, rows)
+
+
+def test_the_kind_of_model_is_what_predicts_in_the_end():
+    assert _family(toy_candidate().estimator) == "LogisticRegression"
+    assert _family(make_pipeline(ExtraTreesClassifier())) == "ExtraTreesClassifier"
+    assert _family(ExtraTreesClassifier()) == "ExtraTreesClassifier"

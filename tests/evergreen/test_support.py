@@ -1,0 +1,77 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from evergreen.data.support import outside_support, separability
+
+TRAIN = pd.DataFrame(
+    {
+        "wind": [0.0, 5.0, 10.0],
+        "gust": [1.0, None, 3.0],
+        "origin": ["EWR", "JFK", None],
+        "carrier": ["UA", "UA", "DL"],
+        "at": pd.to_datetime(["2013-01-01", "2013-01-11", "2013-01-05"], utc=True),
+        "is_late": [True, False, True],
+    }
+)
+
+
+def outside(slack: float = 0.1, **values: object) -> list[str]:
+    """The features that a row like the second one, with other values, is outside of."""
+    row = pd.DataFrame([{**TRAIN.iloc[1].to_dict(), **values}]).astype({"gust": float, "wind": float})
+    found = outside_support(TRAIN, row, slack=slack)
+    return [str(name) for name in found.columns[found.iloc[0]]]
+
+
+def test_rows_like_the_training_rows_are_inside():
+    assert not outside_support(TRAIN, TRAIN, slack=0.0).any(axis=None)
+
+
+@pytest.mark.parametrize(("value", "is_outside"), [(11.0, False), (11.01, True), (-1.0, False), (-1.01, True), (np.inf, True)])
+def test_a_number_is_outside_when_it_is_beyond_the_range_by_more_than_the_slack(value, is_outside):
+    assert outside(wind=value) == (["wind"] if is_outside else [])
+
+
+def test_without_slack_the_ends_of_the_range_are_the_last_that_is_inside():
+    assert outside(slack=0.0, wind=10.0) == []
+    assert outside(slack=0.0, wind=10.0001) == ["wind"]
+
+
+def test_a_time_beyond_the_range_is_outside():
+    assert outside(at=pd.Timestamp("2013-01-12", tz="UTC")) == []
+    assert outside(at=pd.Timestamp("2013-01-12T00:01", tz="UTC")) == ["at"]
+
+
+def test_an_unseen_category_is_outside():
+    assert outside(origin="LGA", carrier="DL") == ["origin"]
+
+
+def test_a_missing_value_is_outside_only_where_training_had_none_missing():
+    assert outside(gust=None, origin=None) == []
+    assert outside(wind=None, carrier=None) == ["wind", "carrier"]
+
+
+def test_true_and_false_are_numbers_too():
+    assert outside(is_late=True) == []
+    assert outside_support(TRAIN[TRAIN["is_late"]], TRAIN, slack=0.1)["is_late"].tolist() == [False, True, False]
+
+
+def test_the_rows_keep_their_index():
+    found = outside_support(TRAIN, TRAIN.set_index(pd.Index([7, 8, 9])), slack=0.0)
+    assert found.index.tolist() == [7, 8, 9]
+
+
+def numbers(shift: float, rows: int = 500, seed: int = 0) -> pd.DataFrame:
+    """Rows whose numbers and categories lie `shift` apart."""
+    rng = np.random.default_rng([seed, int(10 * shift)])
+    return pd.DataFrame({"x": rng.normal(shift, 1, rows), "kind": np.where(rng.random(rows) < 0.5 + shift / 10, "a", "b")})
+
+
+def test_rows_of_the_same_kind_cannot_be_told_apart_and_others_can():
+    assert separability(numbers(0), numbers(0, seed=1), seed=0) == pytest.approx(0.5, abs=0.1)
+    assert separability(numbers(0), numbers(4), seed=0) > 0.98
+
+
+def test_too_few_rows_are_not_told_apart():
+    assert separability(numbers(0), numbers(0, rows=99), seed=0) is None
+    assert separability(numbers(0), numbers(0, rows=100), seed=0) is not None

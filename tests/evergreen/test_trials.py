@@ -1,0 +1,90 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from toy import features
+from workspaces import changed, toy_frame
+
+from evergreen.evaluation import cost_threshold, measure, predict
+from evergreen.policies import GatePolicy, RetrainingPolicy
+from evergreen.splitting import Split, split_rows
+from evergreen.training import fit_candidate, training_target
+from evergreen.trials import Recipe, try_recipe
+
+
+def with_last_step(model) -> Pipeline:
+    """The toy's pipeline with another model at its end."""
+    steps = features.build_estimator().steps
+    return Pipeline([*steps[:-1], ("model", model)])
+
+
+def random_trees() -> Pipeline:
+    """An estimator that its seed decides on."""
+    return with_last_step(ExtraTreesClassifier(5, min_samples_leaf=20))
+
+
+def deep_trees() -> Pipeline:
+    """An estimator that knows every row that it has learnt by heart."""
+    return with_last_step(ExtraTreesClassifier(5))
+
+
+def still_boosting() -> Pipeline:
+    """An estimator that takes a seed, of which nothing depends."""
+    return with_last_step(HistGradientBoostingClassifier(max_iter=10, early_stopping=False))
+
+
+def regression() -> Pipeline:
+    """An estimator whose author chose the seed."""
+    return with_last_step(LogisticRegression(random_state=3))
+
+
+def tried(build, **values) -> tuple[Recipe, Split]:
+    """The toy problem's recipe with another estimator, tried on 80 days."""
+    problem = changed(build_estimator=build, **values)
+    split = split_rows(toy_frame(80), problem)
+    told: list[str] = []
+    recipe = try_recipe(problem, split, fit_candidate(problem, split.train, parameters={}), progress=told.append)
+    assert told
+    return recipe, split
+
+
+def test_other_seeds_give_other_costs_and_the_candidates_own_is_the_first():
+    recipe, _ = tried(random_trees, gate=GatePolicy(seeds=4), retraining=RetrainingPolicy(seed=11))
+    assert list(recipe.seeds) == [11, 12, 13, 14]
+    assert len(set(recipe.seeds.values())) == 4
+    assert recipe.seeds[11] == recipe.learning_curve[-1]["holdout"]
+
+
+def test_the_cost_of_a_seed_is_that_of_the_same_recipe_fitted_with_it():
+    recipe, split = tried(random_trees, gate=GatePolicy(seeds=2), retraining=RetrainingPolicy(seed=11))
+    other = changed(build_estimator=random_trees, retraining=RetrainingPolicy(seed=12))
+    model = fit_candidate(other, split.train, parameters={}).estimator
+    said = predict(model, split.holdout[list(other.features)], other.task, threshold=cost_threshold(other))
+    assert recipe.seeds[12] == pytest.approx(measure(other, split.holdout, training_target(split.holdout, other), said).mean())
+
+
+@pytest.mark.parametrize("build", [still_boosting, regression])
+def test_where_nothing_is_random_there_is_one_seed(build):
+    assert len(tried(build)[0].seeds) == 1
+
+
+def test_the_learning_curve_ends_with_the_candidate_and_a_flexible_model_costs_less_where_it_learnt():
+    recipe, split = tried(deep_trees)
+    rows = [point["rows"] for point in recipe.learning_curve]
+    n = len(split.train)
+    assert rows == [int(n / 8), int(n / 4), int(n / 2), n]
+    assert all(point["train"] < point["holdout"] for point in recipe.learning_curve)
+
+
+def test_a_part_without_every_class_is_no_point_of_the_curve():
+    problem = changed(build_estimator=regression)
+    split = split_rows(toy_frame(80), problem)
+    order = np.random.default_rng(problem.retraining.seed).permutation(len(split.train))
+    rare = split.train["returned"] * 0
+    rare.iloc[order[int(len(order) * 0.3)]] = 1  # in the half of the rows, not in the quarter
+    one = dataclasses.replace(split, train=split.train.assign(returned=rare))
+    fitted = fit_candidate(problem, split.train, parameters={})
+    assert [point["rows"] for point in try_recipe(problem, one, fitted).learning_curve] == [int(len(rare) / 2), len(rare)]
