@@ -193,6 +193,15 @@ def resume(version: Annotated[int | None, typer.Argument(help="Which held versio
         judge_again_and_tell(space, chosen)
 
 
+@gate.command()
+def selftest(only: Annotated[list[str] | None, typer.Option(help="One defect by its name, such as leak; may be repeated.")] = None) -> None:
+    """Plant defects into your own data and estimator, and see that the gate refuses each of them."""
+    from flows.selftest import tell_selftest
+
+    if not tell_selftest(only or []):
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run a command; a user's mistake is a sentence and an exit code, never a traceback."""
     # One OpenMP thread a fit, and several fits side by side: on a busy machine threads that share a fit wait for each other

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 CALLS, WARM_UP = 100, 3
 """Answers to one row that are timed, after a few that are not: the first ones fill caches."""
+PATIENCE_SECONDS, FEWEST_CALLS = 5.0, 10
+"""A model that is slow is not waited for so often."""
 MEGABYTE = 1e6
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
@@ -51,6 +53,8 @@ class Meter:
             started = time.perf_counter()
             predicted(model.estimator, row)
             calls.append(time.perf_counter() - started)
+            if sum(calls) > PATIENCE_SECONDS and call >= FEWEST_CALLS:
+                break
         return {
             "one_row_seconds": calls[WARM_UP:],
             "rows_per_second": self._rows / self._seconds,

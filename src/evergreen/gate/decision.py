@@ -46,7 +46,7 @@ def judge(evidence: Evidence, policy: GatePolicy, *, budget: Budget, checks: tup
     verdict = conclude(findings)
     rebase = verdict is Verdict.PROMOTE and (CHAMPION not in evidence.contenders or is_superior(evidence, policy, budget.alpha))
     return Decision(
-        verdict, findings, budget.alpha, budget.alpha if budget.is_first else policy.alpha_first, _margin_next(evidence, policy), rebase
+        verdict, findings, budget.alpha, budget.alpha if budget.is_first else policy.alpha_first, next_margin(evidence, policy), rebase
     )
 
 
@@ -79,7 +79,8 @@ def _affordable(evidence: Evidence, budget: Budget) -> Finding:
     return finding(Outcome.PASS, f"The error budget of {budget.allowed:.3g} allows this gate's {budget.price:.3g}.")
 
 
-def _margin_next(evidence: Evidence, policy: GatePolicy) -> float | None:
+def next_margin(evidence: Evidence, policy: GatePolicy) -> float | None:
+    """The margin, in cost a row, for whoever challenges this candidate; None when the evidence gives none."""
     if policy.margin is not None:
         return policy.margin
     return None if unsound(evidence) else policy.margin_share * abs(float(best_trivial(evidence).measure.mean()))
