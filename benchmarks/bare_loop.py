@@ -41,6 +41,7 @@ def main(folder: Path, through: str) -> None:
         start = end - 30 * DAY
         train, holdout = known[known["scheduled_at"] <= start - DAY], known[known["scheduled_at"] > start]
         candidate, folds = fit(train)
+        try_recipe(train, holdout)
         costs = [cost(model, holdout) for model in (candidate, champion) if model is not None]
         rule = float(np.mean(data.warn_in_the_afternoon(holdout)))
         champion = candidate
@@ -77,6 +78,19 @@ def fit(train: pd.DataFrame) -> tuple[Any, list[float]]:
     jobs = Parallel(n_jobs=-1, prefer="threads")
     models = jobs(delayed(build_estimator().set_params(model__random_state=2013).fit)(train.loc[use, FEATURES], y[use]) for use, _ in parts)
     return models[0], [cost(model, train[judge]) for model, (_, judge) in zip(models[1:], parts[1:], strict=True)]
+
+
+def try_recipe(train: pd.DataFrame, holdout: pd.DataFrame) -> list[float]:
+    """The same further fits as the loop: another seed, and parts of the rows for the learning curve."""
+    order = np.random.default_rng(2013).permutation(len(train))
+    parts = [train] + [train.iloc[np.sort(order[: len(order) // share])] for share in (2, 4, 8)]
+    seeds = [2014, 2013, 2013, 2013]
+    jobs = Parallel(n_jobs=-1, prefer="threads")
+    models = jobs(
+        delayed(build_estimator().set_params(model__random_state=seed).fit)(part[FEATURES], part["late"].to_numpy(dtype=np.int64))
+        for part, seed in zip(parts, seeds, strict=True)
+    )
+    return [cost(model, holdout) for model in models]
 
 
 def cost(model: Any, rows: pd.DataFrame) -> float:

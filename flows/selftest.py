@@ -16,9 +16,7 @@ def tell_selftest(only: list[str]) -> bool:
             tone = "bad" if not one.passed else "hold" if one.impossible else "good"
             account.done("ok" if one.passed else "WRONG", f"{one.trial.name} ({one.trial.says}): {_said(one)}", tone=tone)
     if passed:
-        account.say(
-            "Every planted defect was refused by a check meant for it, and an honest retrain was not rejected.", style="green"
-        )
+        account.say("Every planted defect was refused by a check meant for it, and an honest retrain was not rejected.", style="green")
     else:
         account.say("The gate does not do its work on this problem yet. What each check looks at: docs/gate.md", style="red")
     return passed

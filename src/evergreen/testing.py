@@ -17,6 +17,7 @@ from evergreen.data.reading import read_delivery
 from evergreen.data.snapshots import check_columns, with_target
 from evergreen.errors import ContractError, DataError, ModelError
 from evergreen.evaluation import Predicted, central_cost, predict, rule_of_thumb
+from evergreen.examination import perturbed
 from evergreen.policies import Source
 from evergreen.training import build_estimator, search_space, training_target
 from evergreen.validation import load_suite, suite_path
@@ -61,6 +62,9 @@ def check_problem(space: Workspace) -> Iterator[str]:
     yield f"{len(labelled):,} of {len(rows):,} rows have their outcome, {problem.target.name}."
     yield from _check_model(problem, sample, y)
     yield from _check_business(problem, sample, y)
+    for index, claim in enumerate(problem.behaviour):
+        perturbed(problem, index, sample[list(problem.features)])
+        yield f"The change of rows behind this claim can be made: {claim.name}"
 
 
 def _load(space: Workspace, source: Source) -> pd.DataFrame:

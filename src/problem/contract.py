@@ -8,7 +8,7 @@ from datetime import timedelta
 from evergreen.contract import Problem
 from evergreen.policies import AsOfJoin, BinaryCosts, Business, ForwardSplit, GatePolicy, LookupJoin
 from evergreen.policies import RetrainingPolicy, RuleOfThumb, ServingPolicy, Source, Target
-from problem import data, features
+from problem import behaviour, data, features
 
 PROBLEM = Problem(
     name="flight-delays",
@@ -91,4 +91,5 @@ PROBLEM = Problem(
     gate=GatePolicy(cluster="date", alpha_per_year=0.10, gates_per_year=12, margin_share=0.02),
     retraining=RetrainingPolicy(cron="30 3 * * *", folds=3, seed=2013),
     serving=ServingPolicy(carry=("origin", "dest", "carrier")),
+    behaviour=behaviour.CLAIMS,
 )

@@ -14,7 +14,7 @@ from workspaces import changed, deliver_days, with_join, with_source
 
 from evergreen.contract import Problem
 from evergreen.errors import ContractError, DataError, EvergreenError, ModelError
-from evergreen.policies import BinaryCosts
+from evergreen.policies import BinaryCosts, Perturbation
 from evergreen.testing import check_problem
 from evergreen.workspace import Workspace
 
@@ -246,3 +246,16 @@ def test_a_mistake_in_the_cost_is_told(landed: Workspace, cost: Callable[..., An
 def test_a_mistake_in_the_rule_of_thumb_is_told(landed: Workspace, decide: Callable[..., Any], match: str):
     rule = changed(PROBLEM.business.rule_of_thumb, decide=decide)
     refused(landed, business(rule_of_thumb=rule), ContractError, match)
+
+
+def smaller(X: pd.DataFrame) -> pd.DataFrame:
+    return X.head(3)
+
+
+def test_every_perturbation_is_tried(landed: Workspace):
+    good = Perturbation(name="The same order has the same chance", change=lambda X: X.assign(), expect="same")
+    assert told(landed, changed(behaviour=(good,)))[-1] == (
+        "The change of rows behind this claim can be made: The same order has the same chance"
+    )
+    bad = Perturbation(name="Fewer orders", change=smaller, expect="same")
+    refused(landed, changed(behaviour=(good, bad)), ContractError, r"behaviour\.1\.change: it gave DataFrame of shape \(3, 3\)")

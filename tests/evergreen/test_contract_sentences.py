@@ -75,6 +75,28 @@ def test_how_sure_one_must_be_follows_the_gate_policy():
     assert "Rows with the same customer_id count as one piece of evidence" in text(problem, "What it is judged on")
 
 
+def test_what_the_model_must_do_is_told_in_its_authors_words():
+    assert text(PROBLEM, "How it must react") == "Nothing is declared, so the gate tries nothing."
+    claim = p.Perturbation(name="A larger order comes back more often", change=lambda X: X, expect="up")
+    assert text(changed(behaviour=(claim,)), "How it must react") == "A larger order comes back more often."
+
+
+def test_what_production_can_afford_is_told_with_every_limit():
+    cost = p.CostPolicy(
+        max_predict_seconds=90.0,
+        max_model_megabytes=11.0,
+        max_memory_megabytes=222.0,
+        max_load_seconds=3.0,
+        max_one_row_milliseconds=44.0,
+        min_rows_per_second=55.0,
+    )
+    told = text(changed(cost=cost, gate=p.GatePolicy(costlier_ratio=3.0)), "What it may take")
+    assert "At most 90 seconds for a batch" in told
+    assert "At most 11 MB for a stored model, 222 MB of memory to predict with it, and 3 s to load it." in told
+    assert "within 44 ms, 99 times of 100; a batch at 55 rows a second or faster." in told
+    assert "more than 3 times what today's takes must be better" in told
+
+
 def test_a_daily_schedule_is_told_as_a_time_and_any_other_as_it_is():
     assert "keeps schedules: every day at 04:05." in text(changed(retraining=p.RetrainingPolicy(cron="5 4 * * *")), "When it retrains")
     assert "“0 6 * * 1”" in text(changed(retraining=p.RetrainingPolicy(cron="0 6 * * 1")), "When it retrains")

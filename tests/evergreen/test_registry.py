@@ -18,7 +18,8 @@ from toy.contract import PROBLEM
 
 from evergreen.errors import ModelError, RegistryError, StoreError
 from evergreen.files import write_bytes, write_json
-from evergreen.journal import versions
+from evergreen.journal import Journal, versions
+from evergreen.policies import CostPolicy
 from evergreen.registry import Registry
 
 TESTS = Path(__file__).parent.parent
@@ -288,3 +289,17 @@ def test_an_alias_can_be_taken_away(registry: Registry):
     registry.set_alias("challenger", None)
     registry.set_alias("challenger", None)
     assert registry.aliases() == {}
+
+
+@pytest.mark.parametrize(("times", "stored"), [(9.0, True), (11.0, False)])
+def test_only_a_model_of_more_than_ten_times_the_allowed_size_is_not_even_stored(
+    tmp_path: Path, shared: Registry, times: float, stored: bool
+):
+    size = sum(path.stat().st_size for path in shared.folder(shared.version(1)).rglob("*") if path.is_file()) / 1e6
+    allowed = PROBLEM.model_copy(update={"cost": CostPolicy(max_model_megabytes=size / times)})
+    registry = Registry(shared.settings.model_copy(update={"home": tmp_path}), allowed, Journal(f"sqlite:///{tmp_path / 'journal.db'}"))
+    if stored:
+        assert registry.register(toy_candidate()).number == 1
+    else:
+        with pytest.raises(ModelError, match=r"The model takes .* MB; the contract allows .* more than 10 times that is not even stored"):
+            registry.register(toy_candidate())

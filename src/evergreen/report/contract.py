@@ -27,6 +27,7 @@ def describe(problem: Problem) -> list[tuple[str, list[str]]]:
         ("What it is judged on", _judged_on(problem)),
         ("How sure we must be", _sureness(problem)),
         ("When it retrains", _retraining(problem.retraining, tuned=problem.search_space is not None)),
+        ("How it must react", _behaviour(problem)),
         ("What it may take", _limits(problem)),
     ]
     return [(heading, sentences) for heading, sentences in groups if sentences]
@@ -174,11 +175,19 @@ def _retraining(policy: p.RetrainingPolicy, *, tuned: bool) -> list[str]:
     return lines
 
 
+def _behaviour(problem: Problem) -> list[str]:
+    return [_sentence(claim.name) for claim in problem.behaviour] or ["Nothing is declared, so the gate tries nothing."]
+
+
 def _limits(problem: Problem) -> list[str]:
     cost, serving = problem.cost, problem.serving
     lines = [
         f"At most {span(timedelta(seconds=cost.max_predict_seconds))} for a batch of predictions.",
-        f"At most {cost.max_model_megabytes:,g} MB for a model.",
+        f"At most {cost.max_model_megabytes:,g} MB for a stored model, {cost.max_memory_megabytes:,g} MB of memory to predict with it, and "
+        f"{cost.max_load_seconds:,g} s to load it.",
+        f"An answer to one row within {cost.max_one_row_milliseconds:,g} ms, 99 times of 100; "
+        f"a batch at {cost.min_rows_per_second:,g} rows a second or faster.",
+        f"A model that takes more than {problem.gate.costlier_ratio:g} times what today's takes must be better, not just no worse.",
         f"Predictions are made {serving.chunk_rows:,} rows at a time.",
     ]
     if serving.carry:
