@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from evergreen.gate.checks_artefact import behaviour, cost, parity, representativeness
 from evergreen.gate.checks_data import data, finite, hygiene, provenance, size
 from evergreen.gate.checks_leakage import leakage
 from evergreen.gate.checks_model import baseline, champion
@@ -14,4 +15,17 @@ from evergreen.policies import GatePolicy
 Check = Callable[[Evidence, GatePolicy, float], Finding]
 """A pure function of evidence, policy and the ledger's alpha, named as its finding's `check`."""
 
-CHECKS: tuple[Check, ...] = (provenance, data, finite, size, hygiene, leakage, baseline, champion)
+CHECKS: tuple[Check, ...] = (
+    provenance,
+    data,
+    finite,
+    size,
+    hygiene,
+    leakage,
+    parity,
+    baseline,
+    champion,
+    behaviour,
+    cost,
+    representativeness,
+)

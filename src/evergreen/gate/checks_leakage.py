@@ -2,85 +2,95 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from evergreen.gate.evidence import Evidence
-from evergreen.gate.finding import Finding, Outcome
-from evergreen.gate.statistics import feature_aucs, feature_r2, share_lower_bound
+from evergreen.gate.comparison import best_trivial
+from evergreen.gate.evidence import CANDIDATE, CHAMPION, Evidence
+from evergreen.gate.finding import Finding, Outcome, amount, percent
+from evergreen.gate.identities import identities
+from evergreen.gate.statistics import share_lower_bound
+from evergreen.gate.strength import MIN_ROWS, best_auc, best_r2, numbers_of
 from evergreen.policies import GatePolicy
 
-MIN_ROWS = 50
-"""Fewer rows with a value say nothing."""
-MIN_CLASS_ROWS = 10
-"""With fewer rows of a class a feature separates it by luck."""
 MAX_CATEGORIES = 50
 """A number with at most this many different values is judged as a category too: flags are often 0 and 1."""
 COMMON_CLASS = 0.9
 """A class this common is the answer nearly everywhere; a category that has nothing else is no news."""
+NAMED = 3
+"""How many faults, or features, a reason names; the details have all."""
 
 _leakage = partial(Finding, "leakage", "No feature knows the answer, which it would not when the model serves.")
 
 
 def leakage(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
-    """No feature alone predicts the target too well, and no category of one, or its absence, settles the outcome.
+    """No feature alone, and no two together, predict the target too well; no category of one, or its absence, settles the outcome.
 
+    Where no feature is found out, a candidate that is too good to be true is held for a person to look at.
     For more than two classes each class is judged against the rest, so a problem whose features honestly
     separate a class (petals, say) needs a higher `max_feature_auc` in its contract.
     """
     y, features = evidence.y, evidence.features
     if len(features) != len(y) or not len(y):
         raise ValueError(f"got {len(features)} rows of features for {len(y)} outcomes; expected as many, and at least one")
-    regression = evidence.task == "regression"
-    limit = policy.max_feature_r2 if regression else policy.max_feature_auc
-    classes, names = pd.factorize(np.asarray(y), sort=True)
-    strengths: dict[str, float] = {}
-    faults: list[str] = []
-    for name, column in features.items():
-        numbers = _numbers(column)
-        if numbers is not None:
-            strength = _r2(numbers, np.asarray(y, dtype=float)) if regression else _auc(numbers, classes)
-            strengths[str(name)] = strength
-            if not strength <= limit:
-                word = "explains the target with an R2 of" if regression else "alone ranks the outcomes with an AUC of"
-                faults.append(f"{name} {word} {strength:.3f} (at most {limit:g})")
-        if not regression:
-            faults += [f"{name} {fault}" for fault in _settled(column, classes, names, policy.max_settled_share)]
-    strongest = max(strengths, key=lambda name: strengths[name], default=None)
-    finding = partial(_leakage, estimate=strengths.get(strongest or ""), threshold=limit, n=len(y))
+    limit = policy.max_feature_r2 if evidence.task == "regression" else policy.max_feature_auc
+    strengths, faults = _strengths(evidence, policy, limit)
+    best = sorted(strengths, key=lambda name: (-strengths[name], name))[:NAMED]
+    finding = partial(_leakage, estimate=strengths[best[0]] if best else None, threshold=limit, n=len(y))
     if faults:
-        return finding(Outcome.REJECT, f"A feature knows the answer: {'; '.join(faults[:3])}.", details=tuple(faults))
-    most = f"; the strongest alone is {strongest} ({strengths[strongest]:.3f}, limit {limit:g})" if strongest else ""
+        return finding(Outcome.REJECT, f"A feature knows the answer: {'; '.join(faults[:NAMED])}.", details=tuple(faults))
+    unlikely = list(_too_good(evidence, policy))
+    if unlikely:
+        told, share = max(unlikely, key=lambda one: one[1])
+        settle = (
+            f"A person looks at what the strongest features ({', '.join(best) or 'none is a number'}) know when the prediction is made, "
+            "and whether holdout rows repeat training rows. Is the task that easy, release it, or raise `too_good_share` in the contract."
+        )
+        finding = partial(finding, estimate=share, threshold=policy.too_good_share)
+        return finding(Outcome.HOLD, f"It is too good to be true: {told}.", settle=settle)
+    most = f"; the strongest alone is {best[0]} ({strengths[best[0]]:.3f}, limit {limit:g})" if best else ""
     return finding(Outcome.PASS, f"None of {features.shape[1]} features knows the answer{most}.")
 
 
-def _numbers(column: pd.Series) -> np.ndarray | None:
-    """The column as floats, missing as NaN; None when it holds categories."""
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return np.asarray((column - column.min()) / pd.Timedelta(seconds=1), dtype=float)
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(dtype=float, na_value=np.nan)
-    return None
+def _strengths(evidence: Evidence, policy: GatePolicy, limit: float) -> tuple[dict[str, float], list[str]]:
+    """How well each number tells the answer alone, and every way in which a feature knows it, in words."""
+    regression = evidence.task == "regression"
+    classes, names = pd.factorize(np.asarray(evidence.y), sort=True)
+    y = np.asarray(evidence.y, dtype=float) if regression else classes
+    # by name, so that the order of the columns changes nothing
+    columns = {str(name): evidence.features[name] for name in sorted(evidence.features, key=str)}
+    numbers = {name: values for name, column in columns.items() if (values := numbers_of(column)) is not None}
+    strengths = {name: best_r2(values, y) if regression else float(best_auc(values, y)) for name, values in numbers.items()}
+    alone = [name for name, strength in strengths.items() if not strength <= limit]
+    word = "explains the target with an R2 of" if regression else "alone ranks the outcomes with an AUC of"
+    faults = [f"{name} {word} {strengths[name]:.3f} (at most {limit:g})" for name in alone]
+    if not regression:
+        faults += [
+            f"{name} {fault}" for name, column in columns.items() for fault in _settled(column, classes, names, policy.max_settled_share)
+        ]
+    others = {name: values for name, values in numbers.items() if name not in alone}
+    faults += identities(others, y, evidence.rows, limit=limit, regression=regression)
+    return strengths, faults
 
 
-def _auc(values: np.ndarray, classes: np.ndarray) -> float:
-    """Best separation of a class from the rest, in either direction; 0.5 where there is too little to tell."""
-    known = np.isfinite(values)
-    rows = np.bincount(classes[known], minlength=1)
-    enough = (rows >= MIN_CLASS_ROWS) & (rows <= known.sum() - MIN_CLASS_ROWS)
-    if known.sum() < MIN_ROWS or not enough.any():
-        return 0.5
-    present, found = np.unique(classes[known], return_inverse=True)
-    aucs = feature_aucs(values[known], found)[enough[present]]
-    return float(np.maximum(aucs, 1 - aucs).max())
+def _too_good(evidence: Evidence, policy: GatePolicy) -> Iterator[tuple[str, float]]:
+    """Against whom the candidate saves a larger share of the measure than `too_good_share`, in words, and the share.
 
-
-def _r2(values: np.ndarray, y: np.ndarray) -> float:
-    known = np.isfinite(values)
-    return feature_r2(values[known], y[known]) if known.sum() >= MIN_ROWS else 0.0
+    Only where no row's measure is negative: then 0 is perfect, and the share is one of all that can be saved. With profits there is none.
+    """
+    own, trivial = evidence.contenders[CANDIDATE].measure, best_trivial(evidence)
+    others = {f"doing without ({trivial.name})": trivial.measure}
+    others |= {"the champion": evidence.contenders[CHAMPION].measure} if CHAMPION in evidence.contenders else {}
+    for name, measure in others.items():
+        cost, saved = float(measure.mean()), float(measure.mean() - own.mean())
+        if not (min(own.min(), measure.min()) < 0 or saved <= policy.too_good_share * cost):
+            share = saved / cost if math.isfinite(saved) else math.nan
+            costs = f"{amount(1000 * (cost - saved))} instead of {amount(1000 * cost)} per 1,000 rows"
+            yield f"it saves {percent(share)} of what {name} costs ({costs}; at most {percent(policy.too_good_share)})", share
 
 
 def _settled(column: pd.Series, classes: np.ndarray, names: np.ndarray, limit: float) -> Iterator[str]:

@@ -48,8 +48,15 @@ class Finding:
 
 
 def amount(value: float) -> str:
-    """A number as people say it: 1,310 or 26.4 or 0.13."""
+    """A number as people say it: 1,310 or 26.4 or 0.13; what is missing or infinite is "no number"."""
+    if not math.isfinite(value):
+        return "no number"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"  # noqa: PLR2004 (from here on decimals say nothing)
+
+
+def percent(share: float) -> str:
+    """A share as people say it: 21% or 0.35%."""
+    return f"{amount(100 * share)}%" if math.isfinite(share) else amount(share)
 
 
 def between(low: float, high: float) -> str:

@@ -93,17 +93,24 @@ def feature_aucs(values: np.ndarray, classes: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     values
-        Shape (n,), finite.
+        Shape (..., n), one feature or several; missing as NaN.
     classes
-        Shape (n,), whole numbers from 0; each occurs, and there are at least two.
+        Shape (n,), whole numbers from 0.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (..., classes); NaN for a class with a value on none of its rows, or on none of the others.
 
     Notes
     -----
     The Mann-Whitney statistic over the number of pairs: Hanley & McNeil, Radiology 143 (1982).
     """
-    rows = np.bincount(classes)
-    ranks = np.bincount(classes, weights=stats.rankdata(values))
-    return np.asarray((ranks - rows * (rows + 1) / 2) / (rows * (len(classes) - rows)))
+    member = np.eye(classes.max() + 1)[classes]
+    rows = ~np.isnan(values) @ member
+    ranks = np.nan_to_num(stats.rankdata(values, axis=-1, nan_policy="omit")) @ member
+    pairs = rows * (rows.sum(axis=-1, keepdims=True) - rows)
+    return np.asarray((ranks - rows * (rows + 1) / 2) / np.where(pairs > 0, pairs, np.nan))
 
 
 def feature_r2(values: np.ndarray, y: np.ndarray) -> float:
