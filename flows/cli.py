@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -31,9 +32,20 @@ def _said(reason: str) -> str:
     return reason.strip()
 
 
+def _end(expires: str) -> datetime:
+    from evergreen.overrides import read_end
+
+    try:
+        return read_end(expires, now=datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--expires") from None
+
+
 Through = Annotated[str | None, typer.Option(help="The example's last month, such as 2013-12.")]
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.", callback=_said)]
 By = Annotated[str | None, typer.Option(help="Who; your login name unless you say otherwise.")]
+Override = Annotated[bool, typer.Option("--override", help="Overrule the gate's refusal; needs --expires.")]
+Expires = Annotated[str | None, typer.Option(help="The override's last day, in UTC: 2026-12-31, or 14d for 14 days from today.")]
 
 
 @app.command()
@@ -131,11 +143,18 @@ def history() -> None:
 
 
 @app.command()
-def promote(version: int, reason: Reason, by: By = None) -> None:
-    """Release a version that the gate holds, by a person's decision."""
-    from flows.telling import release
+def promote(version: int, reason: Reason, by: By = None, override: Override = False, expires: Expires = None) -> None:
+    """Release a version that the gate holds; with --override one that it refuses, for a time."""
+    from flows import telling
 
-    release(version, reason=reason, person=by)
+    if override and expires is None:
+        raise typer.BadParameter("an override needs an end, such as 2026-12-31 or 14d.", param_hint="--expires")
+    if expires is not None and not override:
+        raise typer.BadParameter("only an override ends; leave it out, or say --override.", param_hint="--expires")
+    if expires is None:
+        telling.release(version, reason=reason, person=by)
+    else:
+        telling.override(version, reason=reason, person=by, expires=_end(expires))
 
 
 @app.command()
@@ -152,6 +171,22 @@ def unbar(version: int, reason: Reason, by: By = None) -> None:
     from flows.telling import free
 
     free(version, reason=reason, person=by)
+
+
+@app.command()
+def freeze(reason: Reason, by: By = None) -> None:
+    """Stop all promotions, by the gate and by persons; rolling back stays possible."""
+    from flows.telling import stop
+
+    stop(reason=reason, person=by)
+
+
+@app.command()
+def unfreeze(reason: Reason, by: By = None) -> None:
+    """Let versions be promoted again."""
+    from flows.telling import resume
+
+    resume(reason=reason, person=by)
 
 
 @app.command()

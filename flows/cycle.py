@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect import flow
 
 from evergreen import journal as tables
-from evergreen import nursery
-from evergreen.promotion import standing
+from evergreen import nursery, promotion
+from evergreen.brakes import frozen
+from evergreen.promotion import Ending, standing
+from evergreen.releases import waiting
 from evergreen.status import current_inputs, current_state, realized_so_far, refresh_site
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.batch_prediction import predict_batch
 from flows.ingestion import ingest
 from flows.loop import DELIVERIES
-from flows.news import tell_deliveries, tell_predictions, tell_stale, tell_verdict, tell_worth
-from flows.training import judge_again, train
+from flows.news import tell_deliveries, tell_ending, tell_notices, tell_predictions, tell_stale, tell_verdict, tell_worth
+from flows.steps import step
+from flows.training import carry_out, judge_again, train, write_down
 
 
 @flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=36_000, persist_result=False)
@@ -33,6 +37,7 @@ def cycle(name: str, rehearsal: bool = False) -> bool:
     if rehearsal:
         return complete
     tell_stale(space)
+    settle_what_is_due(space)
     inputs = current_inputs(space)
     with account.working("see what earlier predictions were worth"):
         worth = realized_so_far(space)
@@ -77,4 +82,20 @@ def _told(space: Workspace, record: dict[str, Any], known: set[str], what: str, 
         account.done(what, f"{nothing}; {verdict}. {f'Version {serves} serves' if serves else 'No model serves'}.")
     else:
         tell_verdict(space, record)
+    tell_notices(space)
     return record
+
+
+def settle_what_is_due(space: Workspace) -> None:
+    """Go back from an override that has expired, and carry out a PROMOTE that waited for a freeze to end."""
+    tell_ending(end_override(space))
+    record = waiting(space.journal)
+    if record and not frozen(space.journal):
+        carry_out(space, record, write_down(space, record))
+        account.done("gate", f"what waited is carried out: {record['headline']}", tone="good")
+
+
+@step()
+def end_override(space: Workspace) -> Ending | None:
+    """Roll back from a champion whose override has expired."""
+    return promotion.end_override(space.registry, now=datetime.now(UTC))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
@@ -11,10 +12,12 @@ from evergreen import journal as tables
 from evergreen.errors import RefusedError
 from evergreen.files import lock
 from evergreen.promotion import standing
-from evergreen.status import current_inputs, current_state, has_new_deliveries, look_at_landing
+from evergreen.releases import waiting
+from evergreen.status import current_inputs, current_state, has_new_deliveries, is_due, look_at_landing
 from evergreen.validation import import_engine
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
+from flows.news import tell_notices
 from flows.server import prefect_server
 
 DELIVERIES = "deliveries"
@@ -39,7 +42,9 @@ def run_loop(through: str | None) -> bool:
         rounds = rounds_to_go(space, feed, through)
     account.say(f"{space.problem.name}: {space.problem.business.question}", style="bold")
     if not rounds:
-        account.say("Nothing is new: every delivery that is complete has been judged, and every verdict carried out.")
+        told = ", but not every verdict carried out." if waiting(space.journal) else ", and every verdict carried out."
+        account.say(f"Nothing is new: every delivery that is complete has been judged{told}")
+        tell_notices(space)
         if space.settings.landing.is_dir():
             complete = account.tell_leftovers(look_at_landing(space)[0], space.problem)
     else:
@@ -74,7 +79,8 @@ def is_anything_new(space: Workspace) -> bool:
     """Whether a delivery waits, or the last round was gone with other batches, or another contract, code, lock or champion."""
     inputs, last = current_inputs(space), space.journal.last(tables.cycles)
     state = current_state(space, inputs, standing(space.journal).champion)
-    return inputs is None or last is None or state != last["facts"].get("state") or has_new_deliveries(space)
+    changed = inputs is None or last is None or state != last["facts"].get("state")
+    return changed or has_new_deliveries(space) or is_due(space, datetime.now(UTC))
 
 
 def go_round(space: Workspace, feed: ModuleType | None, name: str, ready: Callable[[], str]) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
 from evergreen.data.batches import Judged
 from evergreen.data.publishing import Publication
-from evergreen.status import freshness
+from evergreen.promotion import Ending
+from evergreen.status import freshness, notices
 from evergreen.workspace import Workspace
 from flows import account
 
@@ -69,6 +71,23 @@ def tell_verdict(space: Workspace, record: dict[str, Any]) -> None:
     if record["verdict"].upper() != "PROMOTE":
         for reason in record["why"][:2]:
             account.done("", reason)
+
+
+def tell_notices(space: Workspace) -> None:
+    """Say again in each round what is out of the ordinary: a freeze, a PROMOTE that waits, an override."""
+    for tone, sentence in notices(space, datetime.now(UTC)):
+        account.done("notice", sentence, tone=tone)
+
+
+def tell_ending(ending: Ending | None) -> None:
+    """Say what became of an override that expired."""
+    if ending is None:
+        return
+    over = f"the override of version {ending.override.version} by {ending.override.person} expired after {ending.override.last_day} (UTC)"
+    if ending.back_to is None:
+        account.done("override", f"{over}, and the version still serves: {ending.hindrance}", tone="bad")
+    else:
+        account.done("override", f"{over}: version {ending.back_to} serves again, version {ending.override.version} is barred", tone="hold")
 
 
 def tell_predictions(space: Workspace, publication: Publication | None) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import getpass
+from datetime import UTC, datetime
 
+from evergreen import brakes, promotion, releases
 from evergreen import journal as tables
-from evergreen import promotion
 from evergreen.errors import EvergreenError, RefusedError
+from evergreen.overrides import used
 from evergreen.report.contract import describe
+from evergreen.report.site import with_override, write_decision
 from evergreen.settings import load_settings
-from evergreen.status import freshness, in_quarantine, look_at_landing, realized_so_far, refresh_site
+from evergreen.status import freshness, in_quarantine, look_at_landing, notices, realized_so_far, refresh_site
 from evergreen.workspace import Workspace, load_problem, open_workspace
 from flows import account
 
@@ -22,8 +25,8 @@ def tell_status() -> None:
     account.say(f"{space.problem.name}: {serves}", style="bold")
     if now.champion is not None:
         account.say(f"Before it: {_version(now.previous)}. Best so far: {_version(now.anchor)}.")
-    if begun := promotion.unfinished(space.journal):
-        account.say(f"A {begun['kind']} to version {begun['version']} was cut short. Run: evergreen reconcile", style="yellow")
+    _tell_unfinished(space)
+    _tell_notices(space)
     if space.settings.landing.is_dir():
         found, new = look_at_landing(space)
         if new:
@@ -54,8 +57,21 @@ def tell_history() -> None:
         (row["at"], "barred" if row["barred"] else "freed", f"version {row['version']} by {row['person']}: {row['reason']}")
         for row in space.journal.rows(tables.bars)
     ]
-    for at, what, text in sorted([*decided, *moved, *freed]):
+    overruled = [
+        (
+            row["at"],
+            "overruled",
+            f"{', '.join(row['checks'])} of version {row['version']} by {row['person']} until {row['expires']:.16} UTC",
+        )
+        for row in space.journal.rows(tables.overrides)
+    ]
+    stopped = [
+        (row["at"], "frozen" if row["frozen"] else "unfrozen", f"by {row['person']}: {row['reason']}")
+        for row in space.journal.rows(tables.freezes)
+    ]
+    for at, what, text in sorted([*decided, *moved, *overruled, *freed, *stopped]):
         account.say(f"{at[:19]}  {what:<10} {text}")
+    _tell_notices(space)
     if not decided:
         account.say("Nothing has been decided yet. Run: evergreen run")
 
@@ -63,15 +79,21 @@ def tell_history() -> None:
 def release(version: int, *, reason: str, person: str | None) -> None:
     """Promote a version by a person's decision: one that the gate holds, or judged PROMOTE and that does not serve (any more)."""
     space = open_workspace()
-    decided = space.journal.last(tables.decisions, candidate=space.registry.version(version).number)
-    verdict = decided["verdict"].upper() if decided else None
-    if verdict not in {"HOLD", "PROMOTE"}:
-        got = "has not been judged" if verdict is None else f"was judged {verdict}"
-        raise RefusedError(f"Version {version} {got}; one that was judged HOLD or PROMOTE can be released. See: evergreen history")
-    champion = promotion.standing(space.journal).champion
-    promotion.promote(space.registry, version, promotion.Word("release", reason, _name(person)), expected_champion=champion)
+    releases.release(space.registry, version, reason=reason, person=_name(person))
     account.say(f"Version {version} serves, released by {_name(person)}. To publish its predictions: evergreen predict")
     _refresh(space)
+
+
+def override(version: int, *, reason: str, person: str | None, expires: datetime) -> None:
+    """Promote a version that the gate refuses, for a time; its page, its record and MLflow show it."""
+    space = open_workspace()
+    word = releases.override(space.registry, version, reason=reason, person=_name(person), expires=expires)
+    account.say(f"{word.sentence}.")
+    account.say("The first round after that goes back to the champion before it. To publish its predictions: evergreen predict")
+    _refresh(space)
+    record = space.journal.rows(tables.decisions, decision=word.decision)[0]["record"]
+    files = write_decision(space.settings.site, with_override(record, used(space.journal)), space.problem)
+    space.registry.annotate(space.registry.version(version), record, files=files)
 
 
 def go_back(*, reason: str, person: str | None) -> None:
@@ -86,8 +108,31 @@ def go_back(*, reason: str, person: str | None) -> None:
 
 def free(version: int, *, reason: str, person: str | None) -> None:
     """Let a barred version be promoted again."""
-    promotion.unbar(open_workspace().journal, version, reason=reason, person=_name(person))
+    brakes.unbar(open_workspace().journal, version, reason=reason, person=_name(person))
     account.say(f"Version {version} may be promoted again.")
+
+
+def stop(*, reason: str, person: str | None) -> None:
+    """Freeze promotions."""
+    space = open_workspace()
+    if brakes.freeze(space.journal, root=space.settings.root, reason=reason, person=_name(person)):
+        account.say("Training and judging go on, and rolling back stays possible.")
+    else:
+        account.say("Promotions are frozen already; nothing was recorded.")
+    _tell_notices(space)
+    _tell_unfinished(space)
+    _refresh(space)
+
+
+def resume(*, reason: str, person: str | None) -> None:
+    """Let versions be promoted again."""
+    space = open_workspace()
+    if brakes.unfreeze(space.journal, root=space.settings.root, reason=reason, person=_name(person)):
+        account.say("Versions may be promoted again.")
+    else:
+        account.say("Promotions are not frozen; nothing was recorded.")
+    _tell_notices(space)
+    _refresh(space)
 
 
 def settle() -> None:
@@ -115,6 +160,17 @@ def check_contract() -> None:
         passed = check_problem(space)
     for sentence in passed:
         account.done("ok", sentence, tone="good")
+
+
+def _tell_unfinished(space: Workspace) -> None:
+    if begun := promotion.unfinished(space.journal):
+        one = "An" if begun["kind"] == "override" else "A"
+        account.say(f"{one} {begun['kind']} to version {begun['version']} was cut short. Run: evergreen reconcile", style="yellow")
+
+
+def _tell_notices(space: Workspace) -> None:
+    for tone, sentence in notices(space, datetime.now(UTC)):
+        account.say(sentence, style=account.SIGNS[tone])
 
 
 def _refresh(space: Workspace) -> None:

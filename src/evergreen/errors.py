@@ -13,6 +13,7 @@
     ├── JournalError            the journal cannot be opened or written
     ├── BusyError               another process holds the lock
     └── RefusedError            a person asked for something that the rules forbid
+        └── FrozenError         promotions are frozen
 """
 
 
@@ -62,6 +63,10 @@ class BusyError(EvergreenError):
 
 class RefusedError(EvergreenError):
     """A person asked for something that the rules forbid."""
+
+
+class FrozenError(RefusedError):
+    """Promotions are frozen."""
 
 
 def what_helps(cause: str, *, program: str, setting: str) -> str:

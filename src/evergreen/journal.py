@@ -80,13 +80,23 @@ promotions = _table(
     *(sa.Column("version", sa.Integer, nullable=False), _maybe("champion", sa.Integer), _maybe("anchor", sa.Integer)),
     unique=("promotion", "state"),
 )
-"""Moves of the aliases: first a row with state "intent", then "done" or "undone". `kind`: promotion, release, rollback."""
+"""Moves of the aliases: first a row with state "intent", then "done" or "undone". `kind`: promotion, release, override, rollback."""
+overrides = _table(
+    "overrides",
+    *map(_text, ("override", "promotion", "decision", "verdict", "reason", "person", "expires")),
+    *(sa.Column("version", sa.Integer, nullable=False), sa.Column("checks", sa.JSON)),
+    unique=("override",),
+)
+"""A refused version that a person has serve until `expires`. `promotion`: the move, of kind override; a later row for it sets another
+end. `checks`: those that did not pass in `decision`."""
 bars = _table(
     "bars",
     *map(_text, ("event", "reason", "person")),
     *(sa.Column("version", sa.Integer, nullable=False), sa.Column("barred", sa.Boolean, nullable=False)),
     unique=("event",),
 )
+freezes = _table("freezes", *map(_text, ("event", "reason", "person")), sa.Column("frozen", sa.Boolean, nullable=False), unique=("event",))
+"""All promotions stopped or resumed; the newest row counts."""
 tunings = _table(
     "tunings", *map(_text, ("recipe", "tuning")), sa.Column("parameters", sa.JSON), sa.Column("cost", sa.Float), unique=("tuning",)
 )

@@ -7,16 +7,18 @@ process can write, verification, the aliases, a look back, a row "done". What wa
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, Literal
 
+from evergreen.brakes import barred, one_move_at_a_time, refuse_barred, refuse_frozen
 from evergreen.errors import BusyError, ModelError, RefusedError, RegistryError, StoreError
-from evergreen.files import digest_text, lock
-from evergreen.journal import Journal, bars, promotions
+from evergreen.files import digest_text
+from evergreen.journal import Journal, bars, overrides, promotions
+from evergreen.overrides import Override, in_force, of_move, row_of
 from evergreen.prediction import reproduce_golden
 from evergreen.registry import Registry
 
 CHALLENGER, CHAMPION = "challenger", "champion"
-WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,21 @@ class Standing:
 class Word:
     """By whose word a version is moved, and why: the gate's verdict ("promotion"), or what a person wants."""
 
-    kind: Literal["promotion", "release", "rollback"]
+    kind: Literal["promotion", "release", "override", "rollback"]
     reason: str
     person: str
+    override: Override | None = None
+    """What is overruled; of that kind only."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What became of an override that expired."""
+
+    override: Override
+    back_to: int | None
+    """The version that serves again; None when it does not verify."""
+    hindrance: str = ""
 
 
 def standing(journal: Journal) -> Standing:
@@ -44,7 +58,7 @@ def standing(journal: Journal) -> Standing:
 
 
 def promote(registry: Registry, version: int, word: Word, *, expected_champion: int | None, rebase_anchor: bool = False) -> None:
-    """Make a version champion. Asking again changes nothing.
+    """Make a version champion. Asking again changes nothing; an override that is said again with another end ends then.
 
     Parameters
     ----------
@@ -56,24 +70,27 @@ def promote(registry: Registry, version: int, word: Word, *, expected_champion: 
     Raises
     ------
     RefusedError
-        The champion is another one by now, or the version is barred.
+        The champion is another one by now, the version is barred, or (FrozenError) promotions are frozen.
     ModelError, StoreError
         The version does not verify; everything is as before.
     RegistryError
         MLflow cannot be used, or its champion is not the journal's; `reconcile` settles what was begun.
     """
     journal = registry.journal
-    with _one_at_a_time(registry):
+    with one_move_at_a_time(registry.settings.root):
         _settle(registry)
         now, number = standing(journal), registry.version(version).number
         if now.champion == number:
+            if word.override:
+                _prolong(registry, word.override)
             return
         if now.champion != expected_champion:
             raise RefusedError(
                 f"Version {number} was judged against {_named(expected_champion)}, but the champion is {_named(now.champion)} by now. "
                 "Judge it again: run the training flow once more."
             )
-        _refuse_barred(journal, number)
+        refuse_barred(journal, number)
+        refuse_frozen(journal, number)
         anchor = number if rebase_anchor or now.anchor is None else now.anchor
         _move(registry, Standing(number, now.champion, anchor), word)
 
@@ -93,39 +110,51 @@ def rollback(registry: Registry, *, reason: str, person: str) -> int:
     ModelError, StoreError
         The target does not verify; everything is as before.
     """
-    journal = registry.journal
-    with _one_at_a_time(registry):
+    with one_move_at_a_time(registry.settings.root):
         _settle(registry)
-        now = standing(journal)
-        if now.champion is None or now.previous is None:
-            raise RefusedError(
-                f"There is nothing to roll back to: the champion is {_named(now.champion)} and had none before it. "
-                "Train a new one with `evergreen train`."
-            )
-        _refuse_barred(journal, now.previous)
-        anchor = _anchor_before(journal, now.champion) or now.previous if now.anchor == now.champion else now.anchor
-        _move(registry, Standing(now.previous, now.champion, anchor), Word("rollback", reason, person))
-        return now.previous
+        return _go_back(registry, Word("rollback", reason, person))
 
 
-def barred(journal: Journal) -> set[int]:
-    """Versions that may not be promoted, since somebody rolled back from them."""
-    last = {row["version"]: row["barred"] for row in journal.rows(bars)}
-    return {version for version, is_barred in last.items() if is_barred}
+def expired(journal: Journal, now: datetime) -> Override | None:
+    """The override by which the champion serves, when its time is over; answered without MLflow."""
+    held = in_force(journal, standing(journal).champion)
+    return held if held and held.is_over(now) else None
 
 
-def unbar(journal: Journal, version: int, *, reason: str, person: str) -> None:
-    """Let a barred version be promoted again.
+def way_back(journal: Journal) -> int:
+    """The version that a rollback would go to.
 
     Raises
     ------
     RefusedError
-        It is not barred.
+        There is no previous version, or it is barred.
     """
-    if version not in barred(journal):
-        raise RefusedError(f"Version {version} is not barred; barred: {', '.join(map(str, sorted(barred(journal)))) or 'none'}.")
-    event = digest_text("unbar", str(version), str(len(journal.rows(bars, version=version))))
-    journal.add(bars, event=event, reason=reason, person=person, version=version, barred=False)
+    now = standing(journal)
+    if now.champion is None or now.previous is None:
+        raise RefusedError(
+            f"There is nothing to roll back to: the champion is {_named(now.champion)} and had none before it. "
+            "Train a new one with `evergreen train`."
+        )
+    refuse_barred(journal, now.previous)
+    return now.previous
+
+
+def end_override(registry: Registry, *, now: datetime) -> Ending | None:
+    """Roll back from a champion whose override has expired; None when there is none such, or no way back (see `way_back`)."""
+    if not expired(registry.journal, now):
+        return None
+    with one_move_at_a_time(registry.settings.root):
+        _settle(registry)
+        held = expired(registry.journal, now)  # somebody may have set another end, or moved on
+        if held is None:
+            return None
+        why = f"the override of version {held.version} by {held.person} ({held.reason}) expired: it was given through {held.last_day} (UTC)"
+        try:
+            return Ending(held, _go_back(registry, Word("rollback", why, "expiry")))
+        except RefusedError:
+            return None
+        except (ModelError, StoreError) as error:
+            return Ending(held, None, str(error))
 
 
 def unfinished(journal: Journal) -> dict[str, Any] | None:
@@ -147,13 +176,13 @@ def reconcile(registry: Registry) -> list[str]:
     RegistryError
         Somebody moved the champion outside Evergreen: a person must say which one is right.
     """
-    with _one_at_a_time(registry):
+    with one_move_at_a_time(registry.settings.root):
         return _settle(registry)
 
 
 def restore_aliases(registry: Registry) -> Standing:
     """Put the aliases back to where the journal says they are."""
-    with _one_at_a_time(registry):
+    with one_move_at_a_time(registry.settings.root):
         now = standing(registry.journal)
         _show(registry, now)
         return now
@@ -167,8 +196,23 @@ def history(journal: Journal) -> list[dict[str, Any]]:
     return list(moves.values())
 
 
-def _one_at_a_time(registry: Registry) -> Any:
-    return lock(registry.settings.root / ".promotion.lock", holder="a promotion", seconds=WAIT_SECONDS)
+def _go_back(registry: Registry, word: Word) -> int:
+    journal, now = registry.journal, standing(registry.journal)
+    target = way_back(journal)
+    anchor = _anchor_before(journal, now.champion) or target if now.anchor == now.champion else now.anchor
+    _move(registry, Standing(target, now.champion, anchor), word)
+    return target
+
+
+def _prolong(registry: Registry, wish: Override) -> None:
+    """Set another end to the override by which the champion serves."""
+    journal = registry.journal
+    if in_force(journal, wish.version) is None:
+        raise RefusedError(f"Version {wish.version} serves already, and not by an override: there is nothing to override.")
+    refuse_frozen(journal, wish.version)
+    move = [row["promotion"] for row in journal.rows(promotions, state="done", version=wish.version, kind="override")][-1]
+    journal.add(overrides, **row_of(wish, move))
+    registry.tag(registry.version(wish.version), override=of_move(journal, move).sentence)
 
 
 def _move(registry: Registry, new: Standing, word: Word) -> None:
@@ -177,7 +221,11 @@ def _move(registry: Registry, new: Standing, word: Word) -> None:
     # The number of closed moves makes the name: of two processes on two machines that saw the same state one gets it.
     name = digest_text("promotion", str(len(closed)))
     values = {"version": new.champion, "champion": new.previous, "anchor": new.anchor}
-    if not journal.add(promotions, promotion=name, state="intent", **asdict(word), **values):
+    words = {"kind": word.kind, "reason": word.reason, "person": word.person}
+    rows = [(promotions, {"promotion": name, "state": "intent", **words, **values})]
+    if word.override:
+        rows.append((overrides, row_of(word.override, name)))
+    if not journal.add_all(rows):
         raise BusyError("Another process is moving the champion at this moment. Run again when it has ended.")
     _finish(registry, journal.rows(promotions, promotion=name)[0])
 
@@ -193,6 +241,8 @@ def _finish(registry: Registry, intent: dict[str, Any]) -> None:
         _show(registry, standing(journal))
         journal.add(promotions, state="undone", **row)
         raise
+    if intent["kind"] == "override":
+        registry.tag(registry.version(intent["version"]), override=of_move(journal, intent["promotion"]).sentence)
     _show(registry, new)
     shown = registry.aliases().get(CHAMPION)
     if shown != new.champion:
@@ -236,20 +286,11 @@ def _aliases(now: Standing) -> dict[str, int | None]:
     return {"previous": values["previous"], CHAMPION: values["champion"], "anchor": values["anchor"], CHALLENGER: None}
 
 
-def _anchor_before(journal: Journal, version: int) -> int | None:
+def _anchor_before(journal: Journal, version: int | None) -> int | None:
     """The newest anchor that is neither this version nor barred."""
     out = barred(journal) | {version}
     anchors = [row["anchor"] for row in journal.rows(promotions, state="done") if row["anchor"] not in out]
     return anchors[-1] if anchors else None
-
-
-def _refuse_barred(journal: Journal, version: int) -> None:
-    if version in barred(journal):
-        why = next(row["reason"] for row in reversed(journal.rows(bars, version=version)))
-        raise RefusedError(
-            f"Version {version} is barred since it was rolled back from ({why}). "
-            f"Free it with `evergreen unbar {version} --reason ...`, or train a new one."
-        )
 
 
 def _named(version: int | None) -> str:

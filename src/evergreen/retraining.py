@@ -29,9 +29,10 @@ from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.gate.record import Context, build_record
 from evergreen.gate.statistics import paired_interval
-from evergreen.promotion import Word, barred, promote, standing
+from evergreen.promotion import standing
 from evergreen.provenance import code_version, differences, provenance_digests, training_key
 from evergreen.registry import Version, stored_digest
+from evergreen.releases import carry_out, is_carried_out
 from evergreen.splitting import Split, split_rows
 from evergreen.training import Fitted, fit_candidate, tune
 from evergreen.trials import try_recipe
@@ -136,7 +137,7 @@ def earlier_verdict(space: Workspace, snapshot: Snapshot) -> dict[str, Any] | No
     known = space.journal.last(tables.decisions, inputs=inputs_digest(space, snapshot))
     if known is None:
         return None
-    carried_out = known["verdict"] == Verdict.PROMOTE and _is_carried_out(space, known["candidate"])
+    carried_out = known["verdict"] == Verdict.PROMOTE and is_carried_out(space.journal, known["candidate"])
     return known["record"] if carried_out or known["champion"] == standing(space.journal).champion else None
 
 
@@ -170,17 +171,10 @@ def decide(space: Workspace, material: Material, candidate: Version, asked: Exam
 
 
 def apply(space: Workspace, record: dict[str, Any], *, files: Sequence[Path] = ()) -> None:
-    """Show the verdict and its files in MLflow, and do what it says, once: promote, or nothing. What a person did later stays."""
+    """Show the verdict and its files in MLflow, and do what it says; see `releases.carry_out`."""
     number = record["candidate"]["version"]
     space.registry.annotate(space.registry.version(number), record, files=files)
-    if record["verdict"] == Verdict.PROMOTE and not _is_carried_out(space, number) and number not in barred(space.journal):
-        promote(
-            space.registry,
-            number,
-            Word("promotion", record["headline"], "gate"),
-            expected_champion=record["champion"]["version"] if record["champion"] else None,
-            rebase_anchor=record["rebase_anchor"],
-        )
+    carry_out(space.registry, record)
 
 
 def _decision(material: Material, candidate: Version, name: str, record: dict[str, Any]) -> dict[str, Any]:
@@ -207,10 +201,6 @@ def _window(problem: Problem, split: Split) -> str:
 
 def _inputs(digests: dict[str, str]) -> str:
     return digest_text(*(digests[name] for name in ("code", "contract", "lock", "snapshot")))
-
-
-def _is_carried_out(space: Workspace, version: int) -> bool:
-    return bool(space.journal.rows(tables.promotions, version=version, kind="promotion", state="done"))
 
 
 def _evidence(space: Workspace, material: Material, candidate: Version, asked: Examination) -> Evidence:

@@ -10,12 +10,16 @@ from typing import Any
 import pandas as pd
 
 from evergreen import journal as tables
+from evergreen.brakes import frozen
 from evergreen.data.landing import Delivery, Found, active, find, unjudged
 from evergreen.data.snapshots import build_frame, take_snapshot
+from evergreen.errors import RefusedError
 from evergreen.files import digest_text
 from evergreen.monitoring.performance import realized
-from evergreen.promotion import history, standing
-from evergreen.report.site import Overview, write_site
+from evergreen.overrides import in_force, used
+from evergreen.promotion import expired, history, standing, way_back
+from evergreen.releases import waiting
+from evergreen.report.site import Overview, with_override, write_site
 from evergreen.retraining import inputs_digest
 from evergreen.validation import rules_of
 from evergreen.workspace import Workspace
@@ -94,14 +98,51 @@ def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
     return realized(space.settings.root, space.journal, space.problem, labelled)
 
 
+def notices(space: Workspace, now: datetime) -> list[tuple[str, str]]:
+    """What a person should be told again and again, as tone (hold or bad) and sentence: a freeze, a PROMOTE that waits, an override.
+
+    Answered from the journal alone.
+    """
+    told, journal = [], space.journal
+    stopped, record, held = frozen(journal), waiting(journal), in_force(journal, standing(journal).champion)
+    if stopped:
+        who = f"since {stopped['at']:.10} by {stopped['person']}: {stopped['reason']}"
+        told.append(("hold", f"Promotions are frozen {who}. To resume: evergreen unfreeze --reason ..."))
+    if record:
+        how = "is not carried out while promotions are frozen" if stopped else "is carried out by the next round"
+        told.append(("hold", f"The PROMOTE of version {record['candidate']['version']} {how}."))
+    if held and not held.is_over(now):
+        told.append(("hold", f"Override: {held.sentence}"))
+    elif held:
+        over = f"The override of version {held.version} by {held.person} expired after {held.last_day} (UTC), and the version still serves."
+        told.append(("bad", f"{over} {_way_back(space)[1]}"))
+    return told
+
+
+def is_due(space: Workspace, now: datetime) -> bool:
+    """Whether the next round has a move to make before it looks at the data: a PROMOTE that waited, an override that expired."""
+    journal = space.journal
+    return bool(waiting(journal) and not frozen(journal)) or bool(expired(journal, now) and _way_back(space)[0])
+
+
 def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
     """Write the overview and the pages of all decisions; returns the overview's path."""
+    overruled, now = used(space.journal), datetime.now(UTC)
     view = Overview(
         champion=standing(space.journal).champion,
         deliveries=space.journal.rows(tables.deliveries),
-        decisions=[row["record"] for row in space.journal.rows(tables.decisions)],
+        decisions=[with_override(row["record"], overruled) for row in space.journal.rows(tables.decisions)],
         publications=worth,
         promotions=history(space.journal),
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        made_at=now.isoformat(timespec="seconds"),
+        notices=notices(space, now),
     )
     return write_site(space.settings.site, view, space.problem)
+
+
+def _way_back(space: Workspace) -> tuple[bool, str]:
+    """Whether an override that has expired can end, and the words for it."""
+    try:
+        return True, f"The next round goes back to version {way_back(space.journal)}."
+    except RefusedError as error:
+        return False, f"It cannot be taken back: {error}"

@@ -167,3 +167,14 @@ def test_a_read_only_folder_is_told(tmp_path: Path):
 def test_a_url_that_cannot_be_opened_is_told(url: str):
     with pytest.raises(JournalError, match=r"cannot be used: .*EVERGREEN_JOURNAL_URL"):
         Journal(url)
+
+
+def test_a_home_of_an_earlier_version_gets_the_tables_it_lacks_and_keeps_its_rows(journal: Journal):
+    journal.add(tables.bars, event="e", reason="late", person="me", version=2, barred=True)
+    for table in (tables.overrides, tables.freezes):
+        table.drop(journal._engine)
+    again = Journal(str(journal.url.render_as_string(hide_password=False)))
+    assert again.add(tables.freezes, event="f", frozen=True, reason="audit", person="me")
+    assert again.rows(tables.overrides) == []
+    assert [row["event"] for row in again.rows(tables.bars)] == ["e"]
+    again.close()

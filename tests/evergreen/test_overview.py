@@ -9,7 +9,7 @@ from toy.contract import PROBLEM
 
 from evergreen.files import read_json
 from evergreen.report.contract import describe
-from evergreen.report.site import Overview, render_overview, write_decision, write_site
+from evergreen.report.site import Overview, render_overview, with_override, write_decision, write_site
 
 COSTS = {"candidate": 5_860.0, "champion": 6_230.0, "rule of thumb": 6_920.0}
 
@@ -161,3 +161,51 @@ def test_pages_of_earlier_decisions_are_kept_unless_asked_for_anew(tmp_path: Pat
     assert page.read_text() == "of its time"
     write_site(tmp_path, view, PROBLEM, anew=True)
     assert "PROMOTE" in page.read_text()
+
+
+OVERRIDE = {
+    "person": "Ada",
+    "reason": "known & harmless",
+    "checks": ["leakage"],
+    "at": "2024-02-03T04:05:06+00:00",
+    "last_day": "2024-03-01",
+}
+
+
+def test_what_is_out_of_the_ordinary_stands_at_the_top_in_its_tone():
+    html = render_overview(
+        Overview(notices=[("hold", "Promotions are frozen."), ("bad", "It expired; run `evergreen run` <now>.")]), PROBLEM
+    )
+    assert '<p class="notice hold">Promotions are frozen.</p>' in html
+    assert '<p class="notice bad">It expired; run <code>evergreen run</code> &lt;now&gt;.</p>' in html
+    assert html.index('<p class="notice bad">') < html.index('<div class="tiles">')
+    assert '<p class="notice' not in render_overview(Overview(), PROBLEM)
+
+
+def test_an_overruled_decision_is_marked_in_the_list_and_told_on_its_page(tmp_path: Path, record: dict[str, Any]):
+    overruled = with_override(record | {"verdict": "reject"}, {record["decision"]: OVERRIDE})
+    other = with_override(record | {"decision": "d8"}, {record["decision"]: OVERRIDE})
+    assert "override_used" not in other
+    html = render_overview(Overview(decisions=[overruled, other]), PROBLEM)
+    assert html.count("</span> overruled</td>") == 1
+    page, file = write_decision(tmp_path, overruled, PROBLEM)
+    told = re.sub(r"<[^>]+>|\s+", " ", page.read_text())
+    assert "Overruled by Ada on 2024-02-03 04:05 UTC, through 2024-03-01 (UTC): known &amp; harmless" in told
+    assert read_json(file) == overruled
+    assert "Overruled" not in write_decision(tmp_path, other, PROBLEM)[0].read_text()
+
+
+def test_an_override_that_came_after_the_page_is_written_into_it_and_stays(tmp_path: Path, record: dict[str, Any]):
+    page, file = write_decision(tmp_path, record, PROBLEM)
+    overruled = with_override(record, {record["decision"]: OVERRIDE})
+    write_decision(tmp_path, overruled, PROBLEM)
+    assert "Overruled by Ada" in page.read_text()
+    write_decision(tmp_path, record, PROBLEM)  # a round that only asks for the verdict again
+    assert "Overruled by Ada" in page.read_text()
+    page.write_text("of its time")
+    write_decision(tmp_path, overruled, PROBLEM)
+    assert page.read_text() == "of its time"
+    longer = with_override(record, {record["decision"]: OVERRIDE | {"last_day": "2024-03-09"}})
+    write_decision(tmp_path, longer, PROBLEM)
+    assert "through 2024-03-09" in page.read_text()
+    assert read_json(file) == longer

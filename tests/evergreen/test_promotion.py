@@ -1,64 +1,35 @@
-import sqlite3
 from pathlib import Path
 
 import pytest
 from candidates import toy_candidate, toy_registry
+from moves import BROKEN, before_any_move, begun, four_versions, given
 
+from evergreen.brakes import barred, unbar
 from evergreen.errors import BusyError, ModelError, RefusedError, RegistryError, StoreError
 from evergreen.files import lock
 from evergreen.journal import bars, promotions
 from evergreen.promotion import (
     Standing,
     Word,
-    barred,
     history,
     promote,
     reconcile,
     restore_aliases,
     rollback,
     standing,
-    unbar,
     unfinished,
 )
 from evergreen.registry import Registry
 
-BROKEN = 4
-
 
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """Versions 1 to 3, and version 4, which does not reproduce its golden rows."""
-    registry = toy_registry(tmp_path_factory.mktemp("registered"))
-    for number in (1, 2, 3):
-        registry.register(toy_candidate(f"version {number}", days=7 + number))
-    assert registry.register(toy_candidate("broken", golden_error=0.1)).number == BROKEN
-    return registry
+    return four_versions(tmp_path_factory.mktemp("registered"))
 
 
 @pytest.fixture
 def registry(registered: Registry) -> Registry:
-    """The same before anything was promoted."""
-    with sqlite3.connect(registered.settings.root / "journal.db") as database:
-        database.execute("DELETE FROM promotions")
-        database.execute("DELETE FROM bars")
-    for alias in registered.aliases():
-        registered.set_alias(alias, None)
-    return registered
-
-
-def given(registry: Registry, *, champion: int, previous: int | None, anchor: int, move: str = "earlier") -> None:
-    """A move that was made earlier."""
-    row = {"version": champion, "champion": previous, "anchor": anchor, "kind": "promotion", "reason": "earlier", "person": "ci"}
-    registry.journal.add(promotions, promotion=move, state="intent", **row)
-    registry.journal.add(promotions, promotion=move, state="done", **row)
-    for alias, number in {"champion": champion, "previous": previous, "anchor": anchor}.items():
-        registry.set_alias(alias, number)
-
-
-def begun(registry: Registry, version: int, *, champion: int | None, anchor: int, kind: str = "promotion") -> None:
-    """A move of which a kill left only the intent."""
-    row = {"version": version, "champion": champion, "anchor": anchor, "kind": kind, "reason": "cheaper", "person": "gate"}
-    registry.journal.add(promotions, promotion="cut short", state="intent", **row)
+    return before_any_move(registered)
 
 
 def move(registry: Registry, version: int, expected: int | None, *, rebase: bool = False) -> None:
@@ -233,7 +204,7 @@ def test_other_aliases_that_somebody_moved_are_put_back(registry: Registry):
 
 
 def test_only_one_promotion_moves_at_a_time(registry: Registry, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("evergreen.promotion.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("evergreen.brakes.WAIT_SECONDS", 0.2)
     with lock(registry.settings.root / ".promotion.lock", holder="the test"), pytest.raises(BusyError, match="busy with a promotion"):
         move(registry, 1, None)
     assert states(registry) == []

@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from toy import features
 from workspaces import changed, deliver_days, ingest, open_space
 
+from evergreen import brakes, retraining
 from evergreen import journal as tables
-from evergreen import retraining
 from evergreen.contract import Problem
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import ContractError, JournalError
@@ -82,6 +82,20 @@ def test_a_version_that_was_rolled_back_from_does_not_come_back_by_itself(traine
     rollback(trained.registry, reason="it looks wrong", person="ana")
     retrain(trained)
     assert standing(trained.journal).champion == 1
+
+
+def test_a_promote_waits_while_promotions_are_frozen_and_is_carried_out_when_asked_for_again(trained: Workspace):
+    words = {"root": trained.settings.root, "reason": "audit", "person": "ana"}
+    deliver_days(trained, 30, start=70)
+    ingest(trained)
+    brakes.freeze(trained.journal, **words)
+    record = retrain(trained)
+    assert record["verdict"] == "promote"
+    assert standing(trained.journal).champion == 1
+    brakes.unfreeze(trained.journal, **words)
+    assert retrain(trained) == record
+    assert standing(trained.journal).champion == 2
+    assert len(trained.journal.rows(tables.decisions)) == 2  # nothing was judged or paid for again
 
 
 @pytest.fixture

@@ -1,13 +1,17 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from toy.data import START
 from workspaces import changed, deliver_days, ingest, with_source
 
+from evergreen import brakes
+from evergreen import journal as tables
 from evergreen.data.publishing import Order, publish
 from evergreen.data.snapshots import build_frame, take_snapshot
-from evergreen.status import Freshness, freshness, has_new_deliveries, realized_so_far, refresh_site
+from evergreen.overrides import Override, row_of
+from evergreen.status import Freshness, freshness, has_new_deliveries, is_due, notices, realized_so_far, refresh_site
 from evergreen.workspace import Workspace
 
 TWO_DAYS = pd.Timedelta(days=2)
@@ -71,3 +75,78 @@ def test_the_overview_is_written_from_the_journal_alone(space: Workspace):
     text = page.read_text()
     assert all(source.name in text for source in space.problem.sources)
     assert changed(space.problem.business).question in text
+
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def moved(space: Workspace, version: int, previous: int | None, *, kind: str = "promotion") -> str:
+    name = f"move {len(space.journal.rows(tables.promotions))}"
+    row = {"kind": kind, "reason": "r", "person": "gate", "version": version, "champion": previous, "anchor": 1}
+    space.journal.add(tables.promotions, promotion=name, state="done", **row)
+    return name
+
+
+def overruled(space: Workspace, version: int, previous: int | None, *, expires: datetime) -> None:
+    word = Override(version, "d", "reject", ("leakage",), "known", "Ada", expires)
+    space.journal.add(tables.overrides, **row_of(word, moved(space, version, previous, kind="override")))
+
+
+def promoted(space: Workspace, version: int, champion: int | None) -> None:
+    row = {"decision": f"d{version}", "training_key": "k", "inputs": "i", "verdict": "promote", "snapshot": "s", "data_time": "t"}
+    space.journal.add(tables.decisions, **row, candidate=version, champion=champion, record={"candidate": {"version": version}})
+
+
+def freeze(space: Workspace) -> None:
+    brakes.freeze(space.journal, root=space.settings.root, reason="audit", person="Grace")
+
+
+def test_nothing_is_noticed_where_nothing_is_out_of_the_ordinary(empty_space: Workspace):
+    moved(empty_space, 1, None)
+    assert notices(empty_space, NOW) == []
+    assert not is_due(empty_space, NOW)
+
+
+def test_a_freeze_and_what_waits_for_its_end_are_noticed(empty_space: Workspace):
+    moved(empty_space, 1, None)
+    freeze(empty_space)
+    promoted(empty_space, 2, 1)
+    (stopped, waits) = notices(empty_space, NOW)
+    assert stopped[0] == waits[0] == "hold"
+    assert "Promotions are frozen since" in stopped[1]
+    assert "by Grace: audit" in stopped[1]
+    assert waits[1] == "The PROMOTE of version 2 is not carried out while promotions are frozen."
+    assert not is_due(empty_space, NOW)
+    brakes.unfreeze(empty_space.journal, root=empty_space.settings.root, reason="over", person="Grace")
+    assert notices(empty_space, NOW) == [("hold", "The PROMOTE of version 2 is carried out by the next round.")]
+    assert is_due(empty_space, NOW)
+
+
+def test_an_override_is_noticed_until_it_expires_and_then_in_red(empty_space: Workspace):
+    moved(empty_space, 1, None)
+    overruled(empty_space, 2, 1, expires=NOW)
+    before = NOW - timedelta(seconds=1)
+    ((tone, said),) = notices(empty_space, before)
+    assert (tone, is_due(empty_space, before)) == ("hold", False)
+    assert "Ada lets it serve through 2029-12-31 (UTC): known" in said
+    ((tone, said),) = notices(empty_space, NOW)
+    assert (tone, is_due(empty_space, NOW)) == ("bad", True)
+    assert said == (
+        "The override of version 2 by Ada expired after 2029-12-31 (UTC), and the version still serves. "
+        "The next round goes back to version 1."
+    )
+
+
+@pytest.mark.parametrize(("previous", "why"), [(None, "There is nothing to roll back to"), (1, "Version 1 is barred")])
+def test_an_expired_override_without_a_way_back_is_told_in_red_and_makes_no_round(empty_space: Workspace, previous: int | None, why: str):
+    empty_space.journal.add(tables.bars, event="e", reason="slow", person="Ada", version=1, barred=True)
+    overruled(empty_space, 2, previous, expires=NOW)
+    ((tone, said),) = notices(empty_space, NOW)
+    assert tone == "bad"
+    assert f"It cannot be taken back: {why}" in said
+    assert not is_due(empty_space, NOW)
+
+
+def test_the_overview_shows_what_is_out_of_the_ordinary(empty_space: Workspace):
+    freeze(empty_space)
+    assert "Promotions are frozen since" in refresh_site(empty_space, []).read_text()

@@ -154,7 +154,11 @@ def _override(evidence: Evidence, decision: Decision) -> str:
     if decision.verdict is Verdict.HOLD:
         return f'A person may release it with `evergreen promote {version} --reason "..."`; name, reason and time are recorded.'
     if decision.verdict is Verdict.REJECT:
-        return "A refusal is not released: remove its cause and train again, which makes a new version."
+        return (
+            "Remove the cause and train again, which makes a new version. Where it is known to be harmless, a person may overrule the "
+            f'refusal for a time: `evergreen promote {version} --override --reason "..." --expires 14d`; all of it is recorded. '
+            "Not so where the holdout had been seen (hygiene), or serving was not shown to predict as training does (parity)."
+        )
     return 'A person may take it back with `evergreen rollback --reason "..."`; name, reason and time are recorded.'
 
 

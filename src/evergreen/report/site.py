@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evergreen.contract import Problem
-from evergreen.files import write_bytes, write_json
+from evergreen.files import read_json, write_bytes, write_json
 from evergreen.report import plots
 from evergreen.report.contract import describe
 from evergreen.report.decision import render_decision
@@ -32,6 +32,8 @@ class Overview:
     """Rows of `journal.promotions`."""
     made_at: str | None = None
     """ISO time of this view."""
+    notices: list[tuple[str, str]] = field(default_factory=list)
+    """What is out of the ordinary, as tone (hold or bad) and sentence."""
 
 
 def render_overview(view: Overview, problem: Problem) -> str:
@@ -80,14 +82,25 @@ def write_site(folder: Path, view: Overview, problem: Problem, *, anew: bool = F
 
 
 def write_decision(folder: Path, record: dict[str, Any], problem: Problem, *, anew: bool = False) -> tuple[Path, Path]:
-    """Write a decision's page and, beside it, its record as JSON, unless they are there; return both paths."""
+    """Write a decision's page and, beside it, its record as JSON, unless they are there; return both paths.
+
+    An override that they do not show yet (see `with_override`) has both written again.
+    """
     page = folder / _page(record)
     file = page.with_suffix(".json")
-    if anew or not file.exists():
-        write_json(file, record)
+    used = record.get("override_used")
+    anew = anew or bool(used and file.exists() and read_json(file).get("override_used") != used)
     if anew or not page.exists():
         write_bytes(page, render_decision(record, problem, overview="../index.html").encode())
+    if anew or not file.exists():  # last: it tells what the page shows
+        write_json(file, record)
     return page, file
+
+
+def with_override(record: dict[str, Any], overruled: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The record and, beside what the gate said, who has overruled it (`override_used`); see `evergreen.overrides.used`."""
+    used = overruled.get(record["decision"])
+    return record | {"override_used": used} if used else record
 
 
 def _page(record: dict[str, Any]) -> str:
@@ -101,6 +114,7 @@ def _decision_row(record: dict[str, Any]) -> dict[str, Any]:
         "verdict": record["verdict"],
         "version": (record["candidate"] or {}).get("version"),
         "page": _page(record),
+        "overruled": "override_used" in record,
         **{name: costs.get(name) for name in COMPARED},
     }
 

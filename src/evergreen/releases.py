@@ -1,0 +1,114 @@
+"""What makes a version champion: the gate's PROMOTE, a person's release of a held one, a person's override of a refusal."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from evergreen.brakes import barred
+from evergreen.errors import FrozenError, RefusedError
+from evergreen.gate.finding import Outcome, Verdict
+from evergreen.journal import Journal, decisions, promotions
+from evergreen.overrides import Override
+from evergreen.promotion import Word, promote, standing
+from evergreen.registry import Registry
+
+NEVER_OVERRULED = ("parity", "hygiene")
+"""A model that predicts otherwise in serving than in training, or was judged on rows that it had seen: nobody knows what would serve."""
+
+
+def carry_out(registry: Registry, record: dict[str, Any]) -> None:
+    """Do what a verdict says, once: promote, or nothing. What a person did later stays; while promotions are frozen it waits."""
+    number = record["candidate"]["version"]
+    if record["verdict"] != Verdict.PROMOTE or is_carried_out(registry.journal, number) or number in barred(registry.journal):
+        return
+    with suppress(FrozenError):
+        promote(
+            registry,
+            number,
+            Word("promotion", record["headline"], "gate"),
+            expected_champion=record["champion"]["version"] if record["champion"] else None,
+            rebase_anchor=record["rebase_anchor"],
+        )
+
+
+def is_carried_out(journal: Journal, version: int) -> bool:
+    """Whether a version was promoted by the gate."""
+    return bool(journal.rows(promotions, version=version, kind="promotion", state="done"))
+
+
+def waiting(journal: Journal) -> dict[str, Any] | None:
+    """The record of the newest PROMOTE, when it has not been carried out and still stands.
+
+    It stands while the champion is the one it was made against, and its version is not barred and has never been moved to.
+    """
+    row = journal.last(decisions, verdict=Verdict.PROMOTE)
+    if row is None or row["champion"] != standing(journal).champion or row["candidate"] in barred(journal):
+        return None
+    tried = [move for move in journal.rows(promotions, version=row["candidate"]) if move["state"] != "intent"]
+    return None if tried else row["record"]
+
+
+def release(registry: Registry, version: int, *, reason: str, person: str) -> None:
+    """Promote a version that the gate holds, or that it judged PROMOTE and that does not serve (any more).
+
+    Raises
+    ------
+    RefusedError
+        The gate refuses it or has not judged it, it is barred, or promotions are frozen.
+    """
+    number, row = _judged(registry, version)
+    if row["verdict"] == Verdict.REJECT:
+        raise RefusedError(
+            f"Version {number} was judged REJECT; one that was judged HOLD or PROMOTE can be released. See: evergreen history. "
+            f"To have it serve against the gate, for a time: evergreen promote {number} --override --reason ... --expires 14d"
+        )
+    champion = standing(registry.journal).champion
+    promote(registry, number, Word("release", reason, person), expected_champion=champion)
+
+
+def override(registry: Registry, version: int, *, reason: str, person: str, expires: datetime) -> Override:
+    """Promote a version that the gate refuses, for a time. Said again of the version that serves so, it sets another end.
+
+    Raises
+    ------
+    RefusedError
+        The gate does not refuse it, it was not judged or not found sound in what nobody may overrule, it is barred, it serves
+        already by another word, or promotions are frozen.
+    """
+    number, row = _judged(registry, version)
+    if row["verdict"] != Verdict.REJECT:
+        raise RefusedError(
+            f"Version {number} was judged {row['verdict'].upper()}, which needs no override. "
+            f"Release it with `evergreen promote {number} --reason ...`."
+        )
+    findings = row["record"]["findings"]
+    for check in NEVER_OVERRULED:
+        _refuse_unsound(number, check, [finding["outcome"] for finding in findings if finding["check"] == check])
+    against = tuple(dict.fromkeys(finding["check"] for finding in findings if finding["outcome"] != Outcome.PASS))
+    word = Override(number, row["decision"], row["verdict"], against, reason, person, expires)
+    champion = standing(registry.journal).champion
+    promote(registry, number, Word("override", reason, person, word), expected_champion=champion)
+    return word
+
+
+def _judged(registry: Registry, version: int) -> tuple[int, dict[str, Any]]:
+    """The version's number and the row of the newest decision on it."""
+    number = registry.version(version).number
+    row = registry.journal.last(decisions, candidate=number)
+    if row is None:
+        raise RefusedError(
+            f"Version {number} has not been judged; one that was judged HOLD or PROMOTE can be released. See: evergreen history"
+        )
+    return number, row
+
+
+def _refuse_unsound(version: int, check: str, outcomes: list[str]) -> None:
+    if outcomes and all(outcome == Outcome.PASS for outcome in outcomes):
+        return
+    got = f"says {', '.join(outcomes).upper()}" if outcomes else "was not judged"
+    raise RefusedError(
+        f"Version {version} cannot be overridden: its check {check} {got}; expected PASS, for without it nobody knows what would serve. "
+        "Remove the cause and train again."
+    )
