@@ -32,7 +32,7 @@ def make_record(evidence: Evidence | None = None, *, decision: str = "d7", probl
         entity="flights",
         cluster="days",
         made_at="2013-06-10T03:31:00+00:00",
-        changed=() if first else ("31 more days of data: to 28 April.", "The features are the same."),
+        changes={"sentences": [] if first else ["31 more days of data: to 28 April.", "The features are the same."]},
     )
     return {**build_record(evidence, judge(evidence, policy, budget=budget), budget, context=context), **changes}
 

@@ -37,18 +37,13 @@ def training_key(digests: dict[str, str], *, content: str, seed: int, parameters
     )
 
 
-def differences(problem: Problem, new: dict[str, Any], old: dict[str, Any] | None) -> tuple[str, ...]:
-    """What differs between the facts of a candidate and those of the champion, a sentence each."""
-    if old is None:
-        return ("It is the first model: there is nothing to compare it with.",)
-    learnt = "{rows:,} {things} up to {training_end}" if problem.time else "{rows:,} {things}"
-    now, was = (learnt.format(things=problem.things, **facts) for facts in (new, old))
-    told = [f"Training data: {now}; before, {was}."]
-    names = {"contract": "The contract", "code": "The problem's code", "lock": "The locked packages"}
-    told += [f"{name} changed." for key, name in names.items() if new["provenance"][key] != old["provenance"][key]]
-    if new["parameters"] != old["parameters"]:
-        told.append(f"Parameters: {new['parameters']}; before, {old['parameters']}.")
-    return tuple(told)
+def locked_packages(lock: Path) -> dict[str, str]:
+    """The versions that a lock file pins for this Python, by the packages' names."""
+    from packaging.requirements import Requirement
+
+    lines = [line for line in lock.read_text().splitlines() if "==" in line and not line.startswith((" ", "#", "-"))]
+    pinned = [Requirement(line.rstrip("\\ ")) for line in lines]
+    return {one.name: str(one.specifier).removeprefix("==") for one in pinned if one.marker is None or one.marker.evaluate()}
 
 
 def code_version(folder: Path) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from evergreen import journal as tables
+from evergreen.brakes import barred
 from evergreen.contract import Problem
 from evergreen.data.snapshots import Snapshot, row_fingerprints
 from evergreen.errors import DataError, RefusedError
 from evergreen.gate.finding import Verdict
 from evergreen.policies import HashedSplit
-from evergreen.promotion import barred
 from evergreen.registry import Version
 from evergreen.retraining import Material, prepare
 from evergreen.splitting import Split, split_rows

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from evergreen import journal as tables
+from evergreen.artefact import CODE_FOLDER
 from evergreen.candidate import Trained, predicted
+from evergreen.changes import Made, changes
 from evergreen.contract import Problem
 from evergreen.data.landing import active, batch_path
 from evergreen.data.snapshots import Frame, Snapshot, build_frame, content_digest, row_fingerprints
@@ -30,7 +32,7 @@ from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.gate.record import Context, build_record
 from evergreen.gate.statistics import paired_interval
 from evergreen.promotion import standing
-from evergreen.provenance import code_version, differences, provenance_digests, training_key
+from evergreen.provenance import code_version, provenance_digests, training_key
 from evergreen.registry import Version, stored_digest
 from evergreen.releases import carry_out, is_carried_out
 from evergreen.splitting import Split, split_rows
@@ -283,5 +285,10 @@ def _context(space: Workspace, candidate: Version, champion: Version | None, dec
         entity=problem.things,
         cluster=f"{problem.gate.cluster}s",
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        changed=differences(problem, candidate.facts, champion.facts if champion else None),
+        changes=changes(problem, _made(space, candidate), _made(space, champion) if champion else None),
     )
+
+
+def _made(space: Workspace, version: Version) -> Made:
+    known = space.journal.last(tables.snapshots, snapshot=version.facts["snapshot"])
+    return Made(version.facts, known["batches"] if known else {}, space.registry.folder(version) / CODE_FOLDER)

@@ -17,9 +17,9 @@ from evergreen.policies import GatePolicy
 POLICY = GatePolicy()
 KEYS = {
     *("decision", "problem", "question", "verdict", "headline", "made_at", "unit", "entity"),
-    *("why", "settle", "checked", "not_judged", "changed", "next", "override"),
+    *("why", "settle", "checked", "not_judged", "changed", "changes", "next", "override"),
     *("candidate", "champion", "anchor", "window", "money", "comparisons", "frequencies", "findings", "budget"),
-    *("metrics", "plots", "best_trivial_measure", "margin_next", "provenance", "facts"),
+    *("metrics", "plots", "best_trivial_measure", "diagnosis", "margin_next", "provenance", "facts"),
 }
 CONTEXT = Context(
     decision="d-1",
@@ -29,7 +29,7 @@ CONTEXT = Context(
     entity="flights",
     cluster="days",
     made_at="2013-06-10T00:00:00+00:00",
-    changed=("29 more days of training data.",),
+    changes={"sentences": ["29 more days of training data."], "parameters": []},
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from evergreen.gate.comparison import best_trivial, rivals, saving
 from evergreen.gate.evidence import CANDIDATE, DUMMY, RULE_OF_THUMB, Contender, Evidence
 
 BEST_TRIVIAL = "best trivial"
+PLOTS = ("costs_over_time", "slices", "calibration", "residuals", "learning_curve")
 MAX_CLUSTERS, MAX_VALUES, MIN_SLICE, BINS = 400, 12, 100, 10
 """A curve of more clusters, a slice with more values or fewer rows, and finer bins are not readable."""
 
@@ -77,7 +79,21 @@ def plots(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
         "slices": [row for column in evidence.slices for row in _slice(1000 * costs, str(column), evidence.slices[column])],
         "calibration": _calibration(evidence) if evidence.task == "binary" else [],
         "residuals": _residuals(evidence) if evidence.task == "regression" else [],
+        "learning_curve": [{**one, **{cost: 1000 * one[cost] for cost in ("train", "holdout")}} for one in learning_curve(evidence)],
     }
+
+
+def learning_curve(evidence: Evidence) -> list[dict[str, Any]]:
+    """The points of `facts["learning_curve"]`, fewest rows first: `rows`, and costs a row on `train` and `holdout`.
+
+    Those that are no numbers are left out.
+    """
+    found = []
+    for point in evidence.facts.get("learning_curve") or []:
+        known = {key: point.get(key) for key in ("rows", "train", "holdout")}
+        if all(isinstance(value, int | float) and math.isfinite(value) for value in known.values()) and known["rows"] > 0:
+            found.append(known)
+    return sorted(found, key=lambda point: point["rows"])
 
 
 def small_slices(evidence: Evidence) -> list[str]:

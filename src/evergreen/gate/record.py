@@ -14,6 +14,7 @@ from evergreen.gate import figures, sentences
 from evergreen.gate.checks_data import unsound
 from evergreen.gate.comparison import best_trivial
 from evergreen.gate.decision import Decision
+from evergreen.gate.diagnosis import diagnose
 from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, Evidence
 from evergreen.gate.ledger import Budget
 from evergreen.gate.metrics import metrics_of
@@ -37,6 +38,7 @@ def build_record(evidence: Evidence, decision: Decision, budget: Budget, *, cont
         "entity": context.entity,
         "verdict": decision.verdict,
         **told,
+        "changes": context.changes,
         **{name: _version(evidence, name) for name in (CANDIDATE, CHAMPION, ANCHOR)},
         "window": _window(evidence, context),
         "findings": [dataclasses.asdict(finding) for finding in decision.findings],
@@ -69,8 +71,9 @@ def json_safe(value: Any) -> Any:
 
 def _numbers(evidence: Evidence, decision: Decision, context: Context) -> dict[str, Any]:
     if unsound(evidence):
-        empty: dict[str, list[Any]] = {"costs_over_time": [], "slices": [], "calibration": [], "residuals": []}
-        return {"money": [], "comparisons": [], "frequencies": {}, "metrics": {}, "plots": empty, "best_trivial_measure": None}
+        empty: dict[str, list[Any]] = {name: [] for name in figures.PLOTS}
+        nothing = {"frequencies": {}, "metrics": {}, "plots": empty, "best_trivial_measure": None, "diagnosis": None}
+        return {"money": [], "comparisons": [], **nothing}
     labels = {name: context.label(name, evidence) for name in figures.compared(evidence)}
     return {
         "money": figures.money(evidence, labels),
@@ -78,6 +81,7 @@ def _numbers(evidence: Evidence, decision: Decision, context: Context) -> dict[s
         "frequencies": figures.frequencies(evidence),
         "metrics": evidence.facts.get("metrics") or metrics_of(evidence),
         "plots": figures.plots(evidence),
+        "diagnosis": diagnose(evidence),
         "best_trivial_measure": float(best_trivial(evidence).measure.mean()),
     }
 

@@ -31,6 +31,8 @@ CONCERNS = {
     "representativeness": "whether what is served looks like what it was trained on",
 }
 """What each check of docs/gate.md asks. Those without a finding are listed as not judged."""
+NEVER_OVERRIDDEN = ("hygiene", "parity")
+"""Where these refuse, the other numbers say nothing of what would serve: nobody can know what they would answer for."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Context:
     cluster: str
     """What a cluster is, in the plural: "days"."""
     made_at: str
-    changed: tuple[str, ...] = ()
-    """What differs from the champion: data, parameters, features, code."""
+    changes: dict[str, Any] = field(default_factory=dict)
+    """What differs from the champion, as `evergreen.changes` tells it; its `sentences` are what the record says."""
     labels: dict[str, str] = field(default_factory=dict)
     """What contenders are called, by name; others are called by their version, or by their name."""
 
@@ -72,7 +74,7 @@ def tell(evidence: Evidence, decision: Decision, context: Context) -> dict[str, 
         "settle": [f.settle for f in faults if f.settle] if decision.verdict is Verdict.HOLD else [],
         "checked": [f"{f.protects} {f.reason}" for f in decision.findings if f.outcome is not Outcome.ERROR],
         "not_judged": _not_judged(evidence, decision, sound=sound),
-        "changed": list(context.changed),
+        "changed": list(context.changes.get("sentences", [])),
         "next": _next(evidence, decision, context),
         "override": _override(evidence, decision),
     }
@@ -153,13 +155,20 @@ def _override(evidence: Evidence, decision: Decision) -> str:
     version = "VERSION" if candidate is None or candidate.version is None else candidate.version
     if decision.verdict is Verdict.HOLD:
         return f'A person may release it with `evergreen promote {version} --reason "..."`; name, reason and time are recorded.'
-    if decision.verdict is Verdict.REJECT:
-        return (
-            "Remove the cause and train again, which makes a new version. Where it is known to be harmless, a person may overrule the "
-            f'refusal for a time: `evergreen promote {version} --override --reason "..." --expires 14d`; all of it is recorded. '
-            "Not so where the holdout had been seen (hygiene), or serving was not shown to predict as training does (parity)."
-        )
-    return 'A person may take it back with `evergreen rollback --reason "..."`; name, reason and time are recorded.'
+    if decision.verdict is Verdict.PROMOTE:
+        return 'A person may take it back with `evergreen rollback --reason "..."`; name, reason and time are recorded.'
+    barring = final(decision)
+    if barring:
+        return f"This refusal cannot be overridden ({_listed(barring)}): remove its cause and train again, which makes a new version."
+    return (
+        "Better: remove the cause of the refusal and train again, which makes a new version. A person who answers for it may override it "
+        f'with `evergreen promote {version} --override --reason "..." --by NAME --expires DATE`; name, reason and expiry are recorded.'
+    )
+
+
+def final(decision: Decision) -> list[str]:
+    """The checks whose refusal nobody can override, of those that refused."""
+    return [f.check for f in decision.findings if f.check in NEVER_OVERRIDDEN and f.outcome in (Outcome.REJECT, Outcome.ERROR)]
 
 
 def _capital(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Plots as inline SVG that follows the page: text stays text in the page's font, colours are the page's CSS variables.
+"""Plots as inline SVG that follows the page.
 
 Every function returns one `<svg>` with a title and a description for those who cannot see it, or "" when there is nothing to draw.
 The same rows give the same bytes. Drawn 360 units wide, so that text is readable on a phone.
@@ -6,34 +6,33 @@ The same rows give the same bytes. Drawn 360 units wide, so that text is readabl
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import escape
+from evergreen.report.drawing import (
+    BAD,
+    CANDIDATE,
+    GOOD,
+    INK,
+    LINE,
+    LOOKS,
+    MUTED,
+    RULE,
+    TEXT,
+    blank,
+    label_some,
+    legend,
+    short,
+    small,
+    svg,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Rows = Sequence[dict[str, Any]]
 
-# Matplotlib needs real colours to draw with; each of these stands for a variable of page.css and is replaced by it.
-INK, MUTED, LINE, GOOD, BAD = "#010101", "#020202", "#030303", "#040404", "#050505"
-CANDIDATE, CHAMPION, RULE, SURFACE = "#060606", "#070707", "#080808", "#090909"
-VARIABLES = {
-    **{INK: "--ink", MUTED: "--muted", LINE: "--line", GOOD: "--good", BAD: "--bad"},
-    **{CANDIDATE: "--candidate", CHAMPION: "--champion", RULE: "--rule", SURFACE: "--surface"},
-}
-# Told apart by line and mark too, never by colour alone.
-LOOKS: dict[str, dict[str, Any]] = {
-    "candidate": {"color": CANDIDATE, "linestyle": "-", "marker": "o", "linewidth": 1.8, "zorder": 4},
-    "champion": {"color": CHAMPION, "linestyle": (0, (4, 1.5)), "marker": "s", "linewidth": 1.4, "markerfacecolor": SURFACE, "zorder": 3},
-    "rule of thumb": {"color": RULE, "linestyle": (0, (1, 1.5)), "marker": "^", "linewidth": 1.4, "zorder": 2},
-}
-WIDTH, TEXT, MOST_SLICES, LONGEST_NAME = 360, 11, 30, 24
+MOST_SLICES = 30
 
 
 def intervals(rows: Rows, *, amount: str) -> str:
@@ -51,7 +50,7 @@ def intervals(rows: Rows, *, amount: str) -> str:
     groups = [group for group in ([r for r in drawn if r["margin_per_1000"]], [r for r in drawn if not r["margin_per_1000"]]) if group]
     if not groups:
         return ""
-    figure, _ = _figure(40 * len(drawn) + 26 * len(groups) + 16, parts=tuple(len(group) + 0.65 for group in groups), shared=False)
+    figure, _ = blank(40 * len(drawn) + 26 * len(groups) + 16, parts=tuple(len(group) + 0.65 for group in groups), shared=False)
     for axes, group in zip(figure.axes, groups, strict=True):
         for y, row in enumerate(group):
             _interval(axes, y, row)
@@ -60,7 +59,7 @@ def intervals(rows: Rows, *, amount: str) -> str:
         axes.spines["left"].set_visible(False)
     figure.axes[-1].set_xlabel(f"← costs more · {amount} · saves →")
     said = [f"{_in_words(row)}; the bar must lie wholly right of {-(row['margin_per_1000'] or 0):,.0f}." for row in drawn]
-    return _svg(figure, "intervals", "What the candidate saves", " ".join(said))
+    return svg(figure, "intervals", "What the candidate saves", " ".join(said))
 
 
 def costs_over_time(rows: Rows, *, amount: str) -> str:
@@ -74,7 +73,7 @@ def costs_over_time(rows: Rows, *, amount: str) -> str:
     names = [name for name in LOOKS if rows and rows[0].get(name) is not None]
     if "candidate" not in names or len(names) == 1:
         return ""
-    figure, (top, bottom) = _figure(250, parts=(2.2, 1))
+    figure, (top, bottom) = blank(250, parts=(2.2, 1))
     x = range(len(rows))
     for name in names:
         top.plot(x, [1000 * row[name] for row in rows], label=name, **(LOOKS[name] | {"marker": ""}))
@@ -82,14 +81,14 @@ def costs_over_time(rows: Rows, *, amount: str) -> str:
     bottom.bar(x, saved, color=[GOOD if value >= 0 else BAD for value in saved], width=0.7)
     bottom.locator_params(axis="y", nbins=3)
     bottom.axhline(0, color=MUTED, linewidth=1)
-    bottom.set_title(f"saved against the {names[1]}", **_small())
-    top.set_title(amount, **_small())
+    bottom.set_title(f"saved against the {names[1]}", **small())
+    top.set_title(amount, **small())
     top.set_ylim(bottom=0)
-    _legend(top, columns=len(names))
-    _label_some(bottom, [str(row["cluster"]) for row in rows])
+    legend(top, columns=len(names))
+    label_some(bottom, [str(row["cluster"]) for row in rows])
     better = sum(value > 0 for value in saved)
     said = f"The candidate cost less than the {names[1]} in {better} of {len(rows)}, from {rows[0]['cluster']} to {rows[-1]['cluster']}."
-    return _svg(figure, "time", "Cost over time", said)
+    return svg(figure, "time", "Cost over time", said)
 
 
 def slices(rows: Rows, *, amount: str) -> str:
@@ -106,8 +105,8 @@ def slices(rows: Rows, *, amount: str) -> str:
     kept = sorted(rows, key=lambda row: -row["n"])[:MOST_SLICES]
     lines: list[tuple[str, dict[str, Any] | None]] = []
     for column in dict.fromkeys(row["column"] for row in rows):
-        lines += [(column, None), *((f"{_short(row['value'])} ({row['n']:,})", row) for row in kept if row["column"] == column)]
-    figure, axes = _figure(70 + 18 * len(lines))
+        lines += [(column, None), *((f"{short(row['value'])} ({row['n']:,})", row) for row in kept if row["column"] == column)]
+    figure, axes = blank(70 + 18 * len(lines))
     places = [(y, row) for y, (_, row) in enumerate(lines) if row]
     for y, row in places:
         axes.plot([row[name] for name in names], [y] * len(names), color=LINE, linewidth=3, zorder=1)
@@ -119,9 +118,9 @@ def slices(rows: Rows, *, amount: str) -> str:
         tick.set(color=INK, fontweight="normal" if line else "bold")
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set_xlabel(amount)
-    _legend(axes, columns=len(names))
+    legend(axes, columns=len(names))
     said = "; ".join(f"{row['column']} {row['value']}: " + ", ".join(f"{name} {row[name]:,.0f}" for name in names) for row in kept)
-    return _svg(figure, "slices", "Cost in each part of the rows", f"{said}.")
+    return svg(figure, "slices", "Cost in each part of the rows", f"{said}.")
 
 
 def calibration(rows: Rows) -> str:
@@ -134,16 +133,16 @@ def calibration(rows: Rows) -> str:
     """
     if not rows:
         return ""
-    figure, axes = _figure(250)
+    figure, axes = blank(250)
     predicted, observed = ([100 * row[name] for row in rows] for name in ("predicted", "observed"))
     ends = [[abs(100 * (row["observed"] - row[end])) for row in rows] for end in ("low", "high")]
     most = max(5.0, 1.05 * max(*predicted, *(100 * row["high"] for row in rows)))
     axes.plot([0, most], [0, most], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     axes.errorbar(predicted, observed, yerr=ends, fmt="o", color=CANDIDATE, markersize=6, elinewidth=1.4)
     axes.set(xlim=(0, most), ylim=(0, most), xlabel="predicted chance, %")
-    axes.set_title("came true, %", **_small())
+    axes.set_title("came true, %", **small())
     said = "; ".join(f"predicted {p:.0f}%, came true {o:.0f}%" for p, o in zip(predicted, observed, strict=True))
-    return _svg(figure, "calibration", "Predicted and observed frequencies", f"{said}.")
+    return svg(figure, "calibration", "Predicted and observed frequencies", f"{said}.")
 
 
 def residuals(rows: Rows) -> str:
@@ -156,15 +155,44 @@ def residuals(rows: Rows) -> str:
     """
     if not rows:
         return ""
-    figure, axes = _figure(230)
+    figure, axes = blank(230)
     x, y = ([row[name] for row in rows] for name in ("predicted", "residual"))
     ends = [[abs(row["residual"] - row[end]) for row in rows] for end in ("low", "high")]
     axes.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     axes.errorbar(x, y, yerr=ends, fmt="o", color=CANDIDATE, markersize=6, elinewidth=1.4)
     axes.set_xlabel("predicted")
-    axes.set_title("truth minus prediction", **_small())
+    axes.set_title("truth minus prediction", **small())
     said = "; ".join(f"predicted {p:,.4g}, truth differs by {r:,.3g}" for p, r in zip(x, y, strict=True))
-    return _svg(figure, "residuals", "Errors over predictions", f"{said}.")
+    return svg(figure, "residuals", "Errors over predictions", f"{said}.")
+
+
+def learning_curve(rows: Rows, *, amount: str, doing_without: float | None) -> str:
+    """Cost per 1,000 rows of the same recipe, taught with more and more rows: on those it learnt from, and on those it has not seen.
+
+    Parameters
+    ----------
+    rows
+        `rows`, `train` and `holdout`, fewest rows first.
+    doing_without
+        What 1,000 rows cost with the best constant answer.
+    """
+    if len(rows) <= 1:
+        return ""
+    figure, axes = blank(230)
+    x = [row["rows"] for row in rows]
+    axes.set_xscale("log")
+    axes.plot(x, [row["holdout"] for row in rows], label="rows not seen", **(LOOKS["candidate"] | {"markersize": 5}))
+    axes.plot(x, [row["train"] for row in rows], label="rows learnt from", **(LOOKS["rule of thumb"] | {"markersize": 5}))
+    if doing_without is not None:
+        axes.axhline(doing_without, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="doing without")
+    axes.set_title(amount, **small())
+    axes.set(xlabel="rows it learnt from")
+    axes.set_ylim(bottom=0)
+    axes.minorticks_off()
+    axes.set_xticks(x, [f"{value:,}" for value in x])
+    legend(axes, columns=3)
+    said = "; ".join(f"{row['rows']:,} rows: {row['train']:,.0f} on those, {row['holdout']:,.0f} on rows not seen" for row in rows)
+    return svg(figure, "learning", "Learning curve", f"{said}.")
 
 
 def costs_over_decisions(rows: Rows, *, amount: str) -> str:
@@ -177,19 +205,19 @@ def costs_over_decisions(rows: Rows, *, amount: str) -> str:
     """
     if len(rows) <= 1:
         return ""
-    figure, axes = _figure(220)
+    figure, axes = blank(220)
     for name, look in LOOKS.items():
         values = [float("nan") if row.get(name) is None else row[name] for row in rows]
         axes.plot(range(len(rows)), values, label=name, markersize=5, **look)
-    axes.set_title(amount, **_small())
+    axes.set_title(amount, **small())
     axes.set_ylim(bottom=0)
-    _legend(axes, columns=len(LOOKS))
-    _label_some(axes, [str(row["through"]) for row in rows])
+    legend(axes, columns=len(LOOKS))
+    label_some(axes, [str(row["through"]) for row in rows])
     said = "; ".join(
         f"{row['through']} ({row['verdict']}): " + ", ".join(f"{name} {row[name]:,.0f}" for name in LOOKS if row.get(name) is not None)
         for row in rows
     )
-    return _svg(figure, "decisions", "Cost over the decisions", f"{said}.")
+    return svg(figure, "decisions", "Cost over the decisions", f"{said}.")
 
 
 def _interval(axes: Axes, y: int, row: dict[str, Any]) -> None:
@@ -209,77 +237,3 @@ def _in_words(row: dict[str, Any]) -> str:
 
 def _plain(value: float) -> str:
     return f"{value:,.0f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _figure(height: float, *, parts: tuple[float, ...] = (1,), shared: bool = True) -> tuple[Figure, Any]:
-    """An empty figure with quiet axes; `parts` are the heights of axes below each other, which may share x."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
-    axes = figure.subplots(len(parts), 1, sharex=shared, height_ratios=parts)
-    for each in figure.axes:
-        each.spines[["top", "right"]].set_visible(False)
-        each.spines[["left", "bottom"]].set_color(LINE)
-        each.tick_params(colors=MUTED, labelsize=TEXT - 0.5, length=0)
-        each.xaxis.label.set(color=MUTED, size=TEXT)
-        each.yaxis.set_major_formatter("{x:,g}")
-        each.xaxis.set_major_formatter("{x:,g}")
-        each.tick_params(axis="x", pad=8)
-        each.locator_params(nbins=5)
-    return figure, axes
-
-
-def _small() -> dict[str, Any]:
-    """How a plot's own heading looks: at the left, where an axis label would stand on its side."""
-    return {"loc": "left", "color": MUTED, "fontsize": TEXT}
-
-
-def _legend(axes: Axes, *, columns: int) -> None:
-    axes.figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="outside upper left",
-        ncols=columns,
-        frameon=False,
-        fontsize=TEXT,
-        labelcolor=INK,
-        borderpad=0,
-    )
-
-
-def _label_some(axes: Axes, labels: list[str]) -> None:
-    """Label about five positions, the first and the last among them."""
-    step = max(1, -(-(len(labels) - 1) // 4))
-    places = list(range(0, len(labels), step))
-    axes.set_xticks(places, [labels[place] for place in places])
-
-
-def _short(name: object) -> str:
-    text = str(name)
-    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
-
-
-def _svg(figure: Figure, name: str, title: str, desc: str) -> str:
-    """Draw the figure; ids begin with `name`, so that several plots live in one page."""
-    import matplotlib as mpl
-    from matplotlib.text import Text
-
-    drawn = io.StringIO()
-    # "$" is money here, not mathematics; and the browser has glyphs that matplotlib's own font has not.
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)
-    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "font.family": ["sans-serif"]}
-    with mpl.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(drawn, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    body = drawn.getvalue().partition("<svg")[2].partition(">")[2]
-    # Matplotlib's style element would style the whole page.
-    body = re.sub(r"<defs>\s*<style.*?</defs>\s*", "", body, count=1, flags=re.DOTALL)
-    body = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", body)
-    body = re.sub(r"(fill|stroke): (#0[1-9]0[1-9]0[1-9])", lambda found: f"{found[1]}: var({VARIABLES[found[2]]})", body)
-    body = re.sub(r"font-family: [^;\"]+", "font-family: inherit", body)
-    width, height = (72 * inches for inches in figure.get_size_inches())
-    return (
-        f'<svg class="plot" role="img" aria-labelledby="{name}-title {name}-desc" viewBox="0 0 {width:g} {height:g}"'
-        ' xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
-        f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(desc)}</desc>{body}'
-    )
