@@ -36,7 +36,8 @@ def render_decision(record: dict[str, Any], problem: Problem | None, *, overview
         r=record,
         problem_name=record["problem"],
         overview=overview,
-        findings=findings,
+        faults=[finding for finding in findings if not _passed(finding)],
+        passed=[finding for finding in findings if _passed(finding)],
         anchors={finding["check"]: finding["id"] for finding in reversed(findings)},
         why=_why(record, findings),
         money=rows,
@@ -47,6 +48,8 @@ def render_decision(record: dict[str, Any], problem: Problem | None, *, overview
         meaning=problem.target.meaning if problem else None,
         intervals=plots.intervals(record["comparisons"], amount=_amount(record)),
         figures=_figures(record),
+        curve=_curve(record),
+        changes=_changes(record.get("changes") or {}),
         metrics=_metrics(record),
         facts=[(name, value if isinstance(value, str) else json.dumps(value)) for name, value in record["facts"].items()],
     )
@@ -72,10 +75,38 @@ def _findings(record: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda finding: WORST_FIRST.get(finding["outcome"].upper(), len(WORST_FIRST)))
 
 
-def _why(record: dict[str, Any], findings: list[dict[str, Any]]) -> list[tuple[str, str | None]]:
-    """Each sentence with the id of the finding that it repeats, if it does."""
-    source = {finding["reason"]: finding["id"] for finding in findings}
-    return [(sentence, source.get(sentence)) for sentence in record["why"]]
+def _passed(finding: dict[str, Any]) -> bool:
+    return bool(finding["outcome"].upper() == "PASS")
+
+
+def _why(record: dict[str, Any], findings: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Each sentence with the check whose reason it is; those in numbers come from the one that compares."""
+    source = {finding["reason"]: finding["check"] for finding in findings}
+    return [(sentence, source.get(sentence, "champion" if record["champion"] else "baseline")) for sentence in record["why"]]
+
+
+def _curve(record: dict[str, Any]) -> str:
+    rows, trivial = record["plots"].get("learning_curve") or [], record.get("best_trivial_measure")
+    return plots.learning_curve(rows, amount=_amount(record), doing_without=None if trivial is None else 1000 * trivial)
+
+
+def _changes(known: dict[str, Any]) -> dict[str, Any]:
+    """What changed, for the tables; each line of the code with what it is. Empty for a record of before there were any."""
+    return {
+        "batches": known.get("batches") or {},
+        "tables": [
+            ("Parameters", "Parameter", known.get("parameters") or []),
+            ("Locked packages", "Package", known.get("packages") or []),
+        ],
+        "code": [(one["file"], [(_kind(line), line) for line in one["diff"].splitlines()]) for one in known.get("code") or []],
+    }
+
+
+def _kind(line: str) -> str:
+    """Whether a line of a difference is new, gone, a heading, or as it was."""
+    if line.startswith(("+++", "---", "@@", "...")):
+        return "place"
+    return {"+": "new", "-": "gone"}.get(line[:1], "same")
 
 
 def _money(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -71,9 +71,13 @@ def tone(word: str) -> str:
 
 def badge(word: str) -> Markup:
     """A verdict or an outcome as sign and word."""
-    name = tone(word)
-    sign = Markup('<svg viewBox="0 0 16 16" aria-hidden="true"><path d="{}"/></svg>').format(SIGNS[name]) if name in SIGNS else ""
-    return Markup('<span class="badge {}">{}{}</span>').format(name, sign, word.upper())
+    return Markup('<span class="badge {}">{}{}</span>').format(tone(word), sign(word), word.upper())
+
+
+def sign(word: str) -> Markup:
+    """The sign alone, where the word stands beside it."""
+    drawn = Markup('<svg class="sign" viewBox="0 0 16 16" aria-hidden="true"><path d="{}"/></svg>')
+    return drawn.format(SIGNS[tone(word)]) if tone(word) in SIGNS else Markup("")
 
 
 @cache
@@ -81,5 +85,5 @@ def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(loader=PackageLoader("evergreen.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update({each.__name__: each for each in (money, signed, whole, percent, day, moment, told, tone, badge)})
+    environment.filters.update({each.__name__: each for each in (money, signed, whole, percent, day, moment, told, tone, badge, sign)})
     return environment
