@@ -29,6 +29,7 @@ KINDS = {
     "an underfit stump": "underfitting",
     "a penalty too strong": "underfitting",
     "a sample too small": "too little data",
+    "boosting on a sample too small": "too little data",
     "a drifted holdout": "drift",
     "a healthy regression": "nothing",
     "a healthy forest": "nothing",
@@ -37,34 +38,36 @@ KINDS = {
 }
 
 
-def recipe(case: str, seed: int) -> tuple[Any, int]:
-    """The estimator and how many days of training rows it gets."""
+def recipe(case: str, seed: int) -> tuple[Any, int, int]:
+    """The estimator, how many days it learns from, and with how many rows each."""
     return {
-        "an overfit tree": (DecisionTreeClassifier(random_state=seed), 60),
+        "an overfit tree": (DecisionTreeClassifier(random_state=seed), 60, PER_DAY),
         "overfit boosting": (
             HistGradientBoostingClassifier(
                 max_iter=200, learning_rate=0.5, max_leaf_nodes=None, min_samples_leaf=2, early_stopping=False, random_state=seed
             ),
             60,
+            PER_DAY,
         ),
-        "an underfit stump": (DecisionTreeClassifier(max_depth=1), 60),
-        "a penalty too strong": (make_pipeline(StandardScaler(), LogisticRegression(C=1e-4)), 60),
-        "a sample too small": (HistGradientBoostingClassifier(max_iter=60, min_samples_leaf=5, random_state=seed), 8),
-        "a drifted holdout": (HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=8, random_state=seed), 60),
-        "a healthy regression": (make_pipeline(StandardScaler(), LogisticRegression()), 60),
-        "a healthy forest": (RandomForestClassifier(60, min_samples_leaf=5, random_state=seed), 60),
-        "a healthy forest of deep trees": (RandomForestClassifier(60, random_state=seed), 60),
-        "healthy boosting": (HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=8, random_state=seed), 60),
+        "an underfit stump": (DecisionTreeClassifier(max_depth=1), 60, PER_DAY),
+        "a penalty too strong": (make_pipeline(StandardScaler(), LogisticRegression(C=1e-4)), 60, PER_DAY),
+        "a sample too small": (make_pipeline(StandardScaler(), LogisticRegression(C=100)), 20, 6),
+        "boosting on a sample too small": (HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=8, random_state=seed), 60, 8),
+        "a drifted holdout": (make_pipeline(StandardScaler(), LogisticRegression()), 60, PER_DAY),
+        "a healthy regression": (make_pipeline(StandardScaler(), LogisticRegression()), 60, PER_DAY),
+        "a healthy forest": (RandomForestClassifier(60, min_samples_leaf=5, random_state=seed), 60, PER_DAY),
+        "a healthy forest of deep trees": (RandomForestClassifier(60, random_state=seed), 60, PER_DAY),
+        "healthy boosting": (HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=8, random_state=seed), 60, PER_DAY),
     }[case]
 
 
 def planted(case: str, seed: int, *, first: bool = False) -> Evidence:
     """The evidence of a fit with that ailment."""
     rng = np.random.default_rng(seed)
-    estimator, days = recipe(case, seed)
+    estimator, days, per_day = recipe(case, seed)
     weights = rng.permutation(np.linspace(-1, 1, FEATURES))
-    X, y, day = _rows(rng, days, weights)
-    X_new, y_new, day_new = _rows(rng, HOLDOUT_DAYS, np.roll(weights, 3) if case == "a drifted holdout" else weights)
+    X, y, day = _rows(rng, days, per_day, weights)
+    X_new, y_new, day_new = _rows(rng, HOLDOUT_DAYS, PER_DAY, np.roll(weights, 3) if case == "a drifted holdout" else weights)
     curve = []
     for share in POINTS:
         own = rng.permutation(len(y))[: max(20, int(share * len(y)))]
@@ -88,9 +91,9 @@ def planted(case: str, seed: int, *, first: bool = False) -> Evidence:
     )
 
 
-def _rows(rng: np.random.Generator, days: int, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _rows(rng: np.random.Generator, days: int, per_day: int, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features, answers and days; each day is a little unlike the others."""
-    day = np.repeat(np.arange(days), PER_DAY)
+    day = np.repeat(np.arange(days), per_day)
     X = rng.normal(size=(len(day), FEATURES))
     chance = 1 / (1 + np.exp(-(1.2 * X @ weights - 1.5 + rng.normal(size=days)[day] * 0.3)))
     return X, (rng.random(len(day)) < chance).astype(int), day

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from decision_records import make_record, regression_evidence
+from decision_records import CHANGES, make_record, regression_evidence, rich_record
 from gate_evidence import change, make_evidence, saving
 from toy.contract import PROBLEM
 
@@ -117,6 +117,92 @@ def test_every_check_has_an_anchor_and_the_money_links_to_the_check_behind_it(he
     costs = html[html.index("What it costs") : html.index("What that means")]
     assert costs.count('href="#check-champion"') == 3 + 1  # candidate, champion, anchor; and under the plot
     assert costs.count('href="#check-baseline"') == 3 + 1  # dummy, rule of thumb, best trivial policy; and under the plot
+
+
+def test_every_sentence_of_why_leads_to_a_check(held: dict[str, Any], html: str):
+    why = html[html.index("<h2>Why</h2>") : html.index("What would settle it")]
+    assert why.count('class="ref" href="#check-champion"') == len(held["why"])
+    first = make_record(make_evidence(first=True))
+    assert render_decision(first, None).count('class="ref" href="#check-baseline"') == len(first["why"])
+
+
+def test_what_passed_is_folded_and_counted_and_what_did_not_is_not(held: dict[str, Any]):
+    rich = rich_record(saving(make_evidence(), -0.05, spread=0.8))
+    html = render_decision(rich, PROBLEM)
+    total, passed = len(rich["findings"]), sum(finding["outcome"] == "pass" for finding in rich["findings"])
+    assert (total, passed) == (17, 16)
+    assert "16 of 17 checks passed. This stands in the way:" in html
+    folded = html[html.index('<ul class="passed">') : html.index("What could not be judged")]
+    assert folded.count("<details><summary>") == passed
+    assert 'id="check-champion"' not in folded
+    assert all(finding["reason"] in Page(folded).text for finding in rich["findings"] if finding["outcome"] == "pass")
+    two = [finding | ({"outcome": "reject"} if finding["check"] == "size" else {}) for finding in held["findings"]]
+    assert "These stand in the way:" in render_decision(held | {"findings": two}, None)
+    fine = [finding | {"outcome": "pass"} for finding in rich["findings"]]
+    assert "All 17 checks passed." in render_decision(rich | {"findings": fine}, None)
+
+
+@pytest.fixture(scope="module")
+def rich() -> str:
+    """The page of a record with everything in it."""
+    return render_decision(rich_record(), PROBLEM)
+
+
+def test_what_changed_is_told_in_sentences_with_tables_and_code_folded(rich: str):
+    text = Page(rich).text
+    assert all(sentence in text for sentence in CHANGES["sentences"])
+    assert "Parameters, 2 changed" in rich
+    assert "<code>model__max_leaf_nodes</code></th><td>not set</td><td>31</td>" in rich
+    assert "<code>numpy</code></th><td>2.4.0</td><td>2.4.1</td>" in rich
+    assert '<th scope="row">weather</th><td class="number">2</td><td class="number">1</td>' in rich
+    assert "<summary>Code: problem/features.py</summary>" in rich
+    for kind, line in {"new": "+    return", "gone": "-    return", "same": " def add_features", "place": "+++ now/"}.items():
+        assert f'<span class="{kind}">{line}' in rich
+
+
+def test_code_that_changed_stays_text():
+    evil = {"file": "<b>.py", "diff": "+<script>alert(1)</script>"}
+    html = render_decision(rich_record(changes={"code": [evil]}), None)
+    assert "<script" not in html
+    assert '<span class="new">+&lt;script&gt;alert(1)&lt;/script&gt;</span>' in html
+    assert "&lt;b&gt;.py" in html
+
+
+def test_the_diagnosis_stands_beside_the_learning_curve(rich: str):
+    part = rich[rich.index("Is the model too simple") : rich.index("Accepted risk")]
+    assert "points to neither overfitting" in part
+    assert "no verdict depends on it" in part
+    assert '<svg class="plot"' in part
+    assert '<a href="#check-generalization">generalization</a>, <a href="#check-baseline">baseline</a>.' in part
+
+
+def test_a_learning_curve_is_drawn_with_what_doing_without_costs():
+    rows = [{"rows": 100, "train": 3_000.0, "holdout": 6_000.0}, {"rows": 2_500, "train": 4_000.0, "holdout": 5_000.0}]
+    text = Page(plots.learning_curve(rows, amount=AMOUNT, doing_without=8_000.0)).text
+    assert "100 rows: 3,000 on those, 6,000 on rows not seen; 2,500 rows: 4,000 on those, 5,000 on rows not seen." in text
+    assert all(word in text for word in ("not seen", "learnt from", "doing without", "2,500"))
+    assert "doing without" not in Page(plots.learning_curve(rows, amount=AMOUNT, doing_without=None)).text
+    assert plots.learning_curve(rows[:1], amount=AMOUNT, doing_without=8_000.0) == ""
+
+
+def test_an_override_and_a_freeze_stand_above_the_verdict(held: dict[str, Any], html: str):
+    used = {"person": "ann", "reason": "Needed <now>.", "expires": "2013-12-31", "at": "2013-11-02T09:00:00+00:00"}
+    page = render_decision(held | {"override_used": used, "frozen": {"reason": "Migration.", "person": "bob"}}, None)
+    above = Page(page[page.index("<main>") : page.index('<section class="verdict')] + "</main>").text
+    told = "Overridden by ann on 2013-11-02 09:00 UTC, against the verdict below: Needed <now>. Valid until 2013-12-31."
+    assert told in above
+    assert "Promotions are frozen by bob: Migration." in above
+    assert '<p class="banner' not in html
+
+
+def test_a_record_of_before_these_keys_still_has_a_page():
+    record = rich_record()
+    old = {key: value for key, value in record.items() if key not in {"changes", "diagnosis", "best_trivial_measure"}}
+    old["plots"] = {key: value for key, value in record["plots"].items() if key != "learning_curve"}
+    html = render_decision(old, PROBLEM)
+    assert "Is the model too simple" not in html
+    assert "<summary>Code" not in html
+    assert CHANGES["sentences"][0] in html
 
 
 def test_two_findings_of_one_check_get_different_anchors(held: dict[str, Any]):

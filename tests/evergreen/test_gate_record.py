@@ -9,7 +9,9 @@ import pytest
 
 from evergreen.gate.checks import CHECKS
 from evergreen.gate.decision import judge
+from evergreen.gate.diagnosis import diagnose
 from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DUMMY, RULE_OF_THUMB
+from evergreen.gate.finding import Finding, Outcome
 from evergreen.gate.ledger import FIRST, GATE, Budget
 from evergreen.gate.record import Context, build_record, json_safe
 from evergreen.policies import GatePolicy
@@ -180,7 +182,7 @@ def test_the_sentences_speak_of_money_and_of_cases():
         (compared(), "Version 7 is promoted: it is better than version 6.", "evergreen rollback"),
         (compared(0.0, 0.1), "Version 7 is promoted: it is not worse than version 6 by more than the margin.", "evergreen rollback"),
         (given.make_evidence(first=True), "Version 7 is promoted: it is the first model", "evergreen rollback"),
-        (compared(-0.3), "Version 7 is refused: the check champion did not let it pass.", "train again"),
+        (compared(-0.3), "Version 7 is refused: the check champion did not let it pass.", "evergreen promote 7 --override --reason"),
         (compared(0.0, 1.0), "Version 7 is held: the check champion found too little to go by", "evergreen promote 7"),
     ],
 )
@@ -189,6 +191,45 @@ def test_the_headline_says_the_verdict_and_the_override_what_a_person_may_do(evi
     assert written["headline"].startswith(headline)
     assert override in written["override"]
     assert bool(written["settle"]) is (written["verdict"] == "hold")
+
+
+@pytest.mark.parametrize("check", ["hygiene", "parity"])
+@pytest.mark.parametrize("outcome", [Outcome.REJECT, Outcome.ERROR])
+def test_a_refusal_of_what_makes_the_other_numbers_worthless_cannot_be_overridden(check, outcome):
+    evidence = compared(-0.3)
+    budget = Budget(POLICY.alpha, 0.0, 0.1, 0.1, "key", False, GATE, datetime(2013, 6, 9, tzinfo=UTC))
+    judged = judge(evidence, POLICY, budget=budget)
+    kept = tuple(finding for finding in judged.findings if finding.check != check)
+    refused = dataclasses.replace(judged, findings=(*kept, Finding(check, "It protects.", outcome, "It failed.")))
+    told = build_record(evidence, refused, budget, context=CONTEXT)["override"]
+    assert told.startswith(f"This refusal cannot be overridden (the check {check}): remove its cause and train again")
+    assert "evergreen promote" not in told
+    held = dataclasses.replace(judged, findings=(*kept, Finding(check, "It protects.", Outcome.HOLD, "Look at it.")))
+    assert "--override" in build_record(evidence, held, budget, context=CONTEXT)["override"]
+
+
+def test_a_learning_curve_is_on_record_for_a_thousand_rows_fewest_rows_first():
+    points = [(200, 3.0, 5.0), (100, 2.0, 6.0), (50, None, 9.0)]
+    facts = {"learning_curve": [{"rows": rows, "train": train, "holdout": holdout} for rows, train, holdout in points]}
+    written = record(dataclasses.replace(compared(), facts=facts))
+    assert written["plots"]["learning_curve"] == [
+        {"rows": 100, "train": 2_000, "holdout": 6_000},
+        {"rows": 200, "train": 3_000, "holdout": 5_000},
+    ]
+    assert record(compared())["plots"]["learning_curve"] == []
+
+
+def test_the_diagnosis_is_on_record_and_none_where_the_evidence_is_none():
+    written = record(compared())
+    assert written["diagnosis"] == diagnose(compared())
+    assert record(given.change(compared(), CHAMPION, measure=np.full(2000, np.nan)))["diagnosis"] is None
+
+
+def test_what_changed_is_on_record_as_sentences_and_as_values():
+    written = record(compared())
+    assert written["changes"] == {"sentences": written["changed"], "parameters": []}
+    unknown = record(compared(), context=dataclasses.replace(CONTEXT, changes={}))
+    assert (unknown["changed"], unknown["changes"]) == ([], {})
 
 
 def test_what_no_check_judged_is_said():

@@ -9,7 +9,7 @@ from workspaces import changed
 
 from evergreen.errors import EvergreenError
 from evergreen.files import digest_file, digest_folder
-from evergreen.provenance import code_version, provenance_digests, training_key
+from evergreen.provenance import code_version, locked_packages, provenance_digests, training_key
 
 DIGESTS = {"snapshot": "s", "contract": "c", "code": "d", "lock": "l"}
 
@@ -69,3 +69,18 @@ def test_the_version_of_code_outside_a_checkout_is_unknown(tmp_path: Path, monke
     assert code_version(tmp_path) == "unknown"
     monkeypatch.setenv("PATH", "")
     assert code_version(tmp_path) == "unknown"
+
+
+def test_a_lock_file_tells_the_version_of_every_package_that_this_python_installs(tmp_path: Path):
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(
+        "# a remark on numpy==1\n--index-url https://example.org/?a==b\nnumpy==2.4.1 \\\n    --hash=sha256:ab==\n    # via pandas\n"
+        'pywin32==311 ; sys_platform == "nowhere" \\\n    --hash=sha256:cd\nuvicorn[standard]==0.40.0 ; python_version >= "3"\n'
+    )
+    assert locked_packages(lock) == {"numpy": "2.4.1", "uvicorn": "0.40.0"}
+
+
+def test_the_projects_own_lock_is_understood():
+    found = locked_packages(LOCK)
+    assert {"numpy", "pandas", "scikit-learn", "mlflow"} <= set(found)
+    assert all(version[0].isdigit() for version in found.values())

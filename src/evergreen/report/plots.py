@@ -181,8 +181,8 @@ def learning_curve(rows: Rows, *, amount: str, doing_without: float | None) -> s
     figure, axes = blank(230)
     x = [row["rows"] for row in rows]
     axes.set_xscale("log")
-    axes.plot(x, [row["holdout"] for row in rows], label="rows not seen", **(LOOKS["candidate"] | {"markersize": 5}))
-    axes.plot(x, [row["train"] for row in rows], label="rows learnt from", **(LOOKS["rule of thumb"] | {"markersize": 5}))
+    axes.plot(x, [row["holdout"] for row in rows], label="not seen", **(LOOKS["candidate"] | {"markersize": 5}))
+    axes.plot(x, [row["train"] for row in rows], label="learnt from", **(LOOKS["rule of thumb"] | {"markersize": 5}))
     if doing_without is not None:
         axes.axhline(doing_without, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="doing without")
     axes.set_title(amount, **small())
