@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from toy.results import results_of
+
 START = pd.Timestamp("2026-01-05", tz="UTC")
 PRODUCTS = ("book", "lamp", "shoe", "sofa")
 CUSTOMERS = 300
@@ -37,6 +39,12 @@ def stock_level(day: int, product: str) -> int:
     return int(np.random.default_rng([7, day, PRODUCTS.index(product)]).integers(60, 200))
 
 
+def results_of_day(day: int) -> pd.DataFrame:
+    """What else came of the orders of a day, in their order."""
+    orders = day_of_orders(day)
+    return results_of(day, orders, np.array([stock_level(day, name) for name in orders["product"]]))
+
+
 def write_deliveries(landing: Path, *, days: int, start_day: int = 0, period: int = 30) -> list[Path]:
     """Write what arrives for `days` days: a CSV file for each source and each period of days; customers come once."""
     written = [_write(landing, "customers", "all", _customers())]
@@ -46,7 +54,8 @@ def write_deliveries(landing: Path, *, days: int, start_day: int = 0, period: in
         name = f"{numbers[0]:04d}-{numbers[-1]:04d}"
         written.append(_write(landing, "orders", name, orders.drop(columns="returned")))
         written.append(_write(landing, "stock", name, _stock(numbers)))
-        written.append(_write(landing, "outcomes", name, orders[["order_id", "ordered_at", "returned"]]))
+        results = pd.concat([results_of_day(day) for day in numbers], ignore_index=True)
+        written.append(_write(landing, "outcomes", name, pd.concat([orders[["order_id", "ordered_at", "returned"]], results], axis=1)))
     return written
 
 
