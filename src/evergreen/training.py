@@ -43,8 +43,10 @@ class Fitted:
 
 
 def training_target(rows: pd.DataFrame, problem: Problem) -> np.ndarray:
-    """The target as scikit-learn wants it: whole numbers for a binary task. Shape (n,)."""
+    """The target as scikit-learn wants it: whole numbers for a binary task, and for numbered classes. Shape (n,)."""
     y = rows[problem.target.name].to_numpy()
+    if problem.task == "multiclass" and y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.floor(y)).all():
+        return y.astype(np.int64)  # the frame holds every number as a float; a cost that is looked up by class needs the number itself
     if problem.task != "binary":
         return y
     if stray := sorted(set(np.unique(y).tolist()) - {0, 1}):
