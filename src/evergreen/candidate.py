@@ -70,5 +70,6 @@ def predicted(estimator: Any, X: pd.DataFrame) -> pd.DataFrame:
     else:
         decision = estimator.predict(X)
     names = [f"{PROBABILITY}_{label}" for label in estimator.classes_]
-    told = {PROBABILITY: probability[:, 1]} if len(names) == 2 else dict(zip(names, probability.T, strict=True))  # noqa: PLR2004 - binary
+    # Two classes by other names are what is known so far of several: each keeps its name.
+    told = {PROBABILITY: probability[:, 1]} if list(estimator.classes_) == [0, 1] else dict(zip(names, probability.T, strict=True))
     return pd.DataFrame({DECISION: decision, **told}, index=X.index)

@@ -25,6 +25,8 @@ class Predicted:
 
     decision: np.ndarray
     probability: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    """What the columns of `probability` stand for (multiclass): the classes that were known in training, as text."""
 
 
 def predict(estimator: Any, X: pd.DataFrame, task: str, *, threshold: float | None = None) -> Predicted:
@@ -35,16 +37,17 @@ def predict(estimator: Any, X: pd.DataFrame, task: str, *, threshold: float | No
     ModelError
         A classifier without `predict_proba`, or answers of the wrong shape.
     """
-    probability = None
+    probability, known = None, tuple[str, ...]()
     if task != "regression":
         need_probabilities(estimator)
         probability = np.asarray(called("predict_proba", estimator.predict_proba, X, error=ModelError))
         classes = 2 if task == "binary" else probability.shape[-1]
         probability = _checked(probability, (len(X), classes), "predict_proba")
         probability = probability[:, 1] if task == "binary" else probability
+        known = tuple(str(label) for label in getattr(estimator, "classes_", ())) if task == "multiclass" else ()
     if threshold is not None and probability is not None:
         return Predicted((probability >= threshold).astype(np.int64), probability)
-    return Predicted(_checked(called("predict", estimator.predict, X, error=ModelError), (len(X),), "predict"), probability)
+    return Predicted(_checked(called("predict", estimator.predict, X, error=ModelError), (len(X),), "predict"), probability, known)
 
 
 def cost_threshold(problem: Problem) -> float | None:
@@ -72,8 +75,14 @@ def read_predicted(path: Path, task: str) -> Predicted:
     """Read what a prediction process wrote."""
     answers = pd.read_parquet(path)
     names = [name for name in answers.columns if name == PROBABILITY or name.startswith(f"{PROBABILITY}_")]
-    probability = answers[names].to_numpy(dtype=float) if names else None
-    return Predicted(answers[DECISION].to_numpy(), probability[:, 0] if probability is not None and task == "binary" else probability)
+    decision, probability = answers[DECISION].to_numpy(), answers[names].to_numpy(dtype=float)
+    if not names:
+        return Predicted(decision)
+    if task == "binary":
+        return Predicted(decision, probability[:, 0])
+    if names == [PROBABILITY]:  # of several classes the model has seen those numbered 0 and 1 only
+        return Predicted(decision, np.hstack([1 - probability, probability]), ("0", "1"))
+    return Predicted(decision, probability, tuple(name.removeprefix(f"{PROBABILITY}_") for name in names))
 
 
 def central_cost(problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Predicted) -> np.ndarray:

@@ -95,7 +95,7 @@ def collect_evidence(problem: Problem, split: Split, answers: dict[str, ModelAns
     )
 
 
-def _contender(name: str, priced: dict[str, np.ndarray | None], answer: ModelAnswer | None = None) -> Contender:
+def _contender(name: str, priced: dict[str, Any], answer: ModelAnswer | None = None) -> Contender:
     known: dict[str, Any] = dict(priced)
     if answer is not None:
         known |= {"version": answer.version, "training_rows": np.sort(answer.training_rows), "training_end": answer.training_end}
@@ -103,11 +103,12 @@ def _contender(name: str, priced: dict[str, np.ndarray | None], answer: ModelAns
     return Contender(name=name, **known)
 
 
-def _priced(problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Predicted) -> dict[str, np.ndarray | None]:
+def _priced(problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Predicted) -> dict[str, Any]:
     """What predictions are and cost, as a contender has it."""
     return {
         "measure": measure(problem, rows, y, predicted),
         "cost": central_cost(problem, rows, y, predicted),
         "decision": predicted.decision,
         "probability": predicted.probability,
+        "classes": predicted.classes,
     }

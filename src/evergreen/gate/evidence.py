@@ -44,6 +44,8 @@ class Contender:
     """Cost of each row at the contract's central costs: what is reported as money."""
     decision: np.ndarray
     probability: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    """What the columns of `probability` stand for (multiclass), as text: a model knows the classes of its own training rows only."""
     version: int | None = None
     training_rows: np.ndarray | None = None
     """Fingerprints (uint64, sorted) of the rows it was trained on; None for a policy that learns nothing from rows."""

@@ -46,7 +46,10 @@ def _binary(y: np.ndarray, probability: np.ndarray | None) -> dict[str, float | 
 
 def _multiclass(y: np.ndarray, contender: Contender) -> dict[str, float | None]:
     found: dict[str, float | None] = {"accuracy": float(np.mean(np.asarray(contender.decision) == y))}
-    classes = np.unique(y)
-    if contender.probability is not None and contender.probability.shape == (len(y), len(classes)) and len(classes) > 1:
-        found["log_loss"] = float(metrics.log_loss(y, contender.probability, labels=classes))
+    if contender.probability is not None:
+        # Of what a contender has never heard of it cannot give a probability; a class without holdout rows does no harm.
+        classes, labels = np.array(contender.classes), np.array([str(label) for label in y])
+        defined = contender.probability.shape[1] == len(classes) > 1 and np.isin(labels, classes).all()
+        order = np.argsort(classes)
+        found["log_loss"] = float(metrics.log_loss(labels, contender.probability[:, order], labels=classes[order])) if defined else None
     return found
