@@ -117,7 +117,24 @@ def test_gate_holds_when_one_class_is_missing():
     evidence = given.make_evidence()
     finding = ask(size, dataclasses.replace(evidence, y=np.zeros_like(evidence.y)))
     assert finding.outcome is Outcome.HOLD
-    assert "0 rows of any other class" in finding.reason
+    assert "0 rows of class 1, of 50 needed" in finding.reason
+    alone = ask(size, dataclasses.replace(evidence, y=np.zeros_like(evidence.y), trivial={}))
+    assert alone.outcome is Outcome.HOLD
+    assert "0 rows of any other class" in alone.reason
+
+
+@pytest.mark.parametrize("kind", [int, str])
+def test_gate_holds_when_a_class_of_several_that_training_knows_is_missing(kind: type):
+    evidence = given.make_evidence()
+    trivial = {
+        f"always {value}": dataclasses.replace(evidence.trivial["always 0"], decision=np.full(2000, kind(value))) for value in (0, 1, 2)
+    }
+    several = dataclasses.replace(evidence, task="multiclass", y=evidence.y.astype(kind), trivial=trivial)
+    finding = ask(size, several)
+    assert finding.outcome is Outcome.HOLD
+    assert finding.reason == "Too little to go by: 0 rows of class 2, of 50 needed."
+    del trivial["always 2"]
+    assert ask(size, several).outcome is Outcome.PASS
 
 
 def test_few_clusters_hold_unless_rows_are_independent():

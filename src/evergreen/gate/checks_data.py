@@ -59,8 +59,10 @@ def size(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
     n = len(evidence.y)
     counts = [("rows", n, policy.min_rows)]
     if evidence.task != "regression":
-        classes = pd.Series(evidence.y).value_counts().sort_index()
-        counts += [(f"rows of class {value}", int(count), policy.min_events) for value, count in classes.items()]
+        # A constant decision stands for each class that training has seen: one of them may be missing in the holdout.
+        classes = {policy.decision[0]: 0 for policy in evidence.trivial.values() if len(policy.decision)}
+        classes |= pd.Series(evidence.y).value_counts().to_dict()
+        counts += [(f"rows of class {value}", int(classes[value]), policy.min_events) for value in sorted(classes)]
         if len(classes) <= 1:
             counts.append(("rows of any other class", 0, policy.min_events))
     if policy.cluster != "row":
