@@ -79,11 +79,18 @@ def _split_forward(rows: pd.DataFrame, policy: ForwardSplit, problem: Problem) -
 
 
 def _split_hashed(rows: pd.DataFrame, policy: HashedSplit, time: str | None) -> Split:
-    groups = rows[policy.group].astype(str)
+    groups = _named(rows[policy.group])
     reserved = {group for group in groups.unique() if int(digest_text(policy.salt, group)[:8], 16) / 16**8 < policy.holdout_share}
     held = groups.isin(reserved)
     end = rows[time].max() if time else None
     return Split(rows[~held], rows[held], None, end)
+
+
+def _named(groups: pd.Series) -> pd.Series:
+    """Groups as text, the same whatever type their column has: whole numbers become floats as soon as a row lacks its own."""
+    if pd.api.types.is_float_dtype(groups) and (groups.dropna() % 1 == 0).all():
+        groups = groups.astype("Int64")
+    return groups.astype(object).where(groups.notna(), "missing").astype(str)
 
 
 def _grouped_folds(train: pd.DataFrame, problem: Problem, folds: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -76,6 +76,30 @@ def test_a_hashed_split_stays_as_it_is_when_rows_are_added():
     assert set(before.train["order_id"]) <= set(after.train["order_id"])
 
 
+@pytest.mark.parametrize("kind", ["float64", "Int64", "str", "object"])
+def test_a_hashed_split_goes_by_the_group_whatever_type_its_column_has(kind: str):
+    rows = toy_frame(5)
+    other = split_rows(rows.astype({"customer_id": kind}), HASHED)
+    assert other.holdout["order_id"].tolist() == split_rows(rows, HASHED).holdout["order_id"].tolist()
+
+
+@pytest.mark.parametrize("kind", ["float64", "Int64", "object"])
+def test_rows_without_group_are_one_group_and_move_no_other(kind: str):
+    rows = toy_frame(5)
+    torn = rows.assign(customer_id=rows["customer_id"].astype("Int64").where(rows.index > 9).astype(kind))
+    before, after = split_rows(rows, HASHED), split_rows(torn, HASHED)
+    known = set(rows["order_id"][rows.index > 9])
+    assert set(after.holdout["order_id"]) & known == set(before.holdout["order_id"]) & known
+    lost = set(rows["order_id"][rows.index <= 9])
+    assert lost <= set(after.train["order_id"]) or lost <= set(after.holdout["order_id"])
+
+
+def test_groups_with_decimals_stay_apart():
+    rows = toy_frame(5)
+    split = split_rows(rows.assign(customer_id=rows["customer_id"] + 0.5), HASHED)
+    assert 0.1 < len(split.holdout) / len(rows) < 0.5
+
+
 def test_another_salt_reserves_other_groups():
     other = changed(split=HashedSplit(group="customer_id", holdout_share=0.3, salt="another"))
     assert set(split_rows(toy_frame(5), other).holdout["customer_id"]) != set(split_rows(toy_frame(5), HASHED).holdout["customer_id"])
