@@ -62,7 +62,7 @@ def standing_verdict(space: Workspace, material: Material, version: Version) -> 
     if known is None:
         return None
     window, split = known["record"]["window"], material.split
-    if window["end"] is None or split.end is None:
+    if split.start is None or split.end is None:
         has_more = len(split.holdout) > window["rows"]
     else:
         has_more = split.end > pd.Timestamp(window["end"])

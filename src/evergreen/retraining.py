@@ -25,6 +25,7 @@ from evergreen.errors import DataError
 from evergreen.examination import Examination, examine
 from evergreen.files import digest_bytes, digest_file, digest_text, lock
 from evergreen.gate.collection import Origin, collect_evidence
+from evergreen.gate.comparison import groups_of
 from evergreen.gate.decision import judge
 from evergreen.gate.evidence import CHAMPION, DataVerdict, Evidence, Promise
 from evergreen.gate.finding import Verdict
@@ -195,8 +196,8 @@ def _decision(material: Material, candidate: Version, name: str, record: dict[st
 
 
 def _window(problem: Problem, split: Split) -> str:
-    """Names the holdout: by its ends in time, or by its rows where there is no time."""
-    if split.end is None:
+    """Names the holdout: by its ends in time, or by its rows where these were drawn by lot, for more of them come later."""
+    if split.start is None:
         return digest_bytes(np.sort(row_fingerprints(split.holdout, problem.key)).tobytes())
     return f"{split.start} {split.end}"
 
@@ -283,7 +284,7 @@ def _context(space: Workspace, candidate: Version, champion: Version | None, dec
         question=problem.business.question,
         unit=problem.business.unit,
         entity=problem.things,
-        cluster=f"{problem.gate.cluster}s",
+        cluster=groups_of(problem.gate),
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         changes=changes(problem, _made(space, candidate), _made(space, champion) if champion else None),
     )
