@@ -70,6 +70,23 @@ def frequencies(evidence: Evidence) -> dict[str, dict[str, float]]:
     return found
 
 
+def exactness(evidence: Evidence) -> dict[str, dict[str, float]]:
+    """How near each contender comes: how many classes out of 1,000 are right, or how far half and most (9 of 10) of the numbers are off.
+
+    Nothing for binary tasks, which `frequencies` tells.
+    """
+    if evidence.task == "binary":
+        return {}
+    found = {}
+    for name, contender in evidence.contenders.items():
+        if evidence.task == "multiclass":
+            found[name] = {"right": 1000 * float(np.mean(np.asarray(contender.decision) == evidence.y))}
+        else:
+            off = np.abs(np.asarray(evidence.y, dtype=float) - np.asarray(contender.decision, dtype=float))
+            found[name] = {"half": float(np.quantile(off, 0.5)), "most": float(np.quantile(off, 0.9))}
+    return found
+
+
 def plots(evidence: Evidence) -> dict[str, list[dict[str, Any]]]:
     """What the pages draw."""
     costs = pd.DataFrame({name: contender.cost for name, contender in compared(evidence).items()})

@@ -104,21 +104,22 @@ def _in_numbers(evidence: Evidence, decision: Decision, context: Context) -> lis
     ]
     window = f" from {evidence.holdout_start:.10} to {evidence.holdout_end or 'now':.10}" if evidence.holdout_start else ""
     told = [f"On {len(evidence.y):,} {context.entity} held out{window}, 1,000 cost {', '.join(costs)}."]
-    first = not rivals(evidence)
+    first, averaged = not rivals(evidence), any((c.cost != c.measure).any() for c in evidence.contenders.values())
     for name in rivals(evidence) or (RULE_OF_THUMB,):
         saved = saving(evidence, evidence.contenders[name], alpha=decision.alpha_first if first else decision.alpha)
         word = "saves" if saved.estimate >= 0 else "loses"
+        it = f"Over the contract's range of costs it {word}" if averaged else f"It {word}"
         difference = f"{amount(abs(1000 * saved.estimate))} {context.unit} per 1,000 {context.entity}"
         true = between(1000 * saved.low, 1000 * saved.high)
-        told.append(
-            f"Over the contract's range of costs it {word} {difference} against {context.label(name, evidence)}; "
-            f"the true saving: {true} (below 0 is a loss)."
-        )
+        told.append(f"{it} {difference} against {context.label(name, evidence)}; the true saving: {true} (below 0 is a loss).")
     return told + _natural_frequencies(evidence, context)
 
 
 def _natural_frequencies(evidence: Evidence, context: Context) -> list[str]:
     told = []
+    for name, near in figures.exactness(evidence).items():
+        if name in (CANDIDATE, CHAMPION):
+            told.append(_nearness(near, context.label(name, evidence), context.entity))
     for name, share in figures.frequencies(evidence).items():
         if name in (CANDIDATE, CHAMPION):
             told.append(
@@ -127,6 +128,12 @@ def _natural_frequencies(evidence: Evidence, context: Context) -> list[str]:
                 f"{share['false_alarms']:.0f} for nothing, and misses {share['missed']:.0f}."
             )
     return told
+
+
+def _nearness(near: dict[str, float], who: str, entity: str) -> str:
+    if "right" in near:
+        return f"Out of 1,000 {entity}, {who} names the right class of {near['right']:.0f}."
+    return f"Half of what {who} foretells is off by at most {amount(near['half'])}, 9 of 10 by at most {amount(near['most'])}."
 
 
 def _not_judged(evidence: Evidence, decision: Decision, *, sound: bool) -> list[str]:
