@@ -153,16 +153,19 @@ def _judged_on(problem: Problem) -> list[str]:
 def _sureness(problem: Problem) -> list[str]:
     gate = problem.gate
     unit, thing = problem.business.unit, entity_name(problem)
-    margin = f"{percent(gate.margin_share)} of what the best constant answer costs (such as “always yes”)"
+    constant = {"binary": "always yes", "multiclass": "always the same class", "regression": "always the mean"}[problem.task]
+    margin = f"{percent(gate.margin_share)} of what the best constant answer costs (such as “{constant}”)"
     if gate.margin:
         margin = f"{gate.margin:,g} {unit} for one {thing}"
+    least = [f"{gate.min_rows:,} rows"]
+    least += [f"{gate.min_clusters:,} pieces of evidence"] if gate.cluster != "row" else []
+    least += [f"{gate.min_events:,} rows of each outcome"] if problem.task != "regression" else []
     return [
         f"The accepted chance of promoting a worse model is {percent(gate.alpha_per_year)} a year, shared by"
         f" {_count(gate.gates_per_year, 'decision')}.",
         f"Worse means: by more than {margin}.",
         f"The first model must beat the rule of thumb, with a chance of at most {percent(gate.alpha_first)} of being wrong.",
-        f"No verdict on less than {gate.min_rows:,} rows, {gate.min_clusters:,} pieces of evidence"
-        + (f" or {gate.min_events:,} rows of each outcome." if problem.task != "regression" else "."),
+        f"No verdict on less than {_listed(least, 'or')}.",
         "When there is not enough evidence nothing is promoted: the decision waits, and says what would settle it.",
     ]
 

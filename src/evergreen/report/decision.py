@@ -126,11 +126,12 @@ def _money(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _figures(record: dict[str, Any]) -> list[dict[str, Any]]:
     drawn, amount = record["plots"], _amount(record)
+    over_time = drawn.get("costs_over_time", []) if record["window"]["cluster"] == "days" else []  # customers, say, have no order
     known = [
         (
             "time",
             "Cost over time",
-            plots.costs_over_time(drawn.get("costs_over_time", []), amount=amount),
+            plots.costs_over_time(over_time, amount=amount),
             "Is the difference there all along, or owed to a few days?",
         ),
         (
