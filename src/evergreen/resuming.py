@@ -62,11 +62,9 @@ def standing_verdict(space: Workspace, material: Material, version: Version) -> 
     if known is None:
         return None
     window, split = known["record"]["window"], material.split
-    if split.start is None or split.end is None:
-        has_more = len(split.holdout) > window["rows"]
-    else:
-        has_more = split.end > pd.Timestamp(window["end"])
-    return None if has_more else known["record"]
+    if split.start is None or split.end is None:  # drawn by lot
+        return known["record"] if len(split.holdout) <= window["rows"] else None
+    return known["record"] if split.end <= pd.Timestamp(window["end"]) else None
 
 
 def _unseen(problem: Problem, material: Material, learnt: np.ndarray, training_end: str | None) -> Split:

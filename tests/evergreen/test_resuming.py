@@ -6,11 +6,11 @@ from workspaces import changed, deliver_days, ingest, open_space
 
 from evergreen import journal as tables
 from evergreen import resuming, retraining
-from evergreen.brakes import barred
+from evergreen.brakes import barred, unbar
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import RefusedError
 from evergreen.policies import GatePolicy, HashedSplit
-from evergreen.promotion import standing, unbar
+from evergreen.promotion import standing
 from evergreen.workspace import Workspace
 
 WANTS_MORE = changed(gate=GatePolicy(min_rows=5_000))
