@@ -73,6 +73,8 @@ def test_a_champion_is_given_the_features_that_it_was_trained_with(trained: Work
     record = retrain(Workspace(trained.settings, fewer, trained.journal))
     assert record["champion"]["version"] == 1
     assert {finding["check"] for finding in record["findings"]} >= {"champion", "hygiene"}
+    assert record["changes"]["sentences"] == record["changed"]
+    assert set(record["changes"]) == {"sentences", "window", "batches", "features", "parameters", "packages", "code"}
 
 
 def test_a_version_that_was_rolled_back_from_does_not_come_back_by_itself(trained: Workspace):
