@@ -183,3 +183,92 @@ def test_nothing_is_superior_on_few_clusters_unless_rows_are_independent():
     evidence = later(0.3, days=19)
     assert not is_superior(evidence, POLICY, ALPHA, to=CHAMPION)
     assert is_superior(evidence, GatePolicy(cluster="row"), ALPHA, to=CHAMPION)
+
+
+def taking(evidence, **changes):
+    return given.change(evidence, CANDIDATE, footprint=given.make_footprint(**changes))
+
+
+def took(evidence, **changes):
+    return given.change(evidence, CHAMPION, footprint=given.make_footprint(**changes))
+
+
+@pytest.mark.parametrize(
+    ("takes", "said"),
+    [
+        ({"one_row_seconds": np.full(100, 0.0155)}, "it takes 3.1 times the time for one row"),
+        ({"memory_megabytes": 310.0}, "it takes 3.1 times the memory"),
+        ({"megabytes": 3.1}, "it takes 3.1 times the size"),
+        ({"family": "ExtraTreesClassifier"}, "ExtraTreesClassifier instead of HistGradientBoostingClassifier"),
+    ],
+)
+def test_what_is_costlier_must_be_surely_better(takes, said):
+    finding = champion(taking(later(0.0, 0.1), **takes), POLICY, ALPHA)
+    assert finding.outcome is Outcome.HOLD
+    assert said in finding.reason
+    assert finding.settle.startswith("A model as cheap as the champion.")
+    assert champion(taking(later(0.3, 0.1), **takes), POLICY, ALPHA).outcome is Outcome.PASS
+
+
+def test_a_costlier_model_that_may_be_better_is_told_how_many_days_show_it():
+    def after(days):
+        return champion(taking(later(0.1, 0.3, days=days), memory_megabytes=200.0), POLICY, ALPHA)
+
+    held = after(40)
+    assert (held.outcome, held.threshold) == (Outcome.HOLD, 0.0)
+    more = int(held.settle.split("About ")[1].split()[0])
+    assert (after(40 + more).outcome, after(40 + more - 1).outcome) == (Outcome.PASS, Outcome.HOLD)
+
+
+def test_it_is_the_champion_that_a_costlier_model_must_beat_not_the_anchor():
+    evidence = taking(later(0.3, 0.1, over_anchor=0.0), memory_megabytes=200.0)
+    assert champion(evidence, POLICY, ALPHA).outcome is Outcome.PASS
+
+
+def test_exactly_the_ratio_is_not_costlier():
+    equal = later(0.0, 0.1)
+    for quantity, limit in (("memory_megabytes", 150.0), ("megabytes", 15.0)):
+        evidence = took(equal, megabytes=10.0)
+        assert champion(taking(evidence, **{"megabytes": 10.0, quantity: limit}), POLICY, ALPHA).outcome is Outcome.PASS
+        more = taking(evidence, **{"megabytes": 10.0, quantity: np.nextafter(limit, 1e9)})
+        assert champion(more, POLICY, ALPHA).outcome is Outcome.HOLD
+    assert champion(taking(equal, memory_megabytes=190.0), GatePolicy(costlier_ratio=2), ALPHA).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("quantity", "before", "noise"), [("one_row_seconds", 0.001, 0.002), ("memory_megabytes", 10.0, 20.0), ("megabytes", 0.25, 1.0)]
+)
+def test_a_difference_that_is_noise_is_no_cost(quantity, before, noise):
+    def outcome(before, now):
+        wrap = (lambda value: np.full(100, value)) if quantity == "one_row_seconds" else float
+        return champion(taking(took(later(0.0, 0.1), **{quantity: wrap(before)}), **{quantity: wrap(now)}), POLICY, ALPHA).outcome
+
+    assert outcome(before, before + noise * 0.999) is Outcome.PASS
+    assert outcome(before, before + noise * 1.001) is Outcome.HOLD
+    assert outcome(0.0, noise * 1.001) is Outcome.HOLD
+
+
+def test_it_is_the_usual_answer_to_one_row_that_counts_not_the_slowest():
+    slow = np.full(100, 0.005)
+    slow[:10] = 1.0
+    assert champion(taking(later(0.0, 0.1), one_row_seconds=slow), POLICY, ALPHA).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("name", [CANDIDATE, CHAMPION])
+@pytest.mark.parametrize(
+    "footprint",
+    [
+        None,
+        given.make_footprint(one_row_seconds=np.array([])),
+        given.make_footprint(one_row_seconds=np.full(3, np.nan)),
+        given.make_footprint(memory_megabytes=np.inf),
+        given.make_footprint(megabytes=np.nan),
+    ],
+    ids=["none", "no calls", "no times", "memory", "size"],
+)
+def test_what_was_not_measured_cannot_be_compared(name, footprint):
+    finding = champion(given.change(later(0.3, 0.1), name, footprint=footprint), POLICY, ALPHA)
+    assert finding.outcome is Outcome.ERROR
+    assert f"What predicting with the {name} takes was not measured" in finding.reason
+    worse = champion(given.change(later(-0.3, 0.1), name, footprint=footprint), POLICY, ALPHA)
+    assert worse.outcome is Outcome.REJECT

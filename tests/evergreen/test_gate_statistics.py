@@ -5,9 +5,12 @@ import pytest
 from scipy import stats
 
 from evergreen.gate.statistics import (
+    chance_below,
     clusters_to_settle,
     feature_aucs,
     feature_r2,
+    holm,
+    interval_of,
     paired_interval,
     share_lower_bound,
     upper_bound,
@@ -122,3 +125,37 @@ def test_r2_sees_straight_lines_and_any_other_order():
     assert feature_r2(x, 3 - 2 * x) == pytest.approx(1)
     assert feature_r2(x, np.exp(3 * x)) == pytest.approx(1)
     assert feature_r2(np.ones(100), x) == 0.0
+
+
+def test_the_chance_of_an_estimate_so_low_is_that_of_a_t_test():
+    d = np.random.default_rng(8).normal(size=40)
+    interval = paired_interval(d, np.arange(40), alpha=0.05)
+    assert chance_below(interval, 0.2) == pytest.approx(stats.ttest_1samp(d, 0.2, alternative="less").pvalue, rel=1e-9)
+    # below the limit at a chance of error exactly when the upper bound at that error is
+    limit = interval.high
+    assert chance_below(interval, limit) == pytest.approx(0.05, rel=1e-9)
+
+
+def test_one_cluster_shows_nothing_and_certainty_everything():
+    assert chance_below(interval_of(-5.0, math.inf, clusters=1, n=9, alpha=0.05), 0.0) == 1.0
+    sure = interval_of(-5.0, 0.0, clusters=9, n=9, alpha=0.05)
+    assert [chance_below(sure, limit) for limit in (-6.0, -5.0, -4.0)] == [1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("chances", "rejected"),
+    [
+        ([0.01], [True]),
+        ([np.nextafter(0.01, 1)], [False]),
+        ([0.005, 0.01], [True, True]),
+        ([0.01, 0.005], [True, True]),
+        ([0.006, 0.006], [False, False]),
+        ([0.5, 0.003, 0.006], [False, True, False]),  # 0.006 is above 0.01 / 2
+        ([0.004, 0.004, 0.001], [True, True, True]),
+        ([0.004, 0.004, 0.004], [False, False, False]),  # the first decides for all
+        ([np.nan, 0.001], [False, True]),
+        ([], []),
+    ],
+)
+def test_of_several_harms_each_must_be_the_surer_the_more_are_left(chances, rejected):
+    assert list(holm(np.array(chances), 0.01)) == rejected

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 
-from evergreen.gate.comparison import best_trivial, groups_of, has_few_clusters, is_superior, rivals, saving
+from evergreen.gate.comparison import (
+    best_trivial,
+    groups_of,
+    has_few_clusters,
+    in_words,
+    is_superior,
+    margin_in_force,
+    no_margin,
+    rivals,
+    saving,
+    waiting,
+)
 from evergreen.gate.evidence import ANCHOR, CHAMPION, DUMMY, RULE_OF_THUMB, Contender, Evidence
-from evergreen.gate.finding import Finding, Outcome, amount, between
+from evergreen.gate.finding import Finding, Outcome, amount
+from evergreen.gate.footprints import costlier, unmeasured
 from evergreen.gate.statistics import Interval, clusters_to_settle, upper_bound
 from evergreen.policies import GatePolicy
 
@@ -30,9 +41,7 @@ class Opinion:
     @property
     def sentence(self) -> str:
         """The comparison in words, for 1,000 rows."""
-        word = "saves" if self.saved.estimate >= 0 else "loses"
-        saved = amount(abs(1000 * self.saved.estimate))
-        return f"against {self.other.name} it {word} {saved} per 1,000 rows ({between(1000 * self.saved.low, 1000 * self.saved.high)})"
+        return f"against {self.other.name} it {in_words(self.saved)}"
 
 
 def baseline(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
@@ -59,28 +68,14 @@ def baseline(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
 
 
 def champion(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
-    """Not worse than champion and anchor by more than the margin, at the ledger's chance of error."""
-    others, margin = rivals(evidence), evidence.margin
+    """Not worse than champion and anchor by more than the margin, at the ledger's chance of error; what is costlier must be better."""
+    others, margin = rivals(evidence), margin_in_force(evidence, policy)
     if not others:
         return _champion(Outcome.PASS, "There is no champion yet.")
-    if margin is None or not 0 <= margin < math.inf:
-        return _champion(Outcome.ERROR, f"The champion's record fixes no margin: got {margin}; expected an amount of at least 0.")
+    if margin is None:
+        return _champion(Outcome.ERROR, no_margin(evidence))
     saved = [(other, saving(evidence, other, alpha=alpha)) for other in others.values()]
-    opinions = [Opinion(o, s, non_inferiority(s, margin)) for o, s in saved]
-    nearest = min(opinions, key=lambda o: (o.saved.low, o.saved.estimate))
-    said = f"{'; '.join(o.sentence for o in opinions)}; the margin is {amount(1000 * margin)}."
-    finding = partial(_with_interval(_champion, nearest.saved), threshold=-margin)
-    if has_few_clusters(nearest.saved, policy):
-        have, need = nearest.saved.clusters, policy.min_clusters
-        settle = f"About {need - have} more {groups_of(policy)} of outcomes are needed before chance can be told from change."
-        return finding(Outcome.HOLD, f"Only {have} {groups_of(policy)} of outcomes, of {need} needed: {said}", settle=settle)
-    if any(o.outcome is Outcome.REJECT for o in opinions):
-        return finding(Outcome.REJECT, f"It is worse than what serves or served: {said}")
-    if all(o.outcome is Outcome.PASS for o in opinions):
-        best = is_superior(evidence, policy, alpha, ANCHOR)
-        note = "It is surely better than the best champion so far." if best else "It is not surely better than the best champion so far."
-        return finding(Outcome.PASS, f"It is not worse by more than the margin: {said}", details=(note,))
-    return finding(Outcome.HOLD, f"It may be worse by more than the margin: {said}", settle=_settling(opinions, margin, alpha, policy))
+    return _later_model(evidence, policy, alpha, margin, [Opinion(o, s, non_inferiority(s, margin)) for o, s in saved])
 
 
 def non_inferiority(saved: Interval, margin: float) -> Outcome:
@@ -90,6 +85,29 @@ def non_inferiority(saved: Interval, margin: float) -> Outcome:
     if saved.high < -margin or (upper_bound(saved, CLEARLY_WORSE) < 0 and saved.estimate < -margin / 2):
         return Outcome.REJECT
     return Outcome.HOLD
+
+
+def _later_model(evidence: Evidence, policy: GatePolicy, alpha: float, margin: float, opinions: list[Opinion]) -> Finding:
+    nearest = min(opinions, key=lambda o: (o.saved.low, o.saved.estimate))
+    said = f"{'; '.join(o.sentence for o in opinions)}; the margin is {amount(1000 * margin)}."
+    finding = partial(_with_interval(_champion, nearest.saved), threshold=-margin)
+    few, unknown = has_few_clusters(nearest.saved, policy), unmeasured(evidence)
+    if not few and any(o.outcome is Outcome.REJECT for o in opinions):
+        return finding(Outcome.REJECT, f"It is worse than what serves or served: {said}")
+    if unknown:
+        return finding(Outcome.ERROR, unknown)
+    if few:
+        have, need = nearest.saved.clusters, policy.min_clusters
+        settle = f"About {need - have} more {groups_of(policy)} of outcomes are needed before chance can be told from change."
+        return finding(Outcome.HOLD, f"Only {have} {groups_of(policy)} of outcomes, of {need} needed: {said}", settle=settle)
+    if any(o.outcome is not Outcome.PASS for o in opinions):
+        return finding(Outcome.HOLD, f"It may be worse by more than the margin: {said}", settle=_settling(opinions, margin, alpha, policy))
+    dearer = costlier(evidence, policy.costlier_ratio)
+    if dearer and not is_superior(evidence, policy, alpha, CHAMPION):
+        return _unpaid(opinions[0].saved, dearer, alpha, policy)
+    best = is_superior(evidence, policy, alpha, ANCHOR)
+    note = "It is surely better than the best champion so far." if best else "It is not surely better than the best champion so far."
+    return finding(Outcome.PASS, f"It is not worse by more than the margin: {said}", details=(note,))
 
 
 def _with_interval(finding: partial[Finding], saved: Interval) -> partial[Finding]:
@@ -112,9 +130,16 @@ def _first_model(evidence: Evidence, policy: GatePolicy, alpha: float, opinions:
         return finding(Outcome.PASS, f"It is surely better than doing without: {said}; good enough is {amount(1000 * needed)}.")
     if unsure:
         more = [clusters_to_settle(o.saved, o.saved.estimate, alpha=alpha) for o in unsure]
-        return finding(Outcome.HOLD, f"It is not surely better than doing without: {said}.", settle=_waiting(more, policy))
+        return finding(Outcome.HOLD, f"It is not surely better than doing without: {said}.", settle=waiting(more, policy))
     short = f"good enough would be {amount(1000 * needed)} per 1,000 rows"
     return finding(Outcome.HOLD, f"It is better, but not good enough: {said}; {short}.", settle=f"A better model: {short}.")
+
+
+def _unpaid(saved: Interval, dearer: list[str], alpha: float, policy: GatePolicy) -> Finding:
+    """What costs more than the champion and is not surely better."""
+    reason = f"It is costlier than the champion, so it must be surely better: {'; '.join(dearer)}; it {in_words(saved)}."
+    settle = waiting([clusters_to_settle(saved, saved.estimate, alpha=alpha)], policy)
+    return _with_interval(_champion, saved)(Outcome.HOLD, reason, threshold=0.0, settle=f"A model as cheap as the champion. {settle}")
 
 
 def _settling(opinions: list[Opinion], margin: float, alpha: float, policy: GatePolicy) -> str:
@@ -126,11 +151,4 @@ def _settling(opinions: list[Opinion], margin: float, alpha: float, policy: Gate
             gaps.append((-saved.estimate, CLEARLY_WORSE))
         waits = [clusters_to_settle(saved, gap, alpha=level) for gap, level in gaps]
         more.append(min((wait for wait in waits if wait is not None), default=None))
-    return _waiting(more, policy)
-
-
-def _waiting(more: list[int | None], policy: GatePolicy) -> str:
-    known = [wait for wait in more if wait is not None]
-    if len(known) < len(more):
-        return "More outcomes alone are not likely to settle it: a better model would."
-    return f"About {max(known):,} more {groups_of(policy)} of outcomes, if the difference and its spread stay what they are."
+    return waiting(more, policy)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, Contender, Evidence
+from evergreen.gate.finding import amount, between
 from evergreen.gate.statistics import Interval, paired_interval
 from evergreen.policies import GatePolicy
 
@@ -52,6 +55,36 @@ def is_superior(evidence: Evidence, policy: GatePolicy, alpha: float, to: str = 
     return not has_few_clusters(interval, policy) and interval.low > 0
 
 
+def fresh_margin(evidence: Evidence, policy: GatePolicy) -> float:
+    """Margin in cost a row from this evidence: for a first model, and for whoever challenges the candidate next."""
+    return policy.margin if policy.margin is not None else policy.margin_share * abs(float(best_trivial(evidence).measure.mean()))
+
+
+def margin_in_force(evidence: Evidence, policy: GatePolicy) -> float | None:
+    """Margin that the candidate is judged with: the champion's, or at a first model a fresh one; None when that is no amount."""
+    margin = evidence.margin if CHAMPION in evidence.contenders else fresh_margin(evidence, policy)
+    return margin if margin is not None and 0 <= margin < math.inf else None
+
+
+def no_margin(evidence: Evidence) -> str:
+    """What a check answers where there is no margin."""
+    return f"The champion's record fixes no margin: got {evidence.margin}; expected an amount of at least 0."
+
+
+def in_words(saved: Interval) -> str:
+    """A saving for 1,000 rows: "loses 500 per 1,000 rows (very likely between -700 and -300)"."""
+    word = "saves" if saved.estimate >= 0 else "loses"
+    return f"{word} {amount(abs(1000 * saved.estimate))} per 1,000 rows ({between(1000 * saved.low, 1000 * saved.high)})"
+
+
 def groups_of(policy: GatePolicy) -> str:
     """What clusters are called: "days", "rows", "groups of customer"."""
     return {"day": "days", "row": "rows"}.get(policy.cluster, f"groups of {policy.cluster}")
+
+
+def waiting(more: list[int | None], policy: GatePolicy) -> str:
+    """What settles comparisons that take so many more clusters each; None: no reasonable number does."""
+    known = [wait for wait in more if wait is not None]
+    if len(known) < len(more):
+        return "More outcomes alone are not likely to settle it: a better model would."
+    return f"About {max(known):,} more {groups_of(policy)} of outcomes, if the difference and its spread stay what they are."

@@ -7,7 +7,7 @@ from functools import partial
 
 from evergreen.gate.checks import CHECKS, Check
 from evergreen.gate.checks_data import unsound
-from evergreen.gate.comparison import best_trivial, is_superior
+from evergreen.gate.comparison import fresh_margin, is_superior
 from evergreen.gate.evidence import CHAMPION, Evidence
 from evergreen.gate.finding import Finding, Outcome, Verdict
 from evergreen.gate.ledger import Budget
@@ -81,6 +81,4 @@ def _affordable(evidence: Evidence, budget: Budget) -> Finding:
 
 def next_margin(evidence: Evidence, policy: GatePolicy) -> float | None:
     """The margin, in cost a row, for whoever challenges this candidate; None when the evidence gives none."""
-    if policy.margin is not None:
-        return policy.margin
-    return None if unsound(evidence) else policy.margin_share * abs(float(best_trivial(evidence).measure.mean()))
+    return None if policy.margin is None and unsound(evidence) else fresh_margin(evidence, policy)

@@ -60,8 +60,13 @@ def paired_interval(difference: np.ndarray, cluster: np.ndarray, *, alpha: float
     if clusters > 1:
         sums = np.bincount(codes, weights=d - mean)
         se = math.sqrt(clusters / (clusters - 1) * float(sums @ sums)) / n
+    return interval_of(mean, se, clusters=clusters, n=n, alpha=alpha)
+
+
+def interval_of(estimate: float, se: float, *, clusters: int, n: int, alpha: float) -> Interval:
+    """The interval around an estimate whose standard error rests on so many clusters."""
     reach = _reach(se, clusters, alpha)
-    return Interval(mean, se, mean - reach, mean + reach, clusters, n, 1 - 2 * alpha)
+    return Interval(estimate, se, estimate - reach, estimate + reach, clusters, n, 1 - 2 * alpha)
 
 
 def upper_bound(interval: Interval, alpha: float) -> float:
@@ -80,6 +85,28 @@ def clusters_to_settle(interval: Interval, gap: float, *, alpha: float) -> int |
     totals = np.arange(have, FURTHEST * have + 1)
     enough = stats.t.ppf(1 - alpha, totals - 1) * interval.se * np.sqrt(have / totals) < gap
     return int(totals[enough.argmax()]) - have if enough.any() else None
+
+
+def chance_below(interval: Interval, limit: float) -> float:
+    """Chance of an estimate this low or lower, were the truth exactly `limit`; 1 with one cluster, which shows nothing."""
+    if not math.isfinite(interval.se):
+        return 1.0
+    if not interval.se > 0:
+        return float(not interval.estimate < limit)
+    return float(stats.t.cdf((interval.estimate - limit) / interval.se, interval.clusters - 1))
+
+
+def holm(chances: np.ndarray, alpha: float) -> np.ndarray:
+    """Which of several hypotheses are rejected when any wrong rejection may happen with chance alpha; shape as `chances`.
+
+    Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6 (1979).
+    """
+    chances = np.asarray(chances, dtype=float)
+    order = np.argsort(chances, kind="stable")
+    small = chances[order] <= alpha / np.arange(len(chances), 0, -1)
+    rejected = np.zeros(len(chances), dtype=bool)
+    rejected[order] = np.logical_and.accumulate(small)
+    return rejected
 
 
 def share_lower_bound(successes: int, n: int) -> float:
