@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evergreen.gate.checks import CHECKS
 from evergreen.gate.decision import conclude, judge
-from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, RULE_OF_THUMB, DataVerdict
+from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, RULE_OF_THUMB, DataVerdict, Promise
 from evergreen.gate.finding import Finding, Outcome, Verdict
 from evergreen.gate.ledger import FIRST, GATE, Budget
 from evergreen.policies import GatePolicy
@@ -42,7 +42,11 @@ def test_a_better_model_is_promoted_and_becomes_the_anchor():
     decision = decide(better())
     assert decision.verdict is Verdict.PROMOTE
     assert decision.rebase_anchor
-    assert set(outcomes(decision)) == {*(check.__name__ for check in CHECKS), "budget"}
+    assert list(outcomes(decision)) == [
+        *("provenance", "data", "finite", "size", "hygiene", "leakage", "parity"),
+        *("baseline", "generalization", "champion", "slices", "calibration", "stability"),
+        *("behaviour", "cost", "representativeness", "budget"),
+    ]
 
 
 def test_an_equal_model_is_promoted_and_leaves_the_anchor_where_it_is():
@@ -66,7 +70,33 @@ PLANTED = {
     "provenance": {"provenance_now": {}},
     "data": {"data": (DataVerdict("weather", passed=False, failed=("rows",)),)},
     "hygiene": {"late_features": ("dep_delay",)},
+    "generalization": {"promise": None},
 }
+HELD = {
+    "generalization": {"promise": Promise(100.0, 0.0, clusters=60, rows=3_000)},
+    "stability": {"seeds": {1: 5.0, 2: 9.0, 3: 5.0}},
+}
+
+
+@pytest.mark.parametrize("check", HELD)
+def test_one_hold_holds_however_good_the_model_is(check):
+    decision = decide(better(**HELD[check]))
+    assert decision.verdict is Verdict.HOLD
+    assert [name for name, outcome in outcomes(decision).items() if outcome is not Outcome.PASS] == [check]
+    fewer = tuple(one for one in CHECKS if one.__name__ != check)
+    assert decide(better(**HELD[check]), checks=fewer).verdict is Verdict.PROMOTE
+
+
+def test_harm_to_a_slice_rejects_and_wrong_probabilities_hold_however_good_the_model_is():
+    evidence = better()
+    harm = np.where(evidence.slices["origin"] == "EWR", -2.0, 1.0)
+    measure = evidence.contenders[CHAMPION].measure + harm
+    harmful = given.change(given.change(evidence, CHAMPION, measure=measure), ANCHOR, measure=measure)
+    assert [name for name, outcome in outcomes(decide(harmful)).items() if outcome is not Outcome.PASS] == ["slices"]
+    assert decide(harmful).verdict is Verdict.REJECT
+    wrong = given.change(evidence, CANDIDATE, probability=evidence.contenders[CANDIDATE].probability ** 3)
+    assert [name for name, outcome in outcomes(decide(wrong)).items() if outcome is Outcome.HOLD] == ["calibration"]
+    assert decide(wrong).verdict is Verdict.HOLD
 
 
 @pytest.mark.parametrize("check", PLANTED)

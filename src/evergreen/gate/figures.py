@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from evergreen.gate.calibration import quantile_bins
 from evergreen.gate.comparison import best_trivial, rivals, saving
 from evergreen.gate.evidence import CANDIDATE, DUMMY, RULE_OF_THUMB, Contender, Evidence
 
 BEST_TRIVIAL = "best trivial"
 PLOTS = ("costs_over_time", "slices", "calibration", "residuals", "learning_curve")
-MAX_CLUSTERS, MAX_VALUES, MIN_SLICE, BINS = 400, 12, 100, 10
-"""A curve of more clusters, a slice with more values or fewer rows, and finer bins are not readable."""
+MAX_CLUSTERS, MAX_VALUES, MIN_SLICE = 400, 12, 100
+"""A curve of more clusters, and a slice with more values or fewer rows, are not readable."""
 
 
 def compared(evidence: Evidence) -> dict[str, Contender]:
@@ -143,18 +144,12 @@ def _texts(values: pd.Series) -> pd.Series:
     return values.astype(str).fillna("missing")
 
 
-def _bins(values: np.ndarray) -> np.ndarray:
-    """Number of the quantile bin of each value; equal values share a bin."""
-    edges = np.unique(np.quantile(values, np.arange(1, BINS) / BINS))
-    return np.searchsorted(edges, values, side="right")
-
-
 def _calibration(evidence: Evidence) -> list[dict[str, Any]]:
     """Predicted and observed share of events in bins of the candidate's probability, with Wilson's 95% interval."""
     probability, y = evidence.contenders[CANDIDATE].probability, np.asarray(evidence.y, dtype=int)
     if probability is None:
         return []
-    bins, found = _bins(probability), []
+    bins, found = quantile_bins(probability), []
     for one in np.unique(bins):
         inside = bins == one
         events, n = int(y[inside].sum()), int(inside.sum())
@@ -167,7 +162,7 @@ def _calibration(evidence: Evidence) -> list[dict[str, Any]]:
 def _residuals(evidence: Evidence) -> list[dict[str, Any]]:
     """Mean error, truth less prediction, in bins of the candidate's prediction, with the span of the middle 80% of rows."""
     predicted = np.asarray(evidence.contenders[CANDIDATE].decision, dtype=float)
-    residual, bins, found = np.asarray(evidence.y, dtype=float) - predicted, _bins(predicted), []
+    residual, bins, found = np.asarray(evidence.y, dtype=float) - predicted, quantile_bins(predicted), []
     for one in np.unique(bins):
         inside = bins == one
         low, high = (float(bound) for bound in np.quantile(residual[inside], [0.1, 0.9]))

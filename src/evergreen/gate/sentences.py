@@ -141,6 +141,7 @@ def _not_judged(evidence: Evidence, decision: Decision, *, sound: bool) -> list[
     told = [f"{_capital(concern)} ({check})." for check, concern in CONCERNS.items() if check not in answered]
     if CHAMPION not in evidence.contenders:
         told.append("There is no champion to compare with.")
+    told += [small for f in decision.findings if f.check == "slices" for small in f.details]
     return told + [f"Too small to be shown on their own: {slices}." for slices in (figures.small_slices(evidence) if sound else [])]
 
 
