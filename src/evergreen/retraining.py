@@ -33,7 +33,7 @@ from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.gate.record import Context, build_record
 from evergreen.gate.statistics import paired_interval
 from evergreen.promotion import standing
-from evergreen.provenance import code_version, provenance_digests, training_key
+from evergreen.provenance import code_version, locked_packages, provenance_digests, training_key
 from evergreen.registry import Version, stored_digest
 from evergreen.releases import carry_out, is_carried_out
 from evergreen.splitting import Split, split_rows
@@ -249,7 +249,7 @@ def _facts(space: Workspace, train: pd.DataFrame, fitted: Fitted) -> dict[str, A
     time = space.problem.time
     start, end = (train[time].min().isoformat(), train[time].max().isoformat()) if time else (None, None)
     commit = code_version(space.problem.package)
-    learnt = {"training_start": start, "training_end": end, "rows": len(train)}
+    learnt = {"training_start": start, "training_end": end, "rows": len(train), "packages": locked_packages(space.settings.lock)}
     return learnt | {"threshold": fitted.threshold, "folds": list(fitted.folds), "commit": commit}
 
 
