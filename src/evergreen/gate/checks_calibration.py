@@ -70,9 +70,11 @@ def _near_as_champion(policy: GatePolicy, own: list[Gaps], champion: list[Gaps])
     """Against the champion on the same rows, in error and in bias."""
     limit = policy.max_calibration_loss
     bounds = [loss_bound(one, other, alpha=policy.evidence_alpha) for one, other in zip(own, champion, strict=True)]
+    losses = [calibration_error(one) - calibration_error(other) for one, other in zip(own, champion, strict=True)]
     error, before = calibration_error(own[0]), calibration_error(champion[0])
+    bound, loss = max(zip(bounds, losses, strict=True))
     said = f"they are {_points(error)} off, the champion's {_points(before)}{_leaning(own[1])}"
-    finding = partial(_calibration, estimate=error - before, low=max(bounds), threshold=limit, n=int(own[0].rows[:, 0].sum()))
+    finding = partial(_calibration, estimate=loss, low=bound, threshold=limit, n=int(own[0].rows[:, 0].sum()))
     if all(bound <= limit for bound in bounds):
         return finding(
             Outcome.PASS, f"Its probabilities are not surely farther off than the champion's by more than {_points(limit)}: {said}."
