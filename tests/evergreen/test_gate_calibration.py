@@ -7,6 +7,7 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from evergreen.gate.calibration import (
+    Gaps,
     blocks_of,
     calibration_error,
     chance_error,
@@ -120,6 +121,14 @@ def test_the_same_probabilities_lose_nothing_and_worse_ones_what_they_are_worse_
     assert 0.05 < np.mean(bounds) < 0.095
 
 
+def test_chance_is_taken_off_twice_where_resampling_added_it_again():
+    noise = np.random.default_rng(0).normal(size=(30, 1))
+    noise = 0.2 * (noise - noise.mean()) / noise.std(ddof=1)
+    one, none = Gaps(0.1 + noise, np.ones((30, 1))), Gaps(np.zeros((30, 1)), np.ones((30, 1)))
+    assert one.noise == pytest.approx(0.04 / 30)
+    assert loss_bound(one, none, alpha=0.5) == pytest.approx((0.01 - 2 * 0.04 / 30) ** 0.5, abs=0.003)  # once would be 0.0931
+
+
 def test_the_order_of_rows_changes_nothing():
     p, y, day = world(1)
     other = surer(p, 1.5)
@@ -144,6 +153,13 @@ def test_the_slopes_standard_error_is_what_whole_days_left_out_show():
     left = np.array([recalibration_slope(p[day != d], y[day != d], day[day != d], alpha=0.05).estimate for d in range(30)])
     jackknife = (29 / 30 * ((left - left.mean()) ** 2).sum()) ** 0.5
     assert one.se == pytest.approx(jackknife, rel=0.1)
+    X = np.column_stack([np.ones_like(p), logit(p)])
+    beta = LogisticRegression(C=np.inf, tol=1e-10).fit(X[:, 1:], y)
+    q = beta.predict_proba(X[:, 1:])[:, 1]
+    bread = np.linalg.inv((X * (q * (1 - q))[:, None]).T @ X)
+    sums = [((y - q)[day == d, None] * X[day == d]).sum(axis=0) for d in range(30)]
+    sandwich = 30 / 29 * bread @ sum(np.outer(s, s) for s in sums) @ bread
+    assert one.se == pytest.approx(sandwich[1, 1] ** 0.5, rel=1e-3)
     assert one.clusters == 30
     assert (one.high - one.estimate) / one.se == pytest.approx(1.699127, rel=1e-6)  # t with 29 degrees of freedom at 0.95
 
@@ -208,8 +224,12 @@ def test_the_error_may_be_exactly_the_limit():
 
 
 def test_an_error_that_chance_explains_is_no_error():
-    outcomes = [ask(dataclasses.replace(first(swing=2.5)), max_calibration_error=1e-9, evidence_alpha=a).outcome for a in (0.001, 0.5)]
-    assert outcomes == [Outcome.PASS, Outcome.HOLD]
+    evidence = first(lambda p: shifted(p, 0.6), swing=2.5)  # such days swing so widely that 40 of them show little
+    at = {"max_calibration_error": 0.01, "calibration_slope": (0.01, 99.0)}
+    likely, unlikely = (ask(evidence, evidence_alpha=chance, **at) for chance in (0.001, 0.5))
+    assert likely.estimate > 0.01
+    assert (likely.outcome, unlikely.outcome) == (Outcome.PASS, Outcome.HOLD)
+    assert "more than chance explains" in unlikely.reason
 
 
 def test_the_slope_may_be_exactly_a_limit():
