@@ -4,6 +4,7 @@ import gate_evidence as given
 import numpy as np
 import pytest
 
+from evergreen.gate.checks import CHECKS
 from evergreen.gate.checks_artefact import behaviour, cost, parity, representativeness
 from evergreen.gate.evidence import CANDIDATE, Reaction, Replay, Support
 from evergreen.gate.finding import Outcome
@@ -14,6 +15,18 @@ NONE = (np.nan, np.inf, -np.inf)
 APART = Replay("in a process of its own", 1_000, 0, 0.0, 0)
 SINGLY = Replay("one by one", 100, 0, 1e-12, 0)
 FOG = "Thicker fog makes no flight more punctual"
+
+
+IN_ORDER = (
+    *("provenance", "data", "finite", "size", "hygiene", "leakage", "parity", "baseline", "generalization", "champion"),
+    *("slices", "calibration", "stability", "behaviour", "cost", "representativeness"),
+)
+
+
+def test_the_gate_asks_these_checks_and_in_order():
+    names = [check.__name__ for check in CHECKS]
+    assert {"parity", "behaviour", "cost", "representativeness"} <= set(names)
+    assert names == [name for name in IN_ORDER if name in names]
 
 
 def ask(check, policy=POLICY, **changes):
@@ -70,6 +83,10 @@ def test_the_reason_has_the_rows_the_farthest_difference_and_likely_causes():
 )
 def test_enough_rows_are_replayed_and_of_the_later_replays_a_hundred(first, later, outcome):
     assert replayed(dataclasses.replace(APART, rows=first), dataclasses.replace(SINGLY, rows=later)).outcome is outcome
+
+
+def test_a_number_of_rows_that_is_none_is_not_enough():
+    assert replayed(dataclasses.replace(APART, rows=np.nan)).outcome is Outcome.REJECT
 
 
 @pytest.mark.parametrize(("rows", "outcome"), [(60, Outcome.PASS), (59, Outcome.REJECT)])

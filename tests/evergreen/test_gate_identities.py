@@ -96,6 +96,11 @@ def test_the_limit_itself_is_allowed_to_a_pair(task, knob):
     assert judged(features, y, task, policy=GatePolicy(**{knob: strength - 1e-9})).outcome is Outcome.REJECT
 
 
+def test_where_the_limit_is_all_there_is_no_pair_is_refused():
+    features, delay, _ = clocks()
+    assert judged(features, (delay >= 15).astype(int), policy=GatePolicy(max_feature_auc=1.0)).outcome is Outcome.PASS
+
+
 def pair_strength(features, y, task):
     difference = features["departure"] - features["schedule"]
     if task == "regression":
@@ -140,6 +145,23 @@ def test_in_regression_a_difference_that_is_the_target_is_refused():
     for name, values in features.items():
         assert judged({name: values}, delay, "regression").outcome is Outcome.PASS
     assert "departure - schedule explain the target with an R2 of 1.000" in judged(features, delay, "regression").reason
+    some = np.where(np.arange(len(delay)) % 3 == 0, np.nan, features["departure"])
+    assert (
+        "departure - schedule explain the target with an R2 of 1.000" in judged({**features, "departure": some}, delay, "regression").reason
+    )
+
+
+@pytest.mark.parametrize(("known", "outcome"), [(50, Outcome.REJECT), (49, Outcome.PASS)])
+def test_in_regression_too_a_pair_needs_fifty_rows(known, outcome):
+    features, delay, _ = clocks(2_000)
+    departure = np.where(np.arange(len(delay)) < known, features["departure"], np.nan)
+    assert judged({**features, "departure": departure}, delay, "regression").outcome is outcome
+
+
+def test_in_regression_a_feature_that_knows_the_answer_alone_is_not_told_again_as_a_sum():
+    _, delay, rng = clocks()
+    finding = judged({"delay": delay, **noise(2, len(delay), rng)}, delay, "regression")
+    assert finding.details == ("delay explains the target with an R2 of 1.000 (at most 0.95)",)
 
 
 def test_in_regression_a_weighted_sum_that_is_the_target_is_refused_whatever_the_units():
@@ -166,8 +188,9 @@ def test_a_sum_is_found_where_values_are_missing_and_not_on_a_handful_of_rows():
     holed = {"departure": np.where(gone, np.nan, features["departure"] * 2), "schedule": features["schedule"]}
     absent = {**holed, "never known": np.full(len(delay), np.nan), "constant": np.ones(len(delay))}
     assert "departure, schedule add up to the target" in judged(absent, delay, "regression").reason
-    few = {name: values[:49] for name, values in holed.items()}
-    assert judged(few, delay[:49], "regression").outcome is Outcome.PASS
+    doubled = {**features, "departure": features["departure"] * 2}
+    for count, outcome in ((50, Outcome.REJECT), (49, Outcome.PASS)):
+        assert judged({name: values[:count] for name, values in doubled.items()}, delay[:count], "regression").outcome is outcome
 
 
 def test_as_many_features_as_rows_fit_anything_and_say_nothing():
@@ -184,10 +207,10 @@ def test_among_more_features_than_are_paired_those_nearly_alike_are_looked_at():
 
 def test_the_order_of_rows_and_columns_changes_nothing():
     features, delay, rng = clocks(5 * MAX_ROWS, noise=0.3)
-    frame = pd.DataFrame({**noise(50, len(delay), rng), **features})
+    frame = pd.DataFrame({**noise(10, len(delay), rng), **features})
     evidence = given.make_evidence(days=1, per_day=len(delay), features=frame, y=(delay >= 15).astype(int))
     mixed = given.take(evidence, rng.permutation(len(delay)))
-    mixed = dataclasses.replace(mixed, features=mixed.features[rng.permutation(frame.columns)])
+    mixed = dataclasses.replace(mixed, features=mixed.features[frame.columns[::-1]])
     expected = ask(evidence, GatePolicy(max_feature_auc=0.8))
     assert expected.outcome is Outcome.REJECT
     assert ask(mixed, GatePolicy(max_feature_auc=0.8)) == expected
@@ -250,6 +273,17 @@ def test_the_contract_may_say_that_the_task_is_that_easy():
 @pytest.mark.parametrize(("own", "other"), [(0.0, 0.0), (1.0, 0.0), (-5.0, 0.0), (-5.0, 5.0), (-50.0, -1.0), (0.1, -5.0)])
 def test_where_nothing_can_be_saved_or_rows_bring_profit_no_share_is_too_good(own, other):
     assert ask(priced(own, other)).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("name", [CANDIDATE, CHAMPION])
+def test_one_row_that_brings_profit_is_enough_to_have_no_perfect_model(name):
+    evidence = priced(0.0)
+    assert ask(evidence).outcome is Outcome.HOLD
+    trivial = {name: dataclasses.replace(one, measure=np.zeros(500)) for name, one in evidence.trivial.items()}  # leaves the champion alone
+    evidence = dataclasses.replace(evidence, trivial=trivial)
+    assert ask(evidence).outcome is Outcome.HOLD
+    profit = np.where(np.arange(500) == 3, -1e-3, evidence.contenders[name].measure)
+    assert ask(given.change(evidence, name, measure=profit)).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize("name", [CANDIDATE, CHAMPION])

@@ -45,6 +45,15 @@ def test_a_number_that_ranks_the_outcomes_is_refused_in_either_direction(sign):
     assert "planted alone ranks the outcomes" in finding.reason
 
 
+@pytest.mark.parametrize(("known", "outcome"), [(50, Outcome.REJECT), (49, Outcome.PASS)])
+def test_a_number_that_is_known_on_fewer_than_fifty_rows_tells_nothing(known, outcome):
+    evidence = given.make_evidence()
+    rows = np.concatenate([np.flatnonzero(evidence.y == 1)[:20], np.flatnonzero(evidence.y == 0)[: known - 20]])
+    planted = np.full(len(evidence.y), np.nan)
+    planted[rows] = evidence.y[rows] + np.random.default_rng(0).random(known) * 0.5
+    assert ask(with_feature(planted, evidence)).outcome is outcome
+
+
 def test_the_limit_itself_is_allowed():
     finding = ask(given.make_evidence())
     assert ask(given.make_evidence(), GatePolicy(max_feature_auc=finding.estimate)).outcome is Outcome.PASS

@@ -237,6 +237,7 @@ def test_what_no_check_judged_is_said():
     assert any("(parity)" in sentence for sentence in written["not_judged"])
     assert not any("(leakage)" in sentence for sentence in written["not_judged"])
     assert "There is no champion to compare with." in written["not_judged"]
+    assert any("react to made-up changes, so none was tried" in sentence for sentence in written["not_judged"])
     assert "Too small to be shown on their own: carrier: OO (fewer than 100 rows each)." in written["not_judged"]
     assert "Too small to be judged on their own: carrier: OO (fewer than 200 rows or 20 days each)." in written["not_judged"]
 

@@ -47,7 +47,7 @@ def identities(numbers: dict[str, np.ndarray], y: np.ndarray, rows: np.ndarray, 
     """
     sample = _sample(rows, None if regression else y)
     y = y[sample]
-    columns = {name: np.where(np.isfinite(numbers[name]), numbers[name], np.nan)[sample] for name in sorted(numbers)}
+    columns = {name: np.where(np.isfinite(values), values, np.nan)[sample] for name, values in numbers.items()}
     columns = {name: columns[name] for name in _closest(columns)}
     tell = partial(_linear_r2, y=y) if regression else partial(best_auc, classes=y, least=MIN_PAIR_CLASS_ROWS)
     words = "explain the target with an R2 of" if regression else "together rank the outcomes with an AUC of"
@@ -98,8 +98,8 @@ def _fit(columns: dict[str, np.ndarray], y: np.ndarray) -> Iterator[str]:
         return
     table = np.column_stack([columns[name] for name in names])
     known = np.isfinite(table).all(axis=1)
-    # with fewer rows than twice the features a sum of noise comes close to anything
-    if not known.sum() >= max(MIN_ROWS, 2 * len(names)):
+    # as many features as rows would fit anything; these rows are more than `MAX_FEATURES`
+    if not known.sum() >= MIN_ROWS:
         return
     table, target = table[known] - table[known].mean(axis=0), y[known] - y[known].mean()
     scale = np.sqrt((table**2).mean(axis=0))

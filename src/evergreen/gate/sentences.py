@@ -142,6 +142,8 @@ def _not_judged(evidence: Evidence, decision: Decision, *, sound: bool) -> list[
     if CHAMPION not in evidence.contenders:
         told.append("There is no champion to compare with.")
     told += [small for f in decision.findings if f.check == "slices" for small in f.details]
+    if not evidence.reactions:
+        told.append("The contract says nothing of how it must react to made-up changes, so none was tried.")
     return told + [f"Too small to be shown on their own: {slices}." for slices in (figures.small_slices(evidence) if sound else [])]
 
 
