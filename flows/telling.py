@@ -58,11 +58,7 @@ def tell_history() -> None:
         for row in space.journal.rows(tables.bars)
     ]
     overruled = [
-        (
-            row["at"],
-            "overruled",
-            f"{', '.join(row['checks'])} of version {row['version']} by {row['person']} until {row['expires']:.16} UTC",
-        )
+        (row["at"], "overruled", f"version {row['version']} by {row['person']} until {row['expires']:.16} UTC: {', '.join(row['checks'])}")
         for row in space.journal.rows(tables.overrides)
     ]
     stopped = [

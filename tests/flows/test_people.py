@@ -1,5 +1,9 @@
 """What people decide: releasing a held version, going back, freeing a version; all of it recorded, with who and why."""
 
+import contextlib
+import json
+import sqlite3
+
 import commands
 import pytest
 from commands import Home, told
@@ -93,6 +97,117 @@ def test_people_release_go_back_and_free_versions(held: Home):
     assert ["freed", "version 2 by Grace: the phones were broken"] in story
 
 
+def plant(home: Home, statement: str, *values: str) -> None:
+    """Change the journal by hand."""
+    with contextlib.closing(sqlite3.connect(home.var / "journal.db")) as database, database:
+        database.execute(statement, values)
+
+
+def plant_findings(home: Home, decision: str, **outcomes: str) -> None:
+    """A record as if parity and hygiene had answered so; the other findings stay."""
+    (record,) = [json.loads(row["record"]) for row in home.rows("decisions") if row["decision"] == decision]
+    kept = [finding for finding in record["findings"] if finding["check"] not in {"parity", "hygiene"}]
+    record["findings"] = kept + [kept[0] | {"check": check, "outcome": outcome} for check, outcome in outcomes.items()]
+    plant(home, "UPDATE decisions SET record = ? WHERE decision = ?", json.dumps(record), decision)
+
+
+def test_a_person_overrules_the_gate_until_the_override_expires(held: Home):
+    """The story goes on: version 2 serves, version 1 before it, and version 3 is refused."""
+    decision = held.rows("decisions")[2]["decision"]
+    overrule = ("promote", "3", "--override", "--reason", "the leak is known", "--by", "Ada", "--expires")
+    plant_findings(held, decision, hygiene="pass")
+    told(held.evergreen(*overrule, "14d"), "Version 3 cannot be overridden: its check parity was not judged")
+    plant_findings(held, decision, hygiene="pass", parity="pass")
+    done = held.evergreen(*overrule, "2099-12-31")
+    assert (done.code, done.err) == (0, "")
+    word = "Ada lets it serve through 2099-12-31 (UTC): the leak is known"
+    assert word in done.out
+    assert aliases(held) == {"champion": 3, "previous": 2, "anchor": 1}
+    assert held.evergreen(*overrule, "2099-12-31").code == 0
+    assert len(held.rows("overrides")) == 1
+
+    assert word in held.evergreen("status").out
+    history = held.evergreen("history").out
+    assert word in history
+    assert "  overruled  version 3 by Ada until 2100-01-01T00:00 UTC: " in history
+    (index, page) = (held.var / "site" / "index.html", held.var / "site" / "decisions" / f"{decision}.html")
+    assert word in index.read_text()
+    assert "Overruled by Ada on 20" in page.read_text()
+    (tag,) = [row["value"] for row in held.rows("model_version_tags", "mlflow.db") if row["key"] == "override"]
+    assert word in tag
+    assert any("Overruled by Ada" in kept.read_text() for kept in held.var.glob(f"mlartifacts/*/*/artifacts/decision/{decision}.html"))
+
+    assert held.evergreen("freeze", "--reason", "audit", "--by", "Grace").code == 0
+    again = held.evergreen("freeze", "--reason", "once more", "--by", "Ada")
+    assert (again.code, again.err) == (0, "")
+    assert "Promotions are frozen already; nothing was recorded." in again.out
+    assert "by Grace: audit" in again.out
+    told(held.evergreen("promote", "1", "--reason", "older"), "Version 1 is not promoted: promotions are frozen since", "by Grace (audit)")
+
+    plant(held, "UPDATE overrides SET expires = ?", "2026-01-02T00:00:00+00:00")
+    assert "by Ada expired after 2026-01-01 (UTC), and the version still serves. The next round goes" in held.evergreen("status").out
+    ended = held.evergreen("run")
+    assert (ended.code, ended.err) == (0, "")
+    assert "the override of version 3 by Ada expired after 2026-01-01 (UTC): version 2 serves again, version 3 is barred" in ended.out
+    assert "notice    Promotions are frozen since" in ended.out
+    assert aliases(held) == {"champion": 2, "previous": 3, "anchor": 1}
+    assert set(held.published()["model_version"]) == {2}
+    assert moves(held)[-1][:3] == ("rollback", 2, "expiry")
+    assert moves(held)[-1][3].startswith("the override of version 3 by Ada (the leak is known) expired")
+
+    assert "Versions may be promoted again." in held.evergreen("unfreeze", "--reason", "audit is over", "--by", "Grace").out
+    assert "Promotions are not frozen; nothing was recorded." in held.evergreen("unfreeze", "--reason", "again").out
+    assert [(row["frozen"], row["person"]) for row in held.rows("freezes")] == [(1, "Grace"), (0, "Grace")]
+    told(held.evergreen(*overrule, "14d"), "Version 3 is barred since it was rolled back from")
+    history = held.evergreen("history").out
+    assert "  frozen     by Grace: audit\n" in history
+    assert "  unfrozen   by Grace: audit is over\n" in history
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--override",), "an override needs an end"),
+        (("--expires", "14d"), "only an override ends"),
+        (("--override", "--expires", "2020-01-01"), "2020-01-01 is over"),
+        (("--override", "--expires", "soon"), "expected a date such as 2026-12-31"),
+    ],
+)
+def test_an_override_has_an_end_that_is_to_come(home: Home, words: tuple[str, ...], complaint: str):
+    ended = home.evergreen("promote", "1", "--reason", "why not", *words)
+    assert ended.code == 2
+    assert complaint in " ".join(ended.err.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
+    assert "Traceback" not in ended.err
+
+
+def test_a_frozen_loop_trains_and_judges_and_promotes_what_waited_once_it_is_free(home: Home):
+    assert home.evergreen("freeze", "--reason", "the season's last week", "--by", "Grace").code == 0
+    home.deliver()
+    first = home.evergreen("run")
+    assert (first.code, first.err) == (0, "")
+    assert "gate      PROMOTE" in first.out
+    waits = "The PROMOTE of version 1 is not carried out while promotions are frozen."
+    assert f"notice    {waits}" in first.out
+    assert aliases(home) == {}
+    again = home.evergreen("run").out
+    assert "Nothing is new: every delivery that is complete has been judged, but not every verdict carried out." in again
+    assert waits in again
+    for command in ("status", "history"):
+        assert waits in home.evergreen(command).out
+    assert waits in (home.var / "site" / "index.html").read_text()
+
+    free = home.evergreen("unfreeze", "--reason", "the season is over", "--by", "Grace")
+    assert "The PROMOTE of version 1 is carried out by the next round." in free.out
+    last = home.evergreen("run")
+    assert (last.code, last.err) == (0, "")
+    assert "gate      what waited is carried out: Version 1 is promoted" in last.out
+    assert "notice" not in last.out
+    assert aliases(home) == {"champion": 1, "anchor": 1}
+    assert [(row["kind"], row["state"]) for row in home.rows("promotions")] == [("promotion", "intent"), ("promotion", "done")]
+    assert len(home.rows("decisions")) == 1
+    assert set(home.published()["model_version"]) == {1}
+
+
 def test_the_contract_is_told_in_sentences(home: Home):
     shown = home.evergreen("contract", "show")
     assert (shown.code, shown.err) == (0, "")
@@ -124,5 +239,18 @@ def test_help_and_importing_the_commands_load_nothing_heavy(home: Home):
     assert (loaded.out, loaded.err) == ("[]\n", "")
     listed = home.evergreen_cold("--help")
     assert (listed.code, listed.err) == (0, "")
-    for command in ("run", "ingest", "train", "predict", "status", "history", "promote", "rollback", "unbar", "contract"):
+    for command in (
+        "run",
+        "ingest",
+        "train",
+        "predict",
+        "status",
+        "history",
+        "promote",
+        "rollback",
+        "unbar",
+        "freeze",
+        "unfreeze",
+        "contract",
+    ):
         assert f" {command} " in listed.out
