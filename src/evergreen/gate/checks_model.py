@@ -20,7 +20,7 @@ from evergreen.gate.comparison import (
 from evergreen.gate.evidence import ANCHOR, CHAMPION, DUMMY, RULE_OF_THUMB, Contender, Evidence
 from evergreen.gate.finding import Finding, Outcome, amount
 from evergreen.gate.footprints import costlier, unmeasured
-from evergreen.gate.statistics import Interval, clusters_to_settle, upper_bound
+from evergreen.gate.statistics import Interval, Side, clusters_to_settle, upper_bound
 from evergreen.policies import GatePolicy
 
 CLEARLY_WORSE = 0.05
@@ -146,9 +146,9 @@ def _settling(opinions: list[Opinion], margin: float, alpha: float, policy: Gate
     """What settles all open comparisons, each by the nearest bound that decides it."""
     more = []
     for saved in (o.saved for o in opinions if o.outcome is Outcome.HOLD):
-        gaps = [(saved.estimate + margin, alpha), (-margin - saved.estimate, alpha)]
+        gaps: list[tuple[float, float, Side]] = [(saved.estimate + margin, alpha, "low"), (-margin - saved.estimate, alpha, "high")]
         if saved.estimate < -margin / 2:
-            gaps.append((-saved.estimate, CLEARLY_WORSE))
-        waits = [clusters_to_settle(saved, gap, alpha=level) for gap, level in gaps]
+            gaps.append((-saved.estimate, CLEARLY_WORSE, "high"))
+        waits = [clusters_to_settle(saved, gap, alpha=level, side=side) for gap, level, side in gaps]
         more.append(min((wait for wait in waits if wait is not None), default=None))
     return waiting(more, policy)
