@@ -199,7 +199,8 @@ def unordered(sample: Sample, alpha: float) -> Reaches:
 def gate(sample: Sample, alpha: float) -> Reaches:
     """The gate's interval for days: the same, or the serial standard error where that reaches farther."""
     base, serial = unequal(sample, alpha)[0], cosines(sample, alpha)[0]
-    return tuple(reach + np.maximum(serial - base, 0) for reach in unordered(sample, alpha))
+    low, high = unordered(sample, alpha)
+    return low + np.maximum(serial - base, 0), high + np.maximum(serial - base, 0)
 
 
 METHODS: dict[str, Method] = {
@@ -278,21 +279,22 @@ def verify(samples: int = 5) -> None:
     for world in WORLDS.values():
         sample = draw(world, samples, 30, np.random.default_rng(1))
         for at in range(samples):
-            sizes = sample.sizes[at].astype(int)
-            rows = [_rows(total, size, within) for total, size, within in zip(sample.sums[at], sizes, sample.within[at], strict=True)]
             for method, name in ((gate, "2013-05-{:02d}"), (unordered, "customer {:02d}")):
-                cluster = np.repeat(np.array([name.format(one) for one in range(30)], dtype=object), sizes)
-                interval = paired_interval(np.concatenate(rows), cluster, alpha=0.01)
+                interval = paired_interval(*rows_of(sample, at, name), alpha=0.01)
                 low, high = (reach[at] for reach in method(sample, 0.01))
                 got, expected = (interval.low, interval.high), (sample.mean[at] - low, sample.mean[at] + high)
                 if not np.allclose(got, expected, rtol=1e-7, atol=1e-12):
                     raise AssertionError(f"{world}: the gate's bounds are {got}, the benchmark's {expected}")
 
 
-def _rows(total: float, size: int, within: float) -> np.ndarray:
-    """Rows with this sum and this sum of squares around their mean."""
-    around = np.arange(size) - (size - 1) / 2
-    return np.asarray(total / size + around * np.sqrt(within / max(float(around @ around), 1e-12)))
+def rows_of(sample: Sample, at: int, name: str = "2013-05-{:02d}") -> tuple[np.ndarray, np.ndarray]:
+    """Differences and clusters of rows that have the sums and the spread of one of the samples."""
+    sizes = sample.sizes[at].astype(int)
+    parts = []
+    for total, size, within in zip(sample.sums[at], sizes, sample.within[at], strict=True):
+        around = np.arange(size) - (size - 1) / 2
+        parts.append(total / size + around * np.sqrt(within / max(float(around @ around), 1e-12)))
+    return np.concatenate(parts), np.repeat(np.array([name.format(one) for one in range(len(sizes))], dtype=object), sizes)
 
 
 def main(reps: int) -> None:

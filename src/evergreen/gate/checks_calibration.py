@@ -28,8 +28,9 @@ def calibration(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding
     if probability is None:
         reason = "It gives no probability for each of the classes that occur, so none can be judged."
         return _calibration(Outcome.HOLD, reason, settle="A model with probabilities, or a person who does without.")
-    classes = [1] if evidence.task == "binary" else np.unique(evidence.y)
-    happened = (np.asarray(evidence.y)[:, None] == np.asarray(classes)).astype(float)
+    labels = _labels(evidence)
+    classes = np.array(["1"]) if evidence.task == "binary" else np.unique(labels)
+    happened = (labels[:, None] == classes).astype(float)
     block, champion = blocks_of(evidence.cluster), _by_class(evidence, CHAMPION)
     own = [gaps(probability, happened, block, binned=binned) for binned in (True, False)]
     if champion is None:
@@ -48,7 +49,16 @@ def _by_class(evidence: Evidence, name: str) -> np.ndarray | None:
     probability = np.asarray(contender.probability, dtype=float)
     if evidence.task == "binary":
         return probability.reshape(-1, 1)
-    return probability if probability.shape == (len(evidence.y), len(np.unique(evidence.y))) else None
+    names, wanted = list(contender.classes), np.unique(_labels(evidence)).tolist()
+    if probability.shape != (len(evidence.y), len(names)) or not {*wanted} <= {*names}:
+        return None
+    return probability[:, [names.index(name) for name in wanted]]
+
+
+def _labels(evidence: Evidence) -> np.ndarray:
+    """The outcomes by the names that classes have beside their probabilities."""
+    y = np.asarray(evidence.y)
+    return np.array([str(int(one)) for one in y]) if evidence.task == "binary" else np.array([str(one) for one in y])
 
 
 def _near_enough(evidence: Evidence, policy: GatePolicy, own: list[Gaps], slope: Interval | None) -> Finding:

@@ -62,15 +62,7 @@ def paired_interval(difference: np.ndarray, cluster: np.ndarray, *, alpha: float
     t(1-alpha; dof) SE and, where clusters follow each other, t(1-alpha; G^(2/3)) SE_serial; and farther on the side of the
     longer tail. How often it errs is measured in docs/decisions/0007-the-interval-of-the-gate.md.
     """
-    d = np.asarray(difference, dtype=float)
-    codes, groups = pd.factorize(np.asarray(cluster), sort=True)
-    if d.ndim != 1 or d.shape != codes.shape or not d.size:
-        raise ValueError(f"got differences of shape {d.shape} and clusters of shape {codes.shape}; expected one of each for every row")
-    bad = ~np.isfinite(d) | (codes < 0)
-    if bad.any():
-        raise ValueError(f"got {int(bad.sum())} of {d.size} rows whose difference or cluster is missing or infinite; expected none")
-    order = np.lexsort((d, codes))  # sums of floats depend on their order, and a verdict must not depend on the rows'
-    d, codes = d[order], codes[order]
+    d, codes, groups = _in_order(difference, cluster)
     n, clusters, mean = d.size, len(groups), float(d.mean())
     whole = Interval(mean, math.inf, -math.inf, math.inf, clusters, n, 1 - 2 * alpha)
     if clusters > 1:
@@ -90,6 +82,19 @@ def interval_of(estimate: float, se: float, *, clusters: int, n: int, alpha: flo
     """The interval around an estimate whose standard error rests on so many clusters."""
     whole = Interval(estimate, se, -math.inf, math.inf, clusters, n, 1 - 2 * alpha, dof=clusters - 1)
     return replace(whole, low=estimate - _reach(whole, alpha, "low"), high=estimate + _reach(whole, alpha, "high"))
+
+
+def _in_order(difference: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, np.ndarray, Any]:
+    """The differences and the number of each one's cluster, ordered by both, and the clusters' names, sorted."""
+    d = np.asarray(difference, dtype=float)
+    codes, groups = pd.factorize(np.asarray(cluster), sort=True)
+    if d.ndim != 1 or d.shape != codes.shape or not d.size:
+        raise ValueError(f"got differences of shape {d.shape} and clusters of shape {codes.shape}; expected one of each for every row")
+    bad = ~np.isfinite(d) | (codes < 0)
+    if bad.any():
+        raise ValueError(f"got {int(bad.sum())} of {d.size} rows whose difference or cluster is missing or infinite; expected none")
+    order = np.lexsort((d, codes))  # sums of floats depend on their order, and a verdict must not depend on the rows'
+    return d[order], codes[order], groups
 
 
 def effective_dof(sums: np.ndarray, sizes: np.ndarray, squares: Any) -> Any:
