@@ -305,8 +305,8 @@ def several(change=lambda p: p, *, champion=False):
     p = rng.dirichlet([2, 1, 1], 2000)
     y = np.array(["a", "b", "c"])[(rng.random((2000, 1)) > p.cumsum(axis=1)).sum(axis=1)]
     evidence = given.make_evidence(task="multiclass", y=y, first=not champion)
-    evidence = given.change(evidence, CANDIDATE, probability=change(p))
-    return given.change(evidence, CHAMPION, probability=p) if champion else evidence
+    evidence = given.change(evidence, CANDIDATE, probability=change(p), classes=("a", "b", "c"))
+    return given.change(evidence, CHAMPION, probability=p, classes=("a", "b", "c")) if champion else evidence
 
 
 def sharpened(p):
@@ -318,6 +318,16 @@ def test_of_several_classes_each_is_judged_against_the_rest(champion):
     assert ask(several(champion=champion)).outcome is Outcome.PASS
     assert ask(several(sharpened, champion=champion)).outcome is Outcome.HOLD
     assert ask(several(lambda p: p[:, [0, 2, 1]], champion=champion)).outcome is Outcome.HOLD
+
+
+def test_probabilities_go_by_the_names_of_their_classes_not_by_their_place():
+    evidence = several(champion=True)
+    turned = given.change(
+        evidence, CANDIDATE, probability=evidence.contenders[CANDIDATE].probability[:, [2, 0, 1]], classes=("c", "a", "b")
+    )
+    assert ask(turned) == ask(evidence)
+    assert ask(given.change(turned, CANDIDATE, classes=("a", "b", "c"))).outcome is Outcome.HOLD
+    assert ask(given.change(turned, CANDIDATE, classes=("a", "b", "d"))).outcome is Outcome.HOLD
 
 
 def test_the_error_of_several_classes_is_that_of_each_all_alike():

@@ -311,3 +311,8 @@ def test_how_well_rows_can_be_told_from_training_is_told_and_decides_nothing():
     assert finding.outcome is Outcome.PASS
     assert "AUC of 0.998" in finding.details[0]
     assert "AUC" not in finding.reason
+
+
+@pytest.mark.parametrize(("champion", "outcome"), [(None, Outcome.HOLD), (99, Outcome.HOLD), (100, Outcome.PASS), (400, Outcome.PASS)])
+def test_a_candidate_is_not_held_for_rows_that_the_champion_has_seen_even_less_of(champion, outcome):
+    assert supported(Support(rows=500, outside=100, features={"wind": 100}, champion_outside=champion)).outcome is outcome
