@@ -170,7 +170,6 @@ def outcomes(decision):
     spread=st.floats(0, 1),
     seed=st.integers(0, 20),
     worse=st.floats(0, 5),
-    days=st.floats(0, 1),
     first=st.booleans(),
 )
 def test_a_candidate_that_is_worse_on_every_row_is_never_promoted_where_the_better_one_was_not(saved, spread, seed, worse, first):
