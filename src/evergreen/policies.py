@@ -168,7 +168,9 @@ class GatePolicy(Part):
     """A category (or a missing value) under which one outcome is surer than this knows the answer."""
 
     too_good_share: Share = 0.90
-    """A model that saves more than this share of what doing without costs, or of what the champion costs, is looked at by a person."""
+    """A model that saves more than this share of what doing without one costs is looked at by a person."""
+    too_good_gain: Share = 0.33
+    """So is one that saves more than this share of what the champion costs: honest retrains do not (docs/gate-measured.md)."""
     min_replayed: Count = 1_000
     """Rows of the holdout (all of them, where there are fewer) that serving must answer as training did."""
     kept_share: Share = 0.5

@@ -142,3 +142,34 @@ def test_features_of_other_rows_cannot_be_judged():
     evidence = given.make_evidence()
     with pytest.raises(ValueError, match="1999 rows of features for 2000"):
         ask(dataclasses.replace(evidence, features=evidence.features[:-1]))
+
+
+def gaps(share_of_high: float, *, rows: int = 3_000, many: int = 200):
+    """A regression in which a feature is missing on `many` rows, of which this share is among the highest fifth."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=rows)
+    order = np.argsort(-y)
+    high = int(share_of_high * many)
+    gone = np.concatenate([order[:high], order[-(many - high) :] if many > high else order[:0]])
+    feature = rng.normal(size=rows)
+    feature[gone] = np.nan
+    evidence = given.make_evidence(days=60, per_day=rows // 60)
+    return dataclasses.replace(evidence, task="regression", y=y, features=pd.DataFrame({"tailnum": feature}))
+
+
+def test_a_missing_value_that_tells_that_a_number_is_high_is_a_leak():
+    finding = leakage(gaps(1.0), POLICY, 0.01)
+    assert finding.outcome is Outcome.REJECT
+    assert "tailnum missing settles the outcome: 200 of 200 rows are above the 50% point of all" in finding.reason
+
+
+def test_a_missing_value_that_tells_that_a_number_is_low_is_a_leak():
+    evidence = gaps(1.0)
+    finding = leakage(dataclasses.replace(evidence, y=-np.asarray(evidence.y)), POLICY, 0.01)
+    assert finding.outcome is Outcome.REJECT
+    assert "are not above the" in finding.reason
+
+
+@pytest.mark.parametrize(("share", "outcome"), [(0.95, Outcome.PASS), (0.5, Outcome.PASS)])
+def test_a_missing_value_that_only_leans_to_a_side_is_none(share, outcome):
+    assert leakage(gaps(share), POLICY, 0.01).outcome is outcome

@@ -21,6 +21,8 @@ MAX_CATEGORIES = 50
 """A number with at most this many different values is judged as a category too: flags are often 0 and 1."""
 COMMON_CLASS = 0.9
 """A class this common is the answer nearly everywhere; a category that has nothing else is no news."""
+QUANTILES = (0.5, 0.7, 0.85, 0.3, 0.15)
+"""Where a number is cut in two to see whether a missing value tells which side it is on."""
 NAMED = 3
 """How many faults, or features, a reason names; the details have all."""
 
@@ -45,12 +47,12 @@ def leakage(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
         return finding(Outcome.REJECT, f"A feature knows the answer: {'; '.join(faults[:NAMED])}.", details=tuple(faults))
     unlikely = list(_too_good(evidence, policy))
     if unlikely:
-        told, share = max(unlikely, key=lambda one: one[1])
+        told, share, bar = max(unlikely, key=lambda one: one[1])
         settle = (
             f"A person looks at what the strongest features ({', '.join(best) or 'none is a number'}) know when the prediction is made, "
-            "and whether holdout rows repeat training rows. Is the task that easy, release it, or raise `too_good_share` in the contract."
+            "and whether holdout rows repeat training rows. Is the task that easy, release it, or raise `too_good_share` or `too_good_gain`."
         )
-        finding = partial(finding, estimate=share, threshold=policy.too_good_share)
+        finding = partial(finding, estimate=share, threshold=bar)
         return finding(Outcome.HOLD, f"It is too good to be true: {told}.", settle=settle)
     most = f"; the strongest alone is {best[0]} ({strengths[best[0]]:.3f}, limit {limit:g})" if best else ""
     return finding(Outcome.PASS, f"None of {features.shape[1]} features knows the answer{most}.")
@@ -68,7 +70,9 @@ def _strengths(evidence: Evidence, policy: GatePolicy, limit: float) -> tuple[di
     alone = [name for name, strength in strengths.items() if not strength <= limit]
     word = "explains the target with an R2 of" if regression else "alone ranks the outcomes with an AUC of"
     faults = [f"{name} {word} {strengths[name]:.3f} (at most {limit:g})" for name in alone]
-    if not regression:
+    if regression:
+        faults += [f"{name} {fault}" for name, column in columns.items() for fault in _telling_gaps(column, y, policy.max_settled_share)]
+    else:
         faults += [
             f"{name} {fault}" for name, column in columns.items() for fault in _settled(column, classes, names, policy.max_settled_share)
         ]
@@ -77,20 +81,21 @@ def _strengths(evidence: Evidence, policy: GatePolicy, limit: float) -> tuple[di
     return strengths, faults
 
 
-def _too_good(evidence: Evidence, policy: GatePolicy) -> Iterator[tuple[str, float]]:
-    """Against whom the candidate saves a larger share of the measure than `too_good_share`, in words, and the share.
+def _too_good(evidence: Evidence, policy: GatePolicy) -> Iterator[tuple[str, float, float]]:
+    """Against whom the candidate saves a larger share of the measure than is likely, in words, the share, and the limit.
 
     Only where no row's measure is negative: then 0 is perfect, and the share is one of all that can be saved. With profits there is none.
     """
     own, trivial = evidence.contenders[CANDIDATE].measure, best_trivial(evidence)
-    others = {f"doing without ({trivial.name})": trivial.measure}
-    others |= {"the champion": evidence.contenders[CHAMPION].measure} if CHAMPION in evidence.contenders else {}
-    for name, measure in others.items():
+    others = [(f"doing without ({trivial.name})", trivial.measure, policy.too_good_share)]
+    if CHAMPION in evidence.contenders:
+        others.append(("the champion", evidence.contenders[CHAMPION].measure, policy.too_good_gain))
+    for name, measure, limit in others:
         cost, saved = float(measure.mean()), float(measure.mean() - own.mean())
-        if not (min(own.min(), measure.min()) < 0 or saved <= policy.too_good_share * cost):
+        if not (min(own.min(), measure.min()) < 0 or saved <= limit * cost):
             share = saved / cost if math.isfinite(saved) else math.nan
             costs = f"{amount(1000 * (cost - saved))} instead of {amount(1000 * cost)} per 1,000 rows"
-            yield f"it saves {percent(share)} of what {name} costs ({costs}; at most {percent(policy.too_good_share)})", share
+            yield f"it saves {percent(share)} of what {name} costs ({costs}; at most {percent(limit)} is likely)", share, limit
 
 
 def _settled(column: pd.Series, classes: np.ndarray, names: np.ndarray, limit: float) -> Iterator[str]:
@@ -104,6 +109,18 @@ def _settled(column: pd.Series, classes: np.ndarray, names: np.ndarray, limit: f
         found += [(f"= {categories[code]!s:.40}", *rest) for code, *rest in _surest(codes[known], classes[known], rare, limit)]
     for value, of, count, total in found:
         yield f"{value} settles the outcome: {count:,} of {total:,} rows are of class {names[of]}"
+
+
+def _telling_gaps(column: pd.Series, y: np.ndarray, limit: float) -> Iterator[str]:
+    """The absence or presence of a value under which a number is nearly always high, or low."""
+    gone = np.asarray(column.isna(), dtype=int)
+    for share in QUANTILES:
+        high = (y > np.quantile(y, share)).astype(int)
+        rare = np.bincount(high, minlength=2) / len(y) < COMMON_CLASS
+        for code, of, count, total in _surest(gone, high, rare, limit):
+            side = "above" if of else "not above"
+            yield f"{('known', 'missing')[code]} settles the outcome: {count:,} of {total:,} rows are {side} the {share:.0%} point of all"
+            return
 
 
 def _surest(codes: np.ndarray, classes: np.ndarray, rare: np.ndarray, limit: float) -> Iterator[tuple[int, int, int, int]]:

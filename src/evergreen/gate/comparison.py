@@ -16,10 +16,12 @@ def best_trivial(evidence: Evidence) -> Contender:
     Raises
     ------
     ValueError
-        The evidence has none.
+        The evidence has none, or no row.
     """
     if not evidence.trivial:
         raise ValueError("got no trivial policy; expected at least one constant decision to compare with")
+    if not len(evidence.y):
+        raise ValueError("got no holdout row; expected at least one to compare on")
     return min(evidence.trivial.values(), key=lambda policy: (float(policy.measure.mean()), policy.name))
 
 
