@@ -313,6 +313,13 @@ def test_how_well_rows_can_be_told_from_training_is_told_and_decides_nothing():
     assert "AUC" not in finding.reason
 
 
+def test_one_replay_does_not_show_that_batches_change_nothing():
+    evidence = given.make_evidence()
+    once = dataclasses.replace(evidence, replays=evidence.replays[:1])
+    assert parity(once, POLICY, 0.01).outcome is Outcome.REJECT
+    assert parity(evidence, POLICY, 0.01).outcome is Outcome.PASS
+
+
 @pytest.mark.parametrize(("champion", "outcome"), [(None, Outcome.HOLD), (99, Outcome.HOLD), (100, Outcome.PASS), (400, Outcome.PASS)])
 def test_a_candidate_is_not_held_for_rows_that_the_champion_has_seen_even_less_of(champion, outcome):
     assert supported(Support(rows=500, outside=100, features={"wind": 100}, champion_outside=champion)).outcome is outcome

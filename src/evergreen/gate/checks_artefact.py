@@ -32,6 +32,8 @@ def parity(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
     """
     if not evidence.replays:
         return _parity(Outcome.REJECT, "That serving answers as training did was not shown: no row was predicted again.")
+    if len(evidence.replays) == 1:
+        return _parity(Outcome.REJECT, "That another order and other batches change nothing was not shown: rows were predicted again once.")
     rows = max(1, len(evidence.y))
     first = min(policy.min_replayed, rows)
     needed = [first, *[min(MIN_REORDERED, first)] * (len(evidence.replays) - 1)]

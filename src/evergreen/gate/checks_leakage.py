@@ -50,7 +50,7 @@ def leakage(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
         told, share, bar = max(unlikely, key=lambda one: one[1])
         settle = (
             f"A person looks at what the strongest features ({', '.join(best) or 'none is a number'}) know when the prediction is made, "
-            "and whether holdout rows repeat training rows. Is the task that easy, release it, or raise `too_good_share` or `too_good_gain`."
+            "and whether holdout rows repeat training rows. Is the task that easy, release it, or raise `too_good_share`, `too_good_gain`."
         )
         finding = partial(finding, estimate=share, threshold=bar)
         return finding(Outcome.HOLD, f"It is too good to be true: {told}.", settle=settle)
