@@ -57,6 +57,7 @@ def examine(space: Workspace, split: Split, candidate: Version, still_open: pd.D
         replays=_replay(space, candidate),
         promise=Promise(**facts["promise"]) if facts.get("promise") else None,
         seeds={int(seed): np.nan if cost is None else cost for seed, cost in facts["seeds"].items()} if "seeds" in facts else None,
+        seeds_se=np.nan if facts.get("seeds_se", 0.0) is None else facts.get("seeds_se", 0.0),
         reactions=_perturb(space, candidate, split.holdout, folder),
         support=_support(space.problem, split, still_open, answers[now.champion] if now.champion else None),
     )

@@ -171,7 +171,7 @@ class GatePolicy(Part):
     """A model that saves more than this share of what doing without one costs is looked at by a person."""
     too_good_gain: Share = 0.33
     """So is one that saves more than this share of what the champion costs: honest retrains do not (docs/gate-measured.md)."""
-    min_replayed: Count = 1_000
+    min_replayed: Annotated[int, Field(ge=1, le=1_000)] = 1_000
     """Rows of the holdout (all of them, where there are fewer) that serving must answer as training did."""
     kept_share: Share = 0.5
     """How much of the saving that cross-validation promised must be there on the holdout."""

@@ -9,13 +9,11 @@ from typing import Any
 from evergreen.brakes import barred
 from evergreen.errors import FrozenError, RefusedError
 from evergreen.gate.finding import Outcome, Verdict
+from evergreen.gate.sentences import NEVER_OVERRIDDEN
 from evergreen.journal import Journal, decisions, promotions
 from evergreen.overrides import Override
 from evergreen.promotion import Word, promote, standing
 from evergreen.registry import Registry
-
-NEVER_OVERRULED = ("parity", "hygiene")
-"""A model that predicts otherwise in serving than in training, or was judged on rows that it had seen: nobody knows what would serve."""
 
 
 def carry_out(registry: Registry, record: dict[str, Any]) -> None:
@@ -84,7 +82,7 @@ def override(registry: Registry, version: int, *, reason: str, person: str, expi
             f"Release it with `evergreen promote {number} --reason ...`."
         )
     findings = row["record"]["findings"]
-    for check in NEVER_OVERRULED:
+    for check in NEVER_OVERRIDDEN:
         _refuse_unsound(number, check, [finding["outcome"] for finding in findings if finding["check"] == check])
     against = tuple(dict.fromkeys(finding["check"] for finding in findings if finding["outcome"] != Outcome.PASS))
     word = Override(number, row["decision"], row["verdict"], against, reason, person, expires)

@@ -15,6 +15,7 @@ from evergreen.data.snapshots import Snapshot, row_fingerprints
 from evergreen.errors import DataError, RefusedError
 from evergreen.gate.finding import Verdict
 from evergreen.policies import HashedSplit
+from evergreen.provenance import provenance_digests
 from evergreen.registry import Version
 from evergreen.retraining import Material, prepare
 from evergreen.splitting import Split, split_rows
@@ -47,13 +48,29 @@ def prepare_again(space: Workspace, snapshot: Snapshot, version: Version) -> Mat
 
     Raises
     ------
+    RefusedError
+        Contract, code or locked packages are no longer those that it was trained with, or it was trained before there were such trials.
     DataError
         As `prepare` does, or there is no such row.
     """
+    _refuse_changed(space, snapshot, version)
     material = prepare(space, snapshot)
     learnt = np.load(space.registry.evidence_folder(version) / "training_rows.npy", allow_pickle=False)
     split = _unseen(space.problem, material, learnt, version.facts["training_end"])
     return dataclasses.replace(material, split=split, again=True)
+
+
+def _refuse_changed(space: Workspace, snapshot: Snapshot, version: Version) -> None:
+    now, then = provenance_digests(space.problem, snapshot=snapshot.id, lock=space.settings.lock), version.facts["provenance"]
+    names = {"contract": "the contract", "code": "the problem's code", "lock": "the locked packages"}
+    changed = [told for name, told in names.items() if now[name] != then[name]]
+    if not {"promise", "seeds"} <= {*version.facts}:
+        changed.append("what the gate asks of a candidate")
+    if changed:
+        raise RefusedError(
+            f"Version {version.number} cannot be judged again: {' and '.join(changed)} changed since it was trained. "
+            "Put that back as it was, or train a new one: evergreen train"
+        )
 
 
 def standing_verdict(space: Workspace, material: Material, version: Version) -> dict[str, Any] | None:

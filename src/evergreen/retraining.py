@@ -6,7 +6,7 @@ Each step is keyed by digests of what goes into it, so a step that was done is f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,26 +23,25 @@ from evergreen.data.landing import active, batch_path
 from evergreen.data.snapshots import Frame, Snapshot, build_frame, content_digest, row_fingerprints
 from evergreen.errors import DataError
 from evergreen.examination import Examination, examine
+from evergreen.facts import facts_of, golden_rows
 from evergreen.files import digest_bytes, digest_file, digest_text, lock
 from evergreen.gate.collection import Origin, collect_evidence
 from evergreen.gate.comparison import groups_of
 from evergreen.gate.decision import judge
-from evergreen.gate.evidence import CHAMPION, DataVerdict, Evidence, Promise
+from evergreen.gate.evidence import CHAMPION, DataVerdict, Evidence
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.gate.record import Context, build_record
-from evergreen.gate.statistics import paired_interval
 from evergreen.promotion import standing
-from evergreen.provenance import code_version, locked_packages, provenance_digests, training_key
+from evergreen.provenance import locked_packages, provenance_digests, training_key
 from evergreen.registry import Version, stored_digest
 from evergreen.releases import carry_out, is_carried_out
 from evergreen.splitting import Split, split_rows
-from evergreen.training import Fitted, fit_candidate, tune
+from evergreen.training import fit_candidate, tune
 from evergreen.trials import try_recipe
 from evergreen.validation import validate
 from evergreen.workspace import Workspace
 
-GOLDEN_ROWS = 1_000
 EXAMPLE_ROWS = 5
 RESUMED = "resumed "
 Progress = Callable[[str], None]
@@ -113,7 +112,7 @@ def make_candidate(space: Workspace, material: Material, *, tuning: bool, progre
     fitted = fit_candidate(problem, train, parameters=parameters, progress=progress)
     tried = try_recipe(problem, material.split, fitted, progress=progress)
     progress("register the candidate")
-    golden = _golden(problem, material.split)
+    golden = golden_rows(problem, material.split)
     trained = Trained(
         estimator=fitted.estimator,
         features=problem.features,
@@ -125,7 +124,7 @@ def make_candidate(space: Workspace, material: Material, *, tuning: bool, progre
         training_key=key,
         snapshot=material.snapshot.id,
         provenance=digests,
-        facts=_facts(space, train, fitted) | {"promise": _promise(fitted), **asdict(tried)},
+        facts=facts_of(problem, material.split, fitted, tried) | {"packages": locked_packages(space.settings.lock)},
     )
     return space.registry.register(trained)
 
@@ -225,32 +224,6 @@ def _evidence(space: Workspace, material: Material, candidate: Version, asked: E
         trials=asked.trials,
     )
     return collect_evidence(space.problem, material.split, answers, origin)
-
-
-def _golden(problem: Problem, split: Split) -> pd.DataFrame:
-    """Rows that serving must answer as training does: of the holdout, and where it has too few of the training rows too."""
-    seed, features = problem.retraining.seed, list(problem.features)
-    unseen = split.holdout.sample(min(GOLDEN_ROWS, len(split.holdout)), random_state=seed)
-    more = split.train.sample(min(GOLDEN_ROWS - len(unseen), len(split.train)), random_state=seed)
-    return pd.concat([unseen, more])[features]
-
-
-def _promise(fitted: Fitted) -> dict[str, Any] | None:
-    """What the folds say that the recipe saves against the constant decision that was cheapest over all of them; None of no numbers."""
-    judged = fitted.out_of_fold
-    if not np.isfinite(judged["measure"]).all():
-        return None
-    trivial = judged.drop(columns=["cluster", "measure"])
-    saved = paired_interval((trivial[trivial.mean().idxmin()] - judged["measure"]).to_numpy(), judged["cluster"].to_numpy(), alpha=0.05)
-    return asdict(Promise(saved.estimate, saved.se, saved.clusters, saved.n))
-
-
-def _facts(space: Workspace, train: pd.DataFrame, fitted: Fitted) -> dict[str, Any]:
-    time = space.problem.time
-    start, end = (train[time].min().isoformat(), train[time].max().isoformat()) if time else (None, None)
-    commit = code_version(space.problem.package)
-    learnt = {"training_start": start, "training_end": end, "rows": len(train), "packages": locked_packages(space.settings.lock)}
-    return learnt | {"threshold": fitted.threshold, "folds": list(fitted.folds), "commit": commit}
 
 
 def _found_now(space: Workspace, candidate: Version) -> dict[str, str]:

@@ -26,8 +26,8 @@ Progress = Callable[[str], None]
 class Recipe:
     """How a recipe does with other seeds and with fewer rows; costs are mean measures a row."""
 
-    seeds: dict[int, float]
-    """Cost on the holdout by seed, the candidate's own first; one entry where nothing in the recipe is random."""
+    seeds: dict[int, np.ndarray]
+    """Measure of each holdout row by seed, the candidate's own first; one entry where nothing in the recipe is random."""
     learning_curve: list[dict[str, float]]
     """`rows` that were learnt from, `train` cost on them, `holdout` cost; ascending, the last one is the candidate."""
 
@@ -45,23 +45,22 @@ def try_recipe(problem: Problem, split: Split, fitted: Fitted, *, progress: Prog
     order = np.random.default_rng(own).permutation(len(split.train))
     parts = [part for size in SIZES if _is_whole(problem, split, part := split.train.iloc[np.sort(order[: int(size * len(order))])])]
 
-    def with_seed(seed: int) -> float:
+    def with_seed(seed: int) -> np.ndarray:
         model = fit_estimator(shipped_estimator(problem, fitted.parameters, seed=seed), *_learnt(problem, split.train))
-        return _cost(problem, model, split.holdout)
+        return _costs(problem, model, split.holdout)
 
     def with_fewer(part: pd.DataFrame) -> dict[str, float]:
         model = fit_estimator(shipped_estimator(problem, fitted.parameters, seed=own), *_learnt(problem, part))
         return _point(problem, model, part, split.holdout)
 
-    candidate = _point(problem, fitted.estimator, split.train, split.holdout)
+    candidate, unseen = _point(problem, fitted.estimator, split.train, split.holdout), _costs(problem, fitted.estimator, split.holdout)
     first = [delayed(with_seed)(seed) for seed in seeds[:1]]
     done = _side_by_side([*first, *(delayed(with_fewer)(part) for part in reversed(parts))], progress)
     costs, smaller = done[: len(first)], done[len(first) :]
-    if costs != [candidate["holdout"]] * len(costs):  # to the last digit the same: nothing in it is random, whatever it takes
+    tried = {own: unseen}
+    if not all(np.array_equal(one, unseen) for one in costs):  # else to the last digit the same: nothing in it is random, whatever it takes
         costs += _side_by_side([delayed(with_seed)(seed) for seed in seeds[1:]], progress)
-        tried = {own: candidate["holdout"], **dict(zip(seeds, costs, strict=True))}
-    else:
-        tried = {own: candidate["holdout"]}
+        tried |= dict(zip(seeds, costs, strict=True))
     return Recipe(tried, [*reversed(smaller), candidate])
 
 
@@ -83,8 +82,12 @@ def _point(problem: Problem, model: Any, learnt: pd.DataFrame, holdout: pd.DataF
 
 
 def _cost(problem: Problem, model: Any, rows: pd.DataFrame) -> float:
+    return float(_costs(problem, model, rows).mean())
+
+
+def _costs(problem: Problem, model: Any, rows: pd.DataFrame) -> np.ndarray:
     X, y = _learnt(problem, rows)
-    return float(measure(problem, rows, y, predict(model, X, problem.task, threshold=cost_threshold(problem))).mean())
+    return measure(problem, rows, y, predict(model, X, problem.task, threshold=cost_threshold(problem)))
 
 
 def _is_whole(problem: Problem, split: Split, part: pd.DataFrame) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ MAX_CATEGORIES = 50
 """A number with at most this many different values is judged as a category too: flags are often 0 and 1."""
 COMMON_CLASS = 0.9
 """A class this common is the answer nearly everywhere; a category that has nothing else is no news."""
+RARE_CLASS, RARE_SETTLED = 0.1, 0.9
+"""A class below the first share of all rows is settled by the second already: of a hundredth of all, few rows can be in any category."""
 QUANTILES = (0.5, 0.7, 0.85, 0.3, 0.15)
 """Where a number is cut in two to see whether a missing value tells which side it is on."""
 NAMED = 3
@@ -98,9 +101,11 @@ def _too_good(evidence: Evidence, policy: GatePolicy) -> Iterator[tuple[str, flo
             yield f"it saves {percent(share)} of what {name} costs ({costs}; at most {percent(limit)} is likely)", share, limit
 
 
-def _settled(column: pd.Series, classes: np.ndarray, names: np.ndarray, limit: float) -> Iterator[str]:
+def _settled(column: pd.Series, classes: np.ndarray, names: np.ndarray, limit: Any) -> Iterator[str]:
     """The categories, and the absence or presence of a value, under which a class is surer than `limit`."""
-    rare = np.bincount(classes) / len(classes) < COMMON_CLASS
+    share = np.bincount(classes) / len(classes)
+    rare = share < COMMON_CLASS
+    limit = np.where(share < RARE_CLASS, min(limit, RARE_SETTLED), limit)
     missing = np.asarray(column.isna(), dtype=int)
     found = [(("known", "missing")[code], *rest) for code, *rest in _surest(missing, classes, rare, limit)]
     codes, categories = pd.factorize(column)
@@ -123,12 +128,12 @@ def _telling_gaps(column: pd.Series, y: np.ndarray, limit: float) -> Iterator[st
             return
 
 
-def _surest(codes: np.ndarray, classes: np.ndarray, rare: np.ndarray, limit: float) -> Iterator[tuple[int, int, int, int]]:
+def _surest(codes: np.ndarray, classes: np.ndarray, rare: np.ndarray, limit: Any) -> Iterator[tuple[int, int, int, int]]:
     """Code, class, rows of that class with the code, rows with the code: where the class's share is surely above `limit`."""
     width = len(rare)
     counts = np.bincount(codes * width + classes, minlength=width * (codes.max(initial=0) + 1)).reshape(-1, width)
     totals = counts.sum(axis=1, keepdims=True)
     for code, of in np.argwhere((totals >= MIN_ROWS) & (counts > limit * totals) & rare):
         count, total = int(counts[code, of]), int(totals[code, 0])
-        if not share_lower_bound(count, total) <= limit:
+        if not share_lower_bound(count, total) <= np.broadcast_to(limit, width)[of]:
             yield int(code), int(of), count, total

@@ -17,6 +17,9 @@ from evergreen.policies import GatePolicy
 MAX_NAMED = 12
 """More slices than these are counted, not named."""
 
+CHANCE_RANGE = 1.43
+"""Three draws of unit variance lie 1.69 apart on average, and a difference of two has variance 2: 1.69 ** 2 / 2 (Tippett 1925)."""
+
 _generalization = partial(Finding, "generalization", "A model that has learnt its training rows by heart is found out before it serves.")
 _slices = partial(Finding, "slices", "No part of the users pays for what the others gain.")
 _stability = partial(Finding, "stability", "What is promoted is a recipe that works, not a lucky draw.")
@@ -72,6 +75,7 @@ def slices(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
         return finding(Outcome.PASS, "No slice is large enough to be judged on its own.")
     chances = np.array([chance_below(saved, -allowed) for _, saved in judged])
     worst = sorted(zip(chances, judged, holm(chances, policy.slice_alpha), strict=True), key=lambda one: (one[0], one[1][0]))
+    surely_lost = holm(np.array([chance_below(saved, 0.0) for _, (_, saved), _ in worst]), policy.evidence_alpha)
     told = [f"where {name} ({saved.n:,} rows) it {in_words(saved)}" for _, (name, saved), _ in worst]
     nearest, harmed = worst[0][1][1], sum(bool(rejected) for _, _, rejected in worst)
     finding = partial(finding, estimate=nearest.estimate, low=nearest.low, high=nearest.high)
@@ -79,24 +83,32 @@ def slices(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
     if harmed:
         more = f"; and in {harmed - MAX_NAMED:,} more" if harmed > MAX_NAMED else ""
         return finding(Outcome.REJECT, f"A part of the users is harmed: {'; '.join(told[: min(harmed, MAX_NAMED)])}{more} {limit}.")
+    doubtful = [at for at, (_, (_, saved), _) in enumerate(worst) if saved.estimate < -allowed and surely_lost[at]]
+    if doubtful:
+        reason = f"A part of the users may be harmed: {'; '.join(told[at] for at in doubtful[:MAX_NAMED])} {limit}."
+        settle = "A person looks at these slices, or more outcomes tell: the loss is sure, that it is so large is not."
+        return finding(Outcome.HOLD, reason, settle=settle)
     return finding(Outcome.PASS, f"None of {len(judged)} slices is surely harmed; the nearest to it: {told[0]} {limit}.")
 
 
 def stability(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
     """The recipe's cost on the same rows is nearly the same with every seed."""
-    seeds, margin = evidence.seeds or {}, margin_in_force(evidence, policy)
+    seeds, margin, noise = evidence.seeds or {}, margin_in_force(evidence, policy), evidence.seeds_se
     costs = np.array(list(seeds.values()), dtype=float)
-    if not len(costs) or not np.isfinite(costs).all():
-        return _stability(Outcome.ERROR, f"What other seeds give was not measured: got {evidence.seeds}; expected a cost for each seed.")
+    if not (len(costs) and np.isfinite(costs).all() and 0 <= noise < math.inf):
+        got = f"got {evidence.seeds}, give or take {noise}"
+        return _stability(Outcome.ERROR, f"What other seeds give was not measured: {got}; expected a cost for each seed.")
     if margin is None:
         return _stability(Outcome.ERROR, no_margin(evidence))
     if len(costs) == 1:
-        return _stability(Outcome.PASS, "Nothing in the recipe is random.", n=1)
-    allowed, spread = policy.max_seed_spread * margin, float(np.ptp(costs))
+        alone = "Nothing in the recipe is random." if policy.seeds > 1 else "The contract asks for one seed, so luck was not looked for."
+        return _stability(Outcome.PASS, alone, n=1)
+    allowed, apart = policy.max_seed_spread * margin, float(np.ptp(costs))
+    spread = math.sqrt(max(0.0, apart**2 - CHANCE_RANGE * noise**2))
     finding = partial(_stability, estimate=spread, threshold=allowed, n=len(costs))
     said = (
         f"with {len(costs)} seeds 1,000 rows cost {amount(1000 * costs.min())} to {amount(1000 * costs.max())}, "
-        f"{amount(1000 * spread)} apart; {amount(1000 * allowed)} are allowed"
+        f"{amount(1000 * apart)} apart ({amount(1000 * spread)} without what chance explains); {amount(1000 * allowed)} are allowed"
     )
     if not spread <= allowed:
         settle = "A recipe that varies less: stronger regularisation, or the average of models with several seeds."

@@ -38,6 +38,7 @@ class Trials:
     replays: tuple[Replay, ...] = ()
     promise: Promise | None = None
     seeds: dict[int, float] | None = None
+    seeds_se: float = 0.0
     reactions: tuple[Reaction, ...] = ()
     support: Support | None = None
 

@@ -153,6 +153,8 @@ class Evidence:
     promise: Promise | None = None
     seeds: dict[int, float] | None = None
     """Mean measure on the holdout by seed, the candidate's own first; one entry where nothing in the recipe is random."""
+    seeds_se: float = 0.0
+    """The largest cluster-robust standard error of a difference between two of them: rows that are few make equal models differ."""
     reactions: tuple[Reaction, ...] = ()
     """One for each of the contract's perturbations."""
     support: Support | None = None

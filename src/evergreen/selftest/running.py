@@ -151,6 +151,7 @@ def _with(space: Workspace, problem: Problem) -> Workspace:
 
 
 def _budget(problem: Problem) -> Budget:
-    """A gate's own alpha, from a ledger that nobody has spent from."""
-    alpha, year = problem.gate.alpha, problem.gate.alpha_per_year
-    return Budget(alpha, 0.0, year, year, "self-test", False, GATE, datetime.now(UTC), alpha)
+    """What a gate spends at a first look, from a ledger that nobody has spent from."""
+    price, year = problem.gate.alpha, problem.gate.alpha_per_year
+    alpha = price * (1 - problem.gate.resume_share)
+    return Budget(alpha, 0.0, year, year, "self-test", False, GATE, datetime.now(UTC), price)
