@@ -39,10 +39,10 @@ def is_carried_out(journal: Journal, version: int) -> bool:
 def waiting(journal: Journal) -> dict[str, Any] | None:
     """The record of the newest PROMOTE, when it has not been carried out and still stands.
 
-    It stands while the champion is the one it was made against, and its version is not barred and has never been moved to.
+    It stands while the champion is the one it was made against, and its version has never been moved to: so none that is barred waits.
     """
     row = journal.last(decisions, verdict=Verdict.PROMOTE)
-    if row is None or row["champion"] != standing(journal).champion or row["candidate"] in barred(journal):
+    if row is None or row["champion"] != standing(journal).champion:
         return None
     tried = [move for move in journal.rows(promotions, version=row["candidate"]) if move["state"] != "intent"]
     return None if tried else row["record"]
