@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "your-problem.md").read_text()
 
 
 def written_down(folder: Path) -> None:
-    """What the page says to write: the three files, and the suites (of two of them it says no more than that they must be there)."""
+    """What the page says to write: the four files, and the suites (of two of them it says no more than that they must be there)."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     _, *parts = re.split(r"^# (src/problem/\w+\.py)\n", code, flags=re.MULTILINE)
     for name, text in zip(parts[::2], parts[1::2], strict=True):
