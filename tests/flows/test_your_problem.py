@@ -58,5 +58,5 @@ def test_the_pages_example_can_be_copied_and_passes_the_check(tmp_path: Path):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[0] for line in done.stdout.splitlines() if line.strip()] == ["ok"] * 7
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.strip()] == ["ok"] * 8
     assert "orders 400 rows, outcomes 400 rows" in done.stdout
