@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evergreen.gate.checks_quality import generalization, slices, stability
+from evergreen.gate.checks_quality import CHANCE_RANGE, generalization, slices, stability
 from evergreen.gate.evidence import CANDIDATE, CHAMPION, DUMMY, RULE_OF_THUMB, Promise
 from evergreen.gate.finding import Outcome
 from evergreen.policies import GatePolicy
@@ -173,15 +173,32 @@ def test_many_small_slices_are_counted():
 
 def test_the_more_slices_are_looked_at_the_surer_a_harm_must_be():
     evidence = with_slices(first_rows(1000, per_day=25), 0.3 + 2.8 * 0.1, first=False)  # its own chance is about 0.004
-    days, of = np.unique(evidence.cluster, return_inverse=True)
-    noise = np.random.default_rng(3).normal(size=len(days))
-    noise = (noise - noise.mean()) / noise.std(ddof=1) * 0.1 * 40**0.5
-    where = (evidence.slices["origin"] == "EWR").to_numpy()
-    evidence = given.change(evidence, CHAMPION, measure=evidence.contenders[CHAMPION].measure + where * noise[of])
+    evidence = swinging(evidence, 0.1)
     assert slices(evidence, POLICY, ALPHA).outcome is Outcome.REJECT
     others = pd.DataFrame({f"other{i}": np.where(np.arange(2000) % 2, "a", "b") for i in range(3)})
     more = dataclasses.replace(evidence, slices=pd.concat([evidence.slices, others], axis=1))
-    assert slices(more, POLICY, ALPHA).outcome is Outcome.PASS
+    held = slices(more, POLICY, ALPHA)
+    assert held.outcome is Outcome.HOLD
+    assert held.reason.startswith("A part of the users may be harmed: where origin = EWR (1,000 rows) it loses")
+    assert "A person looks at these slices" in held.settle
+
+
+@pytest.mark.parametrize(("loss", "outcome"), [(0.32, Outcome.HOLD), (0.29, Outcome.PASS)])
+def test_a_slice_that_surely_loses_and_by_more_than_its_margins_as_far_as_one_can_tell_is_held(loss, outcome):
+    assert slices(swinging(with_slices(first_rows(1000, per_day=25), loss), 0.1), POLICY, ALPHA).outcome is outcome
+
+
+def test_a_slice_that_may_lose_nothing_is_not_held_however_much_it_seems_to_lose():
+    assert slices(swinging(with_slices(first_rows(1000, per_day=25), 0.32), 0.25), POLICY, ALPHA).outcome is Outcome.PASS
+
+
+def swinging(evidence, se):
+    """The same on average, with days that differ in the slice so that its mean has this standard error."""
+    days, of = np.unique(evidence.cluster, return_inverse=True)
+    noise = np.random.default_rng(3).normal(size=len(days))
+    noise = (noise - noise.mean()) / noise.std(ddof=1) * se * 40**0.5
+    where = (evidence.slices["origin"] == "EWR").to_numpy()
+    return given.change(evidence, CHAMPION, measure=evidence.contenders[CHAMPION].measure + where * noise[of])
 
 
 def test_equal_models_seldom_harm_a_slice():
@@ -242,7 +259,7 @@ def seeded(*costs, policy=POLICY, **changes):
 def test_a_recipe_whose_seeds_cost_nearly_the_same_passes():
     finding = seeded(5.0, 5.02, 4.99)
     assert finding.outcome is Outcome.PASS
-    assert "with 3 seeds 1,000 rows cost 4,990 to 5,020, 30 apart; 75 are allowed" in finding.reason
+    assert "with 3 seeds 1,000 rows cost 4,990 to 5,020, 30 apart (30 without what chance explains); 75 are allowed" in finding.reason
 
 
 def test_a_recipe_that_depends_on_its_seed_is_held():
@@ -257,6 +274,25 @@ def test_the_seeds_may_lie_exactly_half_a_margin_apart():
     assert seeded(0.0, 0.07, 0.1, policy=GatePolicy(max_seed_spread=0.7)).outcome is Outcome.PASS
 
 
+def test_what_the_choice_of_rows_makes_of_the_seeds_is_not_their_luck():
+    # 0.09 apart; with a standard error of 0.0416 chance explains 0.05 of it in squares, and 0.075 stays
+    just = 0.09**2 - 0.075**2
+    assert seeded(0.0, 0.05, 0.09, seeds_se=np.sqrt(just / 1.43) + 1e-9).outcome is Outcome.PASS
+    assert seeded(0.0, 0.05, 0.09, seeds_se=np.sqrt(just / 1.43) - 1e-6).outcome is Outcome.HOLD
+    assert seeded(0.0, 0.05, 0.09, seeds_se=1.0).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("noise", [np.nan, np.inf, -0.1])
+def test_chance_that_was_not_measured_excuses_nothing(noise):
+    assert seeded(5.0, 5.01, 4.99, seeds_se=noise).outcome is Outcome.ERROR
+
+
+def test_three_draws_lie_apart_by_chance_as_far_as_is_taken_off():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(200_000, 3))
+    assert np.ptp(draws, axis=1).mean() ** 2 / 2 == pytest.approx(CHANCE_RANGE, rel=0.01)
+
+
 def test_a_first_models_seeds_are_judged_by_a_fresh_margin():
     assert seeded(0.0, 0.08, 0.0827, first=True).outcome is Outcome.PASS  # half of 2% of 8.28
     assert seeded(0.0, 0.08, 0.0829, first=True).outcome is Outcome.HOLD
@@ -266,6 +302,7 @@ def test_a_first_models_seeds_are_judged_by_a_fresh_margin():
 def test_one_seed_is_a_recipe_without_chance_and_two_are_too_few():
     alone = seeded(5.0)
     assert (alone.outcome, alone.reason) == (Outcome.PASS, "Nothing in the recipe is random.")
+    assert "so luck was not looked for" in seeded(5.0, policy=GatePolicy(seeds=1)).reason
     two = seeded(5.0, 5.01)
     assert two.outcome is Outcome.HOLD
     assert two.settle == "Train with 1 more, of 3 in all."

@@ -144,6 +144,29 @@ def test_features_of_other_rows_cannot_be_judged():
         ask(dataclasses.replace(evidence, features=evidence.features[:-1]))
 
 
+def rare(share: float, *, marked: int = 90, events: int = 120, rows: int = 12_000):
+    """One class in a hundred; a feature is missing on `marked` rows, of which this share are of it."""
+    y = np.zeros(rows, dtype=int)
+    y[:events] = 1
+    feature = np.random.default_rng(0).normal(size=rows)
+    hits = round(share * marked)
+    feature[:hits] = np.nan
+    feature[events : events + marked - hits] = np.nan
+    evidence = given.make_evidence(days=60, per_day=rows // 60)
+    return dataclasses.replace(evidence, y=y, features=pd.DataFrame({"tailnum": feature}))
+
+
+@pytest.mark.parametrize(("share", "outcome"), [(1.0, Outcome.REJECT), (0.97, Outcome.REJECT), (0.9, Outcome.PASS), (0.5, Outcome.PASS)])
+def test_a_class_of_one_in_a_hundred_is_settled_by_less(share, outcome):
+    finding = leakage(rare(share), POLICY, 0.01)
+    assert finding.outcome is outcome
+    assert ("missing settles the outcome" in finding.reason) == (outcome is Outcome.REJECT)
+
+
+def test_a_class_of_a_tenth_of_all_is_not_rare():
+    assert leakage(rare(0.97, events=1_200), POLICY, 0.01).outcome is Outcome.PASS
+
+
 def gaps(share_of_high: float, *, rows: int = 3_000, many: int = 200):
     """A regression in which a feature is missing on `many` rows, of which this share is among the highest fifth."""
     rng = np.random.default_rng(0)

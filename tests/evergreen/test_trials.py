@@ -54,8 +54,8 @@ def tried(build, **values) -> tuple[Recipe, Split]:
 def test_other_seeds_give_other_costs_and_the_candidates_own_is_the_first():
     recipe, _ = tried(random_trees, gate=GatePolicy(seeds=4), retraining=RetrainingPolicy(seed=11))
     assert list(recipe.seeds) == [11, 12, 13, 14]
-    assert len(set(recipe.seeds.values())) == 4
-    assert recipe.seeds[11] == recipe.learning_curve[-1]["holdout"]
+    assert len({measured.mean() for measured in recipe.seeds.values()}) == 4
+    assert recipe.seeds[11].mean() == recipe.learning_curve[-1]["holdout"]
 
 
 def test_the_cost_of_a_seed_is_that_of_the_same_recipe_fitted_with_it():
@@ -63,7 +63,7 @@ def test_the_cost_of_a_seed_is_that_of_the_same_recipe_fitted_with_it():
     other = changed(build_estimator=random_trees, retraining=RetrainingPolicy(seed=12))
     model = fit_candidate(other, split.train, parameters={}).estimator
     said = predict(model, split.holdout[list(other.features)], other.task, threshold=cost_threshold(other))
-    assert recipe.seeds[12] == pytest.approx(measure(other, split.holdout, training_target(split.holdout, other), said).mean())
+    assert recipe.seeds[12] == pytest.approx(measure(other, split.holdout, training_target(split.holdout, other), said))
 
 
 @pytest.mark.parametrize("build", [still_boosting, regression])

@@ -23,7 +23,7 @@ MOMENTS: dict[str, Callable[[Home], object]] = {
     "MLflow knows the version": lambda home: home.rows("model_versions", "mlflow.db"),
     "the models are asked": lambda home: any(home.var.glob("evidence/*/holdout.parquet")),
     "a decision is made": lambda home: home.rows("decisions"),
-    "the decision is being shown in MLflow": lambda home: any(home.var.glob("mlartifacts/*/*/artifacts/decision/*")),
+    "the decision is being shown in MLflow": lambda home: any(home.var.glob("mlartifacts/**/artifacts/decision/*")),
     "a move of the champion is begun": lambda home: home.rows("promotions"),
     "predictions are being written": lambda home: any(home.var.glob("predictions/*/.*.tmp")),
     "predictions are published": lambda home: home.rows("publications"),

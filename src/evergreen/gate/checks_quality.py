@@ -104,7 +104,7 @@ def stability(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
         alone = "Nothing in the recipe is random." if policy.seeds > 1 else "The contract asks for one seed, so luck was not looked for."
         return _stability(Outcome.PASS, alone, n=1)
     allowed, apart = policy.max_seed_spread * margin, float(np.ptp(costs))
-    spread = math.sqrt(max(0.0, apart**2 - CHANCE_RANGE * noise**2))
+    spread = math.sqrt(max(0.0, apart**2 - CHANCE_RANGE * noise**2)) if noise else apart
     finding = partial(_stability, estimate=spread, threshold=allowed, n=len(costs))
     said = (
         f"with {len(costs)} seeds 1,000 rows cost {amount(1000 * costs.min())} to {amount(1000 * costs.max())}, "
