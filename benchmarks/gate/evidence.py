@@ -1,0 +1,173 @@
+"""Evidence for a made candidate, collected in this process as the pipeline collects it in several."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.gate.kinds_good import Made
+from benchmarks.gate.scene import Model, Recipe, Scene, identity, predicted, target
+from evergreen.contract import Problem
+from evergreen.data.snapshots import clusters, row_fingerprints
+from evergreen.evaluation import measure, trivial_policies
+from evergreen.gate.collection import ModelAnswer, Origin, Trials, collect_evidence
+from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DataVerdict, Evidence, Footprint, Promise, Reaction, Replay, Support
+from evergreen.gate.statistics import paired_interval
+from evergreen.splitting import Split, rolling_origin
+
+DIGESTS = {name: name * 4 for name in ("snapshot", "contract", "code", "lock", "artefact")}
+CALLS = 40
+"""Answers to one row whose time is taken."""
+SPEED_ROWS = 5_000
+SAME = 1e-9
+SERVED = 2_000
+"""Rows, as they are served, that are held against the training rows."""
+TRIED = 1_000
+"""Rows on which replays and reactions are tried."""
+
+
+def collect(made: Made, scene: Scene) -> Evidence:
+    """Everything that the gate is shown of this candidate."""
+    problem = scene.problem.model_copy(update={"features": (*scene.problem.features, *made.extra), **made.changes})
+    holdout = scene.holdout if made.holdout is None else made.holdout
+    train = made.train if made.learnt is None else pd.concat([made.train, made.learnt])
+    model = candidate_of(made, scene)
+    end = problem.time and holdout[problem.time].max()
+    split = Split(made.train, holdout, holdout[problem.time].min() if problem.time else None, end or None)
+    said = model.answer(holdout)
+    champion = _champion(scene)
+    answers = {
+        CANDIDATE: ModelAnswer(
+            3, predicted(problem, said), row_fingerprints(train, problem.key), _end(made.train, problem), _footprint(made, scene, model)
+        ),
+        CHAMPION: champion,
+        ANCHOR: champion,
+    }
+    trials = Trials(
+        replays=_replays(model, holdout, said),
+        promise=_promise(made, scene, problem),
+        seeds=_seeds(made, scene, holdout, said),
+        reactions=_reactions(problem, model, holdout),
+        support=_support(problem, made.train, (scene.oracle if made.oracle is None else made.oracle).head(SERVED)),
+    )
+    origin = Origin(DIGESTS, DIGESTS, (DataVerdict("training data", passed=True),), scene.margin, {}, trials)
+    return collect_evidence(problem, split, answers, origin)
+
+
+def candidate_of(made: Made, scene: Scene) -> Model:
+    """The fitted candidate."""
+    rows = made.train if made.learnt is None else pd.concat([made.train, made.learnt])
+    return scene.fitted(made.recipe, rows, made.seed)
+
+
+def _champion(scene: Scene) -> ModelAnswer:
+    def make() -> ModelAnswer:
+        problem, said = scene.problem, predicted(scene.problem, scene.champion.answer(scene.holdout))
+        rows = row_fingerprints(scene.earlier, problem.key)
+        return ModelAnswer(2, said, rows, _end(scene.earlier, problem), measured(scene.champion, scene.holdout))
+
+    answer: ModelAnswer = scene.kept("champion's answer", make)
+    return answer
+
+
+def _end(rows: pd.DataFrame, problem: Problem) -> str | None:
+    return rows[problem.time].max().isoformat() if problem.time else None
+
+
+def _footprint(made: Made, scene: Scene, model: Model) -> Footprint:
+    footprint = measured(model, scene.holdout if made.holdout is None else made.holdout)
+    return footprint if made.footprint is None else made.footprint(footprint)
+
+
+def measured(model: Model, rows: pd.DataFrame) -> Footprint:
+    """What predicting takes; memory is taken for three times the stored model on top of what any model needs."""
+    stored = pickle.dumps(model.estimator)
+    began = time.perf_counter()
+    pickle.loads(stored)  # noqa: S301 - made a line above
+    loaded = time.perf_counter()
+    ones = [rows.iloc[[i]] for i in range(CALLS + 3)]
+    took = []
+    for one in ones:
+        before = time.perf_counter()
+        model.answer(one)
+        took.append(time.perf_counter() - before)
+    some = rows.head(SPEED_ROWS)
+    before = time.perf_counter()
+    model.answer(some)
+    speed = len(some) / (time.perf_counter() - before)
+    megabytes = len(stored) / 1e6
+    family = type(model.estimator.steps[-1][1]).__name__
+    return Footprint(np.array(took[3:]), speed, 80.0 + 3 * megabytes, loaded - began, megabytes, family)
+
+
+def _replays(model: Model, holdout: pd.DataFrame, said: np.ndarray) -> tuple[Replay, ...]:
+    rows = holdout.head(TRIED)
+    order = np.random.default_rng(0).permutation(len(rows))
+    again = np.empty(len(rows))
+    for part in np.array_split(order, 10):
+        again[part] = model.serve(rows.iloc[part])
+    return (
+        _replay("in a process of its own", model.serve(holdout)[:TRIED], said[:TRIED]),
+        _replay("in another order, in other batches", again, said[:TRIED]),
+    )
+
+
+def _replay(how: str, now: np.ndarray, then: np.ndarray) -> Replay:
+    off = np.abs(now - then) / np.maximum(1.0, np.abs(then))
+    return Replay(how, len(now), int((~(off <= SAME)).sum()), float(off.max()), int((~np.isfinite(now)).sum()))
+
+
+def _promise(made: Made, scene: Scene, problem: Problem) -> Promise:
+    """What the recipe saves in folds of the training rows against the best constant answer there."""
+    costs, rows = _folds(made.recipe, made.train, scene, problem)
+    best = min((name for name in costs if name != "model"), key=lambda name: float(costs[name].mean()))
+    saved = paired_interval(costs[best] - costs["model"], clusters(rows, problem.gate.cluster), alpha=0.05)
+    return Promise(saved.estimate, saved.se, saved.clusters, saved.n)
+
+
+def _folds(recipe: Recipe, train: pd.DataFrame, scene: Scene, problem: Problem) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    parts: dict[str, list[np.ndarray]] = {}
+    judged = []
+    for fit, judge in scene.kept(("folds", *identity(train)), lambda: list(rolling_origin(train, problem))):
+        learnt, rows = train.iloc[fit], train.iloc[judge]
+        y, y_fit = target(scene.world.binary, rows), target(scene.world.binary, learnt)
+        said = {
+            "model": predicted(problem, scene.fitted(recipe, learnt, 0).answer(rows)),
+            **trivial_policies(problem.task, y_fit, len(rows)),
+        }
+        for name, one in said.items():
+            parts.setdefault(name, []).append(measure(problem, rows, y, one))
+        judged.append(rows)
+    return {name: np.concatenate(part) for name, part in parts.items()}, pd.concat(judged)
+
+
+def _seeds(made: Made, scene: Scene, holdout: pd.DataFrame, said: np.ndarray) -> dict[int, float]:
+    y, rows = target(scene.world.binary, holdout), made.train if made.learnt is None else pd.concat([made.train, made.learnt])
+    found = {made.seed: said}
+    for seed in (made.seed + 1, made.seed + 2):
+        found[seed] = scene.fitted(made.recipe, rows, seed).answer(holdout)
+    return {seed: float(measure(scene.problem, holdout, y, predicted(scene.problem, one)).mean()) for seed, one in found.items()}
+
+
+def _reactions(problem: Problem, model: Model, holdout: pd.DataFrame) -> tuple[Reaction, ...]:
+    rows = holdout.head(TRIED)
+    before = model.answer(rows)
+    return tuple(Reaction(claim, model.answer(claim.change(rows)) - before) for claim in problem.behaviour)
+
+
+def _support(problem: Problem, train: pd.DataFrame, served: pd.DataFrame) -> Support:
+    """Rows with a category that training never had, a number outside its range, or nothing where training always had something."""
+    out: dict[str, Any] = {}
+    for name in problem.features:
+        known, now = train[name], served[name]
+        if pd.api.types.is_numeric_dtype(known):
+            strange = (now < known.min()) | (now > known.max())
+        else:
+            strange = now.notna() & ~now.isin(known.dropna().unique())
+        out[name] = np.asarray(strange | (now.isna() & (not known.isna().any())), dtype=bool)
+    outside = np.logical_or.reduce(list(out.values()))
+    return Support(len(served), int(outside.sum()), {name: int(one.sum()) for name, one in out.items() if one.any()})
