@@ -40,7 +40,7 @@ def overfit_tree(scene: Scene) -> Made:
 
 def overfit_boosting(scene: Scene) -> Made:
     """Large steps, large trees, tiny leaves."""
-    wild: dict[str, Any] = {"max_iter": 80, "learning_rate": 0.5, "max_leaf_nodes": 63, "min_samples_leaf": 2}
+    wild: dict[str, Any] = {"max_iter": 40, "learning_rate": 0.7, "max_leaf_nodes": 63, "min_samples_leaf": 2}
     return Made("overfit boosting", _with(scene, **wild), scene.train)
 
 
@@ -194,7 +194,7 @@ def stale(scene: Scene) -> Made:
 def contaminated(scene: Scene) -> Made:
     """A recipe that learns by heart, and has seen half of the holdout, or 2% of it."""
     seen = scene.holdout.sample(frac=0.02 if scene.seed % 2 else 0.5, random_state=scene.seed)
-    recipe = _with(scene, max_iter=80, learning_rate=0.3, max_leaf_nodes=40, min_samples_leaf=3)
+    recipe = _with(scene, max_iter=40, learning_rate=0.5, max_leaf_nodes=40, min_samples_leaf=3)
     return Made("contaminated holdout", recipe, scene.train, learnt=seen, dimension="contamination")
 
 

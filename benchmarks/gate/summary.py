@@ -99,7 +99,9 @@ def targets(results: dict[str, Any]) -> list[Target]:
     unexplained = [name for name, worth in mutation(results).items() if not worth]
     return [
         Target(
-            "no bad candidate promoted, of at least 840", f"{through} of {n} (at most {upper(through, n):.2%})", through == 0 and n >= 840
+            "no bad candidate promoted, of at least 840",
+            f"{through} of {n} (at most {upper(through, n):.2%})",
+            through == 0 and n >= ENOUGH,
         ),
         Target("equal ones, large holdout: at most 5% REJECT", _told(rejected, m), m > 0 and rejected <= 0.05 * m),
         Target("equal ones, large holdout: at least 70% PROMOTE", _told(promoted, m), m > 0 and promoted >= 0.70 * m),
