@@ -53,12 +53,15 @@ def measure_all(arguments: argparse.Namespace) -> dict[str, Any]:
     from joblib import Parallel, delayed
 
     began = time.time()
+    log = arguments.out.with_suffix(".jsonl")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)
     seeds = 1 if arguments.quick else arguments.seeds or 6
     more = 0 if arguments.quick else MORE_GOOD
     scenes = [(world, size, arguments.seed + seeds * at + i) for at, size in enumerate(SIZES) for i in range(seeds) for world in worlds()]
     extra = [(world, "large", arguments.seed + 100 + i) for i in range(more) for world in worlds()]
     work: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
-        (of_scene, (*scene, FRESH if not arguments.quick else 10)) for scene in scenes[::-1]
+        (of_scene, (*scene, FRESH if not arguments.quick else 10, log)) for scene in scenes
     ]
     work += [(good_only, scene) for scene in extra]
     work += [(hostile, ()), (speed, ())]
@@ -82,7 +85,7 @@ def worlds() -> list[str]:
     return list(WORLDS)
 
 
-def of_scene(world: str, size: str, seed: int, fresh: int) -> dict[str, list[Any]]:
+def of_scene(world: str, size: str, seed: int, fresh: int, log: Path) -> dict[str, list[Any]]:
     """Every kind of candidate in one scene, and the comparison alone on fresh holdouts."""
     from benchmarks.gate.kinds_bad import BAD
     from benchmarks.gate.kinds_good import GOOD
@@ -91,7 +94,11 @@ def of_scene(world: str, size: str, seed: int, fresh: int) -> dict[str, list[Any
     from benchmarks.gate.trial import try_candidate
 
     scene = make_scene(world, size, seed)
-    tried = [try_candidate(make, scene) | {"group": group} for group, kinds in (("good", GOOD), ("bad", BAD)) for make in kinds.values()]
+    tried = []
+    for make, group in [*((make, "good") for make in GOOD.values()), *((make, "bad") for make in BAD.values())]:
+        tried.append(try_candidate(make, scene) | {"group": group})
+        with log.open("a") as file:  # a run that is cut short has told what it knew
+            file.write(json.dumps(tried[-1]) + "\n")
     return {"candidates": tried, "many": answers_along(scene, worse=fresh, along=min(fresh, ALONG))}
 
 
