@@ -38,7 +38,7 @@ def collect(made: Made, scene: Scene) -> Evidence:
     model = candidate_of(made, scene)
     end = problem.time and holdout[problem.time].max()
     split = Split(made.train, holdout, holdout[problem.time].min() if problem.time else None, end or None)
-    said = model.answer(holdout)
+    said = answer_of(made, scene)
     champion = _champion(scene)
     answers = {
         CANDIDATE: ModelAnswer(
@@ -59,9 +59,16 @@ def collect(made: Made, scene: Scene) -> Evidence:
 
 
 def candidate_of(made: Made, scene: Scene) -> Model:
-    """The fitted candidate."""
+    """The fitted candidate, fitted once."""
     rows = made.train if made.learnt is None else pd.concat([made.train, made.learnt])
-    return scene.fitted(made.recipe, rows, made.seed)
+    model: Model = scene.kept(("candidate", made.kind), lambda: scene.fitted(made.recipe, rows, made.seed))
+    return model
+
+
+def answer_of(made: Made, scene: Scene) -> np.ndarray:
+    """What the candidate says of the holdout, as in training, asked once."""
+    holdout = scene.holdout if made.holdout is None else made.holdout
+    return np.asarray(scene.kept(("answer", made.kind), lambda: candidate_of(made, scene).answer(holdout)))
 
 
 def _champion(scene: Scene) -> ModelAnswer:

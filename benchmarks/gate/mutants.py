@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    for library in ("pandas", "scipy.stats", "sklearn.metrics", "pydantic", "pytest", "hypothesis", "sqlalchemy"):
+    for library in ("pandas", "scipy.stats", "sklearn.metrics", "pydantic", "pytest", "sqlalchemy"):
         __import__(library)
     paths = sorted({path for pattern in FILES for path in (ROOT / "src" / GATE).glob(pattern) if arguments.only in path.name})
     mutants = [mutant for path in paths for mutant in mutants_of(path)]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
-from benchmarks.gate.evidence import candidate_of
+from benchmarks.gate.evidence import answer_of, candidate_of
 from benchmarks.gate.kinds_good import Made
 from benchmarks.gate.scene import Scene, chance
 
@@ -26,7 +26,7 @@ def promoted_by(made: Made, scene: Scene) -> dict[str, bool]:
     """For each rule, whether it would promote the candidate."""
     holdout = scene.holdout if made.holdout is None else made.holdout
     model = candidate_of(made, scene)
-    ours = metric(scene, holdout, model.answer(holdout))
+    ours = metric(scene, holdout, answer_of(made, scene))
     theirs = scene.kept("champion's metric", lambda: metric(scene, scene.holdout, scene.champion.answer(scene.holdout)))
     gap = abs(metric(scene, made.train, model.answer(made.train)) - ours) / ours
     return {

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 SIZES = ("small", "medium", "large")
 FRESH, ALONG = 56, 12
 """Fresh holdouts of each scene for "worse by 2 margins", and of these how many for the whole curve."""
-MORE_GOOD = 12
+MORE_GOOD = 8
 """More scenes of the largest size, for good candidates only."""
 
 
