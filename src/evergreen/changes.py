@@ -55,7 +55,10 @@ def changes(problem: Problem, new: Made, old: Made | None) -> dict[str, Any]:
 
 def _of_data(problem: Problem, new: Made, old: Made, found: dict[str, Any]) -> list[str]:
     learnt = "{rows:,} {things} up to {training_end:.10}" if problem.time else "{rows:,} {things}"
-    now, was = (learnt.format(things=problem.things, **made.facts) for made in (new, old))
+    now, was = (
+        learnt.format(things=problem.things, rows=made.facts["rows"], training_end=made.facts["training_end"] or "unknown")
+        for made in (new, old)
+    )
     told = [f"Training data: {now}; before, {was}."]
     batches = [f"{source} {_plus_minus(counts)}" for source, counts in found["batches"].items()]
     return told + ([f"Batches of data: {'; '.join(batches)}."] if batches else [])

@@ -48,7 +48,9 @@ def _promise(fitted: Fitted) -> dict[str, Any] | None:
     judged = fitted.out_of_fold
     if not np.isfinite(judged["measure"]).all():
         return None
-    trivial = judged.drop(columns=["cluster", "measure"])
+    trivial = judged.drop(columns=["cluster", "measure"]).dropna(axis=1)  # a class that only later folds know has no constant answer before
+    if trivial.empty:
+        return None
     saved = paired_interval((trivial[trivial.mean().idxmin()] - judged["measure"]).to_numpy(), judged["cluster"].to_numpy(), alpha=0.05)
     return asdict(Promise(saved.estimate, saved.se, saved.clusters, saved.n))
 

@@ -1,17 +1,13 @@
-"""What predicting with a model takes, measured in the process that does it.
-
-Time in which the process was ready to run and the machine was busy with others is not counted, where the system tells it (Linux does):
-otherwise a loaded machine would make every model look slow, and the gate refuse an honest one.
-"""
+"""What predicting with a model takes, measured in the process that does it."""
 
 from __future__ import annotations
 
 import resource
 import sys
 import time
+import timeit
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,13 +15,11 @@ if TYPE_CHECKING:
 
     from evergreen.artefact import Artefact
 
-CALLS, WARM_UP = 100, 3
-"""Answers to one row that are timed, after a few that are not: the first ones fill caches."""
-PATIENCE_SECONDS, FEWEST_CALLS = 5.0, 10
+CALLS, TIMES, WARM_UP = 40, 3, 3
+"""Rows that are answered alone, how often each (the shortest counts, other work can only add), after a few that fill caches."""
+PATIENCE_SECONDS, FEWEST_CALLS = 5.0, 5
 """A model that is slow is not waited for so often."""
 MEGABYTE = 1e6
-_WAITED = Path("/proc/thread-self/schedstat")
-"""Nanoseconds on a processor, nanoseconds ready and waiting for one, turns."""
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
@@ -34,19 +28,19 @@ class Meter:
 
     def __init__(self) -> None:
         self._memory = _peak_bytes()
-        self._started = _clock()
+        self._started = time.perf_counter()
         self._load_seconds = self._seconds = 0.0
         self._rows = 0
 
     def loaded(self) -> None:
         """Say that the model is loaded."""
-        self._load_seconds = _clock() - self._started
+        self._load_seconds = time.perf_counter() - self._started
 
     def timed(self, predict: Callable[[Any, pd.DataFrame], pd.DataFrame], estimator: Any, X: pd.DataFrame) -> pd.DataFrame:
         """What `predict(estimator, X)` gives; how long it took counts as batch prediction."""
-        started = _clock()
+        started = time.perf_counter()
         said = predict(estimator, X)
-        self._seconds += _clock() - started
+        self._seconds += time.perf_counter() - started
         self._rows += len(X)
         return said
 
@@ -55,17 +49,16 @@ class Meter:
         from evergreen.candidate import predicted
 
         memory = _peak_bytes() - self._memory
-        calls = []
-        for call in range(-WARM_UP, CALLS):
-            row = X.iloc[[call % len(X)]]
-            started = _clock()
-            predicted(model.estimator, row)
-            calls.append(_clock() - started)
-            if sum(calls) > PATIENCE_SECONDS and call >= FEWEST_CALLS:
-                break
+        for call in range(WARM_UP):
+            predicted(model.estimator, X.iloc[[call % len(X)]])
+        calls: list[float] = []
+        begun = time.perf_counter()
+        while len(calls) < CALLS and (time.perf_counter() - begun < PATIENCE_SECONDS or len(calls) < FEWEST_CALLS):
+            row = X.iloc[[len(calls) % len(X)]]
+            calls.append(min(timeit.repeat(partial(predicted, model.estimator, row), number=1, repeat=TIMES)))
         return {
-            "one_row_seconds": calls[WARM_UP:],
-            "rows_per_second": self._rows / self._seconds,
+            "one_row_seconds": calls,
+            "rows_per_second": self._rows / max(self._seconds, 1e-9),
             "memory_megabytes": memory / MEGABYTE,
             "load_seconds": self._load_seconds,
             "family": _family(model.estimator),
@@ -80,13 +73,6 @@ def _family(estimator: Any) -> str:
     if isinstance(estimator, FixedThresholdClassifier):
         return _family(estimator.estimator)
     return _family(estimator.steps[-1][1]) if isinstance(estimator, Pipeline) else type(estimator).__name__
-
-
-def _clock() -> float:
-    """Seconds from some moment on, without those spent waiting for a processor."""
-    with suppress(OSError, ValueError, IndexError):
-        return time.perf_counter() - int(_WAITED.read_text().split()[1]) / 1e9
-    return time.perf_counter()
 
 
 def _peak_bytes() -> int:

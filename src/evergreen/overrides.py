@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from evergreen.brakes import barred
 from evergreen.files import digest_text
 from evergreen.journal import Journal, overrides, promotions
 
@@ -66,11 +67,11 @@ def read_end(text: str, *, now: datetime) -> datetime:
     return end
 
 
-def row_of(override: Override, promotion: str) -> dict[str, Any]:
-    """The journal's row of an override that belongs to a move."""
+def row_of(override: Override, promotion: str, *, number: int = 0) -> dict[str, Any]:
+    """The journal's row of an override that belongs to a move; `number` tells it from those said before for the same move."""
     end = override.expires.astimezone(UTC).isoformat()
     names = ("version", "decision", "verdict", "reason", "person")
-    key = digest_text(promotion, override.person, override.reason, end)
+    key = digest_text(promotion, override.person, override.reason, end, str(number))
     return {
         **{name: getattr(override, name) for name in names},
         **{"override": key, "promotion": promotion, "expires": end, "checks": list(override.checks)},
@@ -85,6 +86,13 @@ def in_force(journal: Journal, champion: int | None) -> Override | None:
     moves = [row for row in journal.rows(promotions, state="done", version=champion) if row["kind"] != "rollback"]
     row = journal.last(overrides, promotion=moves[-1]["promotion"]) if moves and moves[-1]["kind"] == "override" else None
     return _override(row) if row else None
+
+
+def sound_before(journal: Journal, champion: int) -> int | None:
+    """The newest champion before this one that is not barred and served by the gate's verdict or a release."""
+    out = barred(journal) | {champion}
+    earlier = [row["version"] for row in journal.rows(promotions, state="done")]
+    return next((one for one in reversed(earlier) if one not in out and in_force(journal, one) is None), None)
 
 
 def of_move(journal: Journal, promotion: str) -> Override:

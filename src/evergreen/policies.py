@@ -149,7 +149,7 @@ class GatePolicy(Part):
     alpha_per_year: Annotated[float, Field(gt=0, le=0.5)] = 0.10
     """Accepted chance of promoting a worse model, a year."""
     gates_per_year: Annotated[int, Field(ge=1, le=52)] = 12
-    resume_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    resume_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Part of a gate's alpha that is kept back for judging a held candidate again, with more outcomes."""
     alpha_first: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     margin_share: Annotated[float, Field(gt=0, le=0.2)] = 0.02

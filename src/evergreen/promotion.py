@@ -14,7 +14,7 @@ from evergreen.brakes import barred, one_move_at_a_time, refuse_barred, refuse_f
 from evergreen.errors import BusyError, ModelError, RefusedError, RegistryError, StoreError
 from evergreen.files import digest_text
 from evergreen.journal import Journal, bars, overrides, promotions
-from evergreen.overrides import Override, in_force, of_move, row_of
+from evergreen.overrides import Override, in_force, of_move, row_of, sound_before
 from evergreen.prediction import reproduce_golden
 from evergreen.registry import Registry
 
@@ -122,7 +122,7 @@ def expired(journal: Journal, now: datetime) -> Override | None:
 
 
 def way_back(journal: Journal) -> int:
-    """The version that a rollback would go to.
+    """The version that a rollback would go to: the previous one, or from an override the newest champion that served without one.
 
     Raises
     ------
@@ -130,10 +130,11 @@ def way_back(journal: Journal) -> int:
         There is no previous version, or it is barred.
     """
     now = standing(journal)
+    if now.champion is not None and in_force(journal, now.champion) and (sound := sound_before(journal, now.champion)):
+        return sound
     if now.champion is None or now.previous is None:
         raise RefusedError(
-            f"There is nothing to roll back to: the champion is {_named(now.champion)} and had none before it. "
-            "Train a new one with `evergreen train`."
+            f"There is nothing to roll back to: the champion is {_named(now.champion)} and had none before it. Train one: evergreen train"
         )
     refuse_barred(journal, now.previous)
     return now.previous
@@ -211,7 +212,9 @@ def _prolong(registry: Registry, wish: Override) -> None:
         raise RefusedError(f"Version {wish.version} serves already, and not by an override: there is nothing to override.")
     refuse_frozen(journal, wish.version)
     move = [row["promotion"] for row in journal.rows(promotions, state="done", version=wish.version, kind="override")][-1]
-    journal.add(overrides, **row_of(wish, move))
+    said = journal.rows(overrides, promotion=move)
+    if (said[-1]["person"], said[-1]["reason"], said[-1]["expires"]) != (wish.person, wish.reason, row_of(wish, move)["expires"]):
+        journal.add(overrides, **row_of(wish, move, number=len(said)))
     registry.tag(registry.version(wish.version), override=of_move(journal, move).sentence)
 
 

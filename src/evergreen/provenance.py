@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +41,16 @@ def training_key(digests: dict[str, str], *, content: str, seed: int, parameters
 
 def locked_packages(lock: Path) -> dict[str, str]:
     """The versions that a lock file pins for this Python, by the packages' names."""
-    from packaging.requirements import Requirement
+    from packaging.requirements import InvalidRequirement, Requirement
 
-    lines = [line for line in lock.read_text().splitlines() if "==" in line and not line.startswith((" ", "#", "-"))]
-    pinned = [Requirement(line.rstrip("\\ ")) for line in lines]
-    return {one.name: str(one.specifier).removeprefix("==") for one in pinned if one.marker is None or one.marker.evaluate()}
+    found = {}
+    for line in lock.read_text().splitlines():
+        text = re.split(r" [#\\]| --", line)[0]  # comments, hashes and the sign that the line goes on
+        with suppress(InvalidRequirement):  # other kinds of locks have other lines: their digest is recorded all the same
+            one = Requirement(text) if "==" in text and not text.startswith((" ", "#", "-")) else None
+            if one and (one.marker is None or one.marker.evaluate()):
+                found[one.name] = str(one.specifier).removeprefix("==")
+    return found
 
 
 def code_version(folder: Path) -> str:

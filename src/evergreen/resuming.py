@@ -10,11 +10,11 @@ import pandas as pd
 
 from evergreen import journal as tables
 from evergreen.brakes import barred
-from evergreen.contract import Problem
 from evergreen.data.snapshots import Snapshot, row_fingerprints
 from evergreen.errors import DataError, RefusedError
 from evergreen.gate.finding import Verdict
 from evergreen.policies import HashedSplit
+from evergreen.promotion import standing
 from evergreen.provenance import provenance_digests
 from evergreen.registry import Version
 from evergreen.retraining import Material, prepare
@@ -31,7 +31,8 @@ def held_version(space: Workspace, number: int | None = None) -> Version:
         It is not held, or none is.
     """
     last = {row["candidate"]: row["verdict"] for row in space.journal.rows(tables.decisions)}
-    held = [one for one in sorted(last) if last[one] == Verdict.HOLD and one not in barred(space.journal)]
+    out = barred(space.journal) | {standing(space.journal).champion}
+    held = [one for one in sorted(last) if last[one] == Verdict.HOLD and one not in out]
     if number is None and not held:
         raise RefusedError("No version is held. See what was decided: evergreen history")
     chosen = held[-1] if number is None else space.registry.version(number).number
@@ -55,8 +56,10 @@ def prepare_again(space: Workspace, snapshot: Snapshot, version: Version) -> Mat
     """
     _refuse_changed(space, snapshot, version)
     material = prepare(space, snapshot)
-    learnt = np.load(space.registry.evidence_folder(version) / "training_rows.npy", allow_pickle=False)
-    split = _unseen(space.problem, material, learnt, version.facts["training_end"])
+    now = standing(space.journal)
+    others = {number for number in (now.champion, now.anchor) if number not in (None, version.number)}
+    compared = [version, *(space.registry.version(number) for number in sorted(others))]
+    split = _unseen(space, material, compared)
     return dataclasses.replace(material, split=split, again=True)
 
 
@@ -84,14 +87,21 @@ def standing_verdict(space: Workspace, material: Material, version: Version) -> 
     return known["record"] if split.end <= pd.Timestamp(window["end"]) else None
 
 
-def _unseen(problem: Problem, material: Material, learnt: np.ndarray, training_end: str | None) -> Split:
-    labelled = material.frame.labelled
-    seen = np.isin(row_fingerprints(labelled, problem.key), learnt)
-    if isinstance(problem.split, HashedSplit) or training_end is None:
+def _unseen(space: Workspace, material: Material, compared: list[Version]) -> Split:
+    """All matured rows that none of the compared versions has seen; the first of them is the one that is judged."""
+    problem, labelled = space.problem, material.frame.labelled
+    learnt = [np.load(space.registry.evidence_folder(one) / "training_rows.npy", allow_pickle=False) for one in compared]
+    rows = row_fingerprints(labelled, problem.key)
+    own, seen = np.isin(rows, learnt[0]), np.isin(rows, np.concatenate(learnt))
+    ends = [one.facts["training_end"] for one in compared]
+    if isinstance(problem.split, HashedSplit) or None in ends:
         held = split_rows(labelled, problem)  # the reserved groups, with all that has come to them since
-        return Split(labelled[seen], held.holdout, held.start, held.end)
-    start = pd.Timestamp(training_end) + problem.embargo
+        return Split(labelled[own], held.holdout, held.start, held.end)
+    start = max(map(pd.Timestamp, ends)) + problem.embargo
     holdout = labelled[(labelled[problem.time] > start).to_numpy() & ~seen]
     if holdout.empty:
-        raise DataError(f"No outcome has matured since {start:%Y-%m-%d %H:%M}, when what the version may be judged on begins.")
-    return Split(labelled[seen], holdout, start, holdout[problem.time].max())
+        raise DataError(
+            f"No outcome has matured since {start:%Y-%m-%d %H:%M}, up to when version {compared[0].number} or the champion has learnt. "
+            "Wait for outcomes."
+        )
+    return Split(labelled[own], holdout, start, holdout[problem.time].max())

@@ -21,7 +21,7 @@ from evergreen.changes import Made, changes
 from evergreen.contract import Problem
 from evergreen.data.landing import active, batch_path
 from evergreen.data.snapshots import Frame, Snapshot, build_frame, content_digest, row_fingerprints
-from evergreen.errors import DataError
+from evergreen.errors import BusyError, DataError
 from evergreen.examination import Examination, examine
 from evergreen.facts import facts_of, golden_rows
 from evergreen.files import digest_bytes, digest_file, digest_text, lock
@@ -168,7 +168,10 @@ def decide(space: Workspace, material: Material, candidate: Version, asked: Exam
         record["rebase_anchor"] = verdict.rebase_anchor
         row = _decision(material, candidate, name, record) | {"data_time": data_time.isoformat()}
         if not journal.add_all([*spending(budget), (tables.decisions, row)]):
-            record = journal.rows(tables.decisions, decision=name)[0]["record"]  # another machine was first
+            first = journal.last(tables.decisions, decision=name)
+            if first is None:
+                raise BusyError("Another process is judging the same candidate at this moment. Run again when it has ended.")
+            record = first["record"]  # another machine was first
     return record
 
 

@@ -113,16 +113,18 @@ def build_estimator(problem: Problem, parameters: dict[str, Any], *, seed: int |
         `build_estimator()` did not give a scikit-learn estimator, or it does not know a parameter.
     """
     estimator = _given_estimator(problem)
-    chosen = problem.retraining.seed if seed is None else seed
     try:
-        return clone(estimator).set_params(**dict.fromkeys(_open_seeds(estimator), chosen) | parameters)
+        if seed is not None:  # every seed, those too that the author chose or a search found: a trial asks what another one would give
+            built = clone(estimator).set_params(**parameters)
+            return built.set_params(**dict.fromkeys(_seeds(built), seed))
+        return clone(estimator).set_params(**dict.fromkeys(_open_seeds(estimator), problem.retraining.seed) | parameters)
     except (TypeError, ValueError) as error:
         raise ModelError(f"The estimator does not know these parameters: {error}. Mend search_space() or the parameters given.") from None
 
 
 def takes_seed(problem: Problem) -> bool:
-    """Whether anything in the user's estimator takes a seed that they left open."""
-    return bool(_open_seeds(_given_estimator(problem)))
+    """Whether anything in the user's estimator takes a seed."""
+    return bool(_seeds(_given_estimator(problem)))
 
 
 def tune(problem: Problem, train: pd.DataFrame, *, iterations: int) -> tuple[dict[str, Any], float]:
@@ -221,4 +223,8 @@ def _given_estimator(problem: Problem) -> Any:
 
 
 def _open_seeds(estimator: Any) -> list[str]:
-    return [name for name, value in estimator.get_params().items() if name.endswith("random_state") and value is None]
+    return [name for name in _seeds(estimator) if estimator.get_params()[name] is None]
+
+
+def _seeds(estimator: Any) -> list[str]:
+    return [name for name in estimator.get_params() if name.endswith("random_state")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from evergreen.contract import Problem
+from evergreen.errors import ModelError
 from evergreen.evaluation import cost_threshold, measure, predict
 from evergreen.splitting import Split
 from evergreen.training import Fitted, fit_estimator, shipped_estimator, takes_seed, training_target
@@ -49,8 +51,13 @@ def try_recipe(problem: Problem, split: Split, fitted: Fitted, *, progress: Prog
         model = fit_estimator(shipped_estimator(problem, fitted.parameters, seed=seed), *_learnt(problem, split.train))
         return _costs(problem, model, split.holdout)
 
-    def with_fewer(part: pd.DataFrame) -> dict[str, float]:
-        model = fit_estimator(shipped_estimator(problem, fitted.parameters, seed=own), *_learnt(problem, part))
+    def with_fewer(part: pd.DataFrame) -> dict[str, float] | None:
+        with suppress(ModelError):  # what needs more rows than these, such as a calibration's own folds, has no point here
+            return fitted_on(part)
+        return None
+
+    def fitted_on(part: pd.DataFrame) -> dict[str, float]:
+        model = fit_estimator(shipped_estimator(problem, fitted.parameters), *_learnt(problem, part))
         return _point(problem, model, part, split.holdout)
 
     candidate, unseen = _point(problem, fitted.estimator, split.train, split.holdout), _costs(problem, fitted.estimator, split.holdout)
@@ -61,7 +68,7 @@ def try_recipe(problem: Problem, split: Split, fitted: Fitted, *, progress: Prog
     if not all(np.array_equal(one, unseen) for one in costs):  # else to the last digit the same: nothing in it is random, whatever it takes
         costs += _side_by_side([delayed(with_seed)(seed) for seed in seeds[1:]], progress)
         tried |= dict(zip(seeds, costs, strict=True))
-    return Recipe(tried, [*reversed(smaller), candidate])
+    return Recipe(tried, [*(point for point in reversed(smaller) if point), candidate])
 
 
 def _side_by_side(work: list[Any], progress: Progress) -> list[Any]:

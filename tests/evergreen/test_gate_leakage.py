@@ -196,3 +196,23 @@ def test_a_missing_value_that_tells_that_a_number_is_low_is_a_leak():
 @pytest.mark.parametrize(("share", "outcome"), [(0.95, Outcome.PASS), (0.5, Outcome.PASS)])
 def test_a_missing_value_that_only_leans_to_a_side_is_none(share, outcome):
     assert leakage(gaps(share), POLICY, 0.01).outcome is outcome
+
+
+def named(noise: float, *, names: int = 20, rows: int = 3_000):
+    """A regression with a text that names the target's twentieth."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=rows)
+    told = pd.qcut(pd.Series(y + noise * rng.normal(size=rows)), names, labels=False)
+    evidence = given.make_evidence(days=60, per_day=rows // 60)
+    return dataclasses.replace(evidence, task="regression", y=y, features=pd.DataFrame({"tariff": told.map("t{}".format)}))
+
+
+def test_a_text_that_names_a_number_is_a_leak():
+    finding = leakage(named(0.0), POLICY, 0.01)
+    assert finding.outcome is Outcome.REJECT
+    assert "the categories of tariff explain the target with an R2 of 0.9" in finding.reason
+    assert leakage(named(0.3), POLICY, 0.01).outcome is Outcome.PASS
+
+
+def test_categories_of_a_few_rows_each_explain_nothing():
+    assert leakage(named(0.0, names=100), POLICY, 0.01).outcome is Outcome.PASS

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -12,7 +10,6 @@ from evergreen.metering import Meter
 from evergreen.selftest.planted import Defective, underfitted
 
 X = pd.DataFrame({"x": np.arange(50.0)})
-BUSY = "import time\nwhile True: pass"
 
 
 def measured(seconds: float = 0.0) -> dict:
@@ -25,36 +22,28 @@ def measured(seconds: float = 0.0) -> dict:
 
 
 def test_every_call_and_row_is_timed():
-    found = measured(0.02)
+    found = measured(0.01)
     # `predict_proba` and `predict`: two answers a call
-    assert found["one_row_seconds"] == pytest.approx([0.04] * metering.CALLS, rel=0.5)
-    assert found["rows_per_second"] == pytest.approx(50 / 0.02, rel=0.3)
+    assert found["one_row_seconds"] == pytest.approx([0.02] * metering.CALLS, rel=0.5)
+    assert found["rows_per_second"] == pytest.approx(50 / 0.01, rel=0.3)
     assert found["family"] == "Defective"
 
 
 def test_a_slow_model_is_not_waited_for_a_hundred_times(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(metering, "PATIENCE_SECONDS", 0.5)
     calls = measured(0.05)["one_row_seconds"]
-    assert metering.FEWEST_CALLS <= len(calls) < 20
+    assert metering.FEWEST_CALLS <= len(calls) < 10
 
 
-@pytest.mark.skipif(not metering._WAITED.exists(), reason="only Linux tells how long a process waited for a processor")
-def test_what_others_do_on_the_machine_does_not_make_a_model_slow():
-    started = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(6)]
-    try:
-        begun, clock = time.perf_counter(), metering._clock()
-        count = 0
-        while time.perf_counter() - begun < 1.0:
-            count += 1
-        elapsed, own = time.perf_counter() - begun, metering._clock() - clock
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    assert own < elapsed
-    assert count > 0
+def test_a_machine_that_is_busy_now_and_then_does_not_make_a_model_slow():
+    class Hiccups(Defective):
+        def predict_proba(self, X):
+            self.calls = getattr(self, "calls", 0) + 1
+            if self.calls % 5 == 0:
+                time.sleep(0.05)
+            return super().predict_proba(X)
 
-
-def test_where_the_system_does_not_tell_the_wall_clock_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path):
-    monkeypatch.setattr(metering, "_WAITED", tmp_path / "nothing")
-    assert metering._clock() == pytest.approx(time.perf_counter(), abs=0.1)
+    model = Hiccups(underfitted("binary"), "not a number").fit(X, np.arange(50) % 2)
+    meter = Meter()
+    meter.timed(lambda estimator, rows: pd.DataFrame(estimator.predict_proba(rows)), model, X)
+    assert max(meter.measured(Artefact(model, ["x"]), X)["one_row_seconds"]) < 0.04

@@ -13,7 +13,7 @@ from evergreen.gate.finding import Finding, Outcome, Verdict
 from evergreen.policies import CostPolicy
 from evergreen.selftest.planted import Defective, overfitted, underfitted
 from evergreen.selftest.running import Result, run_selftest
-from evergreen.selftest.trials import TRIALS, Trial, contaminate, leak, shuffle_labels
+from evergreen.selftest.trials import TRIALS, Trial, contaminate, leak, no_carrier, shuffle_labels
 from evergreen.splitting import split_rows
 from evergreen.workspace import Workspace
 
@@ -103,7 +103,7 @@ def test_without_data_it_says_what_to_do(tmp_path: Path):
 def test_a_leak_keeps_the_kind_of_the_column_that_it_is_planted_into():
     target = PROBLEM.target.name
     for feature in PROBLEM.features:
-        problem = changed(PROBLEM, features=(feature, *(name for name in PROBLEM.features if name != feature)))
+        problem = changed(PROBLEM, features=(feature,))
         _, planted = leak(problem, SPLIT)
         for part in ("train", "holdout"):
             before, after = getattr(SPLIT, part), getattr(planted, part)
@@ -112,6 +112,14 @@ def test_a_leak_keeps_the_kind_of_the_column_that_it_is_planted_into():
             assert after[feature].nunique() == 2
             assert pd.api.types.is_numeric_dtype(after[feature]) == pd.api.types.is_numeric_dtype(before[feature])
             assert feature == "product" or after[feature].dtype == float
+
+
+def test_where_no_feature_can_carry_the_answer_that_is_told():
+    few = dataclasses.replace(SPLIT, train=SPLIT.train.assign(product="shoe"))
+    texts = changed(PROBLEM, features=("product",))
+    assert "no feature is a number" in str(no_carrier(texts, few))
+    assert no_carrier(texts, SPLIT) is None
+    assert "no feature is a number" in str(no_carrier(texts.model_copy(update={"task": "regression"}), SPLIT))
 
 
 def test_labels_are_shuffled_in_training_alone():

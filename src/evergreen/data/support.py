@@ -38,17 +38,23 @@ def separability(train: pd.DataFrame, rows: pd.DataFrame, *, seed: int) -> float
     sides = [side.sample(min(SAMPLE, len(side)), random_state=seed) for side in (train, rows)]
     if min(map(len, sides)) < 100:  # noqa: PLR2004 - fewer say nothing
         return None
-    X = pd.concat(sides, ignore_index=True).apply(_coded)
     y = np.repeat([0, 1], [len(side) for side in sides])
     kept = np.random.default_rng(seed).random(len(y)) < 0.5  # noqa: PLR2004 - a half to learn from
+    X = pd.concat(sides, ignore_index=True).apply(_coded)
+    X = X.loc[:, X[~kept].notna().any()]
+    if X.empty:
+        return None
     model = HistGradientBoostingClassifier(max_iter=30, random_state=seed).fit(X[~kept], y[~kept])
     return float(roc_auc_score(y[kept], model.predict_proba(X[kept])[:, 1]))
 
 
 def _outside(seen: pd.Series, column: pd.Series, slack: float) -> pd.Series:
     missing = column.isna() & (not seen.isna().any())
-    if pd.api.types.is_bool_dtype(seen):
-        seen, column = seen.astype(float), column.astype(float)
+    if seen.isna().all():
+        return column.notna()
+    if pd.api.types.is_numeric_dtype(seen):
+        known = seen.to_numpy(dtype=float, na_value=np.nan)
+        seen, column = pd.Series(known), pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index)
     if pd.api.types.is_numeric_dtype(seen) or pd.api.types.is_datetime64_any_dtype(seen):
         low, high = seen.min(), seen.max()
         reach = slack * (high - low)
@@ -61,6 +67,6 @@ def _outside(seen: pd.Series, column: pd.Series, slack: float) -> pd.Series:
 def _coded(column: pd.Series) -> pd.Series:
     """Numbers as they are, categories and times as numbers."""
     if pd.api.types.is_numeric_dtype(column):
-        return column.astype(float)
+        return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index).replace([np.inf, -np.inf], np.nan)
     codes, _ = pd.factorize(column, sort=True)
     return pd.Series(codes, index=column.index, dtype=float)

@@ -15,7 +15,7 @@ from evergreen.gate.evidence import CANDIDATE, CHAMPION, Evidence
 from evergreen.gate.finding import Finding, Outcome, amount, percent
 from evergreen.gate.identities import identities
 from evergreen.gate.statistics import share_lower_bound
-from evergreen.gate.strength import MIN_ROWS, best_auc, best_r2, numbers_of
+from evergreen.gate.strength import MIN_ROWS, best_auc, best_r2, category_r2, numbers_of
 from evergreen.policies import GatePolicy
 
 MAX_CATEGORIES = 50
@@ -75,6 +75,8 @@ def _strengths(evidence: Evidence, policy: GatePolicy, limit: float) -> tuple[di
     faults = [f"{name} {word} {strengths[name]:.3f} (at most {limit:g})" for name in alone]
     if regression:
         faults += [f"{name} {fault}" for name, column in columns.items() for fault in _telling_gaps(column, y, policy.max_settled_share)]
+        told = {name: category_r2(column, y) for name, column in columns.items() if name not in numbers}
+        faults += [f"the categories of {name} explain the target with an R2 of {r2:.3f}" for name, r2 in told.items() if not r2 <= limit]
     else:
         faults += [
             f"{name} {fault}" for name, column in columns.items() for fault in _settled(column, classes, names, policy.max_settled_share)

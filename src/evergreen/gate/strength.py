@@ -40,3 +40,18 @@ def best_r2(values: np.ndarray, y: np.ndarray) -> float:
     """Share of the variance that one feature explains, linearly or by rank; 0 where there is too little to tell."""
     known = np.isfinite(values)
     return feature_r2(values[known], y[known]) if known.sum() >= MIN_ROWS else 0.0
+
+
+def category_r2(column: pd.Series, y: np.ndarray) -> float:
+    """Share of `y`'s variance between the categories that have at least `MIN_ROWS` rows, adjusted for their number; 0 with too few.
+
+    The correlation ratio, adjusted as R2 is: Ezekiel, Methods of Correlation Analysis (1930).
+    """
+    codes = pd.factorize(column)[0]
+    large = np.isin(codes, np.flatnonzero(np.bincount(codes[codes >= 0], minlength=1) >= MIN_ROWS))
+    groups, rows = len(np.unique(codes[large])), int(large.sum())
+    if groups < 2 or np.ptp(y[large]) == 0:  # noqa: PLR2004 - one category explains nothing
+        return 0.0
+    known = pd.Series(y[large])
+    left = float(((known - known.groupby(codes[large]).transform("mean")) ** 2).sum() / ((known - known.mean()) ** 2).sum())
+    return 1 - left * (rows - 1) / (rows - groups)

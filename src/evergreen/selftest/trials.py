@@ -41,8 +41,8 @@ class Trial:
 
 
 def leak(problem: Problem, split: Split) -> tuple[Problem, Split]:
-    """Make the first feature tell the answer: a number becomes the outcome's, a category one of two."""
-    name, target = problem.features[0], problem.target.name
+    """Make a feature tell the answer: a number becomes the outcome's, a category one for each class."""
+    name, target = _carrier(problem, split) or "", problem.target.name
     known = pd.concat([split.train[name], split.holdout[name]])
     return problem, dataclasses.replace(
         split, **{part: (rows := getattr(split, part)).assign(**{name: _telling(rows[target], known)}) for part in ("train", "holdout")}
@@ -99,6 +99,11 @@ def no_slice(problem: Problem, split: Split) -> str | None:
     return None if _smallest_slice(problem, split) else "no slice has enough rows to be judged"
 
 
+def no_carrier(problem: Problem, split: Split) -> str | None:
+    """Why there is no feature to plant the answer into."""
+    return None if _carrier(problem, split) else "no feature is a number, and none has a category for each class"
+
+
 def no_number(problem: Problem, split: Split) -> str | None:
     """Why there is no other row of a batch to look at."""
     numbers = [name for name in problem.features if pd.api.types.is_numeric_dtype(split.train[name])]
@@ -107,7 +112,7 @@ def no_number(problem: Problem, split: Split) -> str | None:
 
 TRIALS = (
     Trial("honest", "your own recipe, with more rows than the champion"),
-    Trial("leak", "a feature that tells the answer", ("leakage",), leak),
+    Trial("leak", "a feature that tells the answer", ("leakage",), leak, impossible=no_carrier),
     Trial("shuffled labels", "every row learns another row's outcome", ("baseline", "generalization", "champion"), shuffle_labels),
     Trial("underfit", "a model that looks at no feature", ("baseline", "champion"), with_estimator(lambda p: underfitted(p.task))),
     Trial(
@@ -130,12 +135,20 @@ TRIALS = (
 )
 
 
+def _carrier(problem: Problem, split: Split) -> str | None:
+    """The first number among the features; else, for classes, the first that has a category for each of them."""
+    X = split.train[list(problem.features)]
+    numbers = [name for name in X if pd.api.types.is_numeric_dtype(X[name]) and not pd.api.types.is_bool_dtype(X[name])]
+    classes = split.train[problem.target.name].nunique()
+    texts = [name for name in X if problem.task != "regression" and name not in numbers and X[name].nunique() >= classes]
+    return next((str(name) for name in [*numbers, *texts]), None)
+
+
 def _telling(outcome: pd.Series, known: pd.Series) -> Any:
     """Values of the column's own kind that tell the outcome."""
     if pd.api.types.is_numeric_dtype(known):
         return pd.factorize(outcome, sort=True)[0].astype(float)
-    names = known.dropna().drop_duplicates().to_numpy()
-    codes = pd.factorize(outcome, sort=True)[0] if outcome.nunique() <= len(names) else (outcome > outcome.median()).to_numpy().astype(int)
+    names, codes = known.dropna().drop_duplicates().to_numpy(), pd.factorize(outcome, sort=True)[0]
     return pd.Series(names[codes % len(names)], index=outcome.index).astype(known.dtype)
 
 
