@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import time
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from benchmarks.gate.kinds_good import Made
 from benchmarks.gate.scene import Model, Recipe, Scene, predicted, target
 from evergreen.contract import Problem
 from evergreen.data.snapshots import clusters, row_fingerprints
+from evergreen.data.support import outside_support
 from evergreen.evaluation import measure, trivial_policies
 from evergreen.gate.collection import ModelAnswer, Origin, Trials, collect_evidence
 from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DataVerdict, Evidence, Footprint, Promise, Reaction, Replay, Support
@@ -52,7 +52,7 @@ def collect(made: Made, scene: Scene) -> Evidence:
         promise=_promise(made, scene, problem),
         seeds=_seeds(made, scene, holdout, said),
         reactions=_reactions(problem, model, holdout),
-        support=_support(problem, made.train, (scene.oracle if made.oracle is None else made.oracle).head(SERVED)),
+        support=_support(problem, made, scene),
     )
     origin = Origin(DIGESTS, DIGESTS, (DataVerdict("training data", passed=True),), scene.margin, {}, trials)
     return collect_evidence(problem, split, answers, origin)
@@ -139,7 +139,7 @@ def _promise(made: Made, scene: Scene, problem: Problem) -> Promise:
 def _folds(recipe: Recipe, train: pd.DataFrame, scene: Scene, problem: Problem) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
     parts: dict[str, list[np.ndarray]] = {}
     judged = []
-    for fit, judge in _positions(train, scene, problem):
+    for fit, judge in rolling_origin(train, problem):
         learnt, rows = train.iloc[fit], train.iloc[judge]
         y, y_fit = target(scene.world.binary, rows), target(scene.world.binary, learnt)
         said = {
@@ -150,14 +150,6 @@ def _folds(recipe: Recipe, train: pd.DataFrame, scene: Scene, problem: Problem) 
             parts.setdefault(name, []).append(measure(problem, rows, y, one))
         judged.append(rows)
     return {name: np.concatenate(part) for name, part in parts.items()}, pd.concat(judged)
-
-
-def _positions(train: pd.DataFrame, scene: Scene, problem: Problem) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Folds as the pipeline makes them; customers are dealt out by hash, which is the same thing sooner."""
-    if problem.time:
-        return list(rolling_origin(train, problem))
-    fold = row_fingerprints(train, "customer") % np.uint64(problem.retraining.folds)
-    return [(np.flatnonzero(fold != one), np.flatnonzero(fold == one)) for one in range(problem.retraining.folds)]
 
 
 def _seeds(made: Made, scene: Scene, holdout: pd.DataFrame, said: np.ndarray) -> dict[int, float]:
@@ -174,15 +166,15 @@ def _reactions(problem: Problem, model: Model, holdout: pd.DataFrame) -> tuple[R
     return tuple(Reaction(claim, model.answer(claim.change(rows)) - before) for claim in problem.behaviour)
 
 
-def _support(problem: Problem, train: pd.DataFrame, served: pd.DataFrame) -> Support:
-    """Rows with a category that training never had, a number outside its range, or nothing where training always had something."""
-    out: dict[str, Any] = {}
-    for name in problem.features:
-        known, now = train[name], served[name]
-        if pd.api.types.is_numeric_dtype(known):
-            strange = (now < known.min()) | (now > known.max())
-        else:
-            strange = now.notna() & ~now.isin(known.dropna().unique())
-        out[name] = np.asarray(strange | (now.isna() & (not known.isna().any())), dtype=bool)
-    outside = np.logical_or.reduce(list(out.values()))
-    return Support(len(served), int(outside.sum()), {name: int(one.sum()) for name, one in out.items() if one.any()})
+def _support(problem: Problem, made: Made, scene: Scene) -> Support:
+    """Rows as they are served against what candidate and champion have learnt from."""
+    served = (scene.oracle if made.oracle is None else made.oracle).head(SERVED)
+    outside = _outside(problem, made.train, served)
+    theirs = int(_outside(scene.problem, scene.earlier, scene.oracle.head(SERVED)).any(axis=1).sum())
+    counts = {str(name): int(count) for name, count in outside.sum().items() if count}
+    return Support(len(served), int(outside.any(axis=1).sum()), counts, theirs)
+
+
+def _outside(problem: Problem, learnt: pd.DataFrame, served: pd.DataFrame) -> pd.DataFrame:
+    features = list(problem.features)
+    return outside_support(learnt[features], served[features], slack=problem.gate.range_slack)

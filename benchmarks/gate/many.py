@@ -15,8 +15,10 @@ from benchmarks.gate.scene import After, Scene, predicted, target
 from evergreen.data.snapshots import clusters, row_fingerprints
 from evergreen.evaluation import measure
 from evergreen.gate.checks_model import champion
-from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, Contender, Evidence
+from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, Contender, Evidence, Footprint
 
+ALIKE = Footprint(np.array([0.001]), 1e6, 100.0, 0.1, 1.0, "trees")
+"""Nobody is costlier."""
 WORSE = -2.0
 """Never to be promoted: so many margins."""
 
@@ -49,7 +51,7 @@ def _evidence(scene: Scene, rows: pd.DataFrame, ours: np.ndarray, theirs: np.nda
     def contender(name: str, answer: np.ndarray, version: int) -> Contender:
         said = predicted(scene.problem, answer)
         cost = measure(scene.problem, rows, y, said)
-        return Contender(name, measure=cost, cost=cost, decision=said.decision, version=version)
+        return Contender(name, measure=cost, cost=cost, decision=said.decision, version=version, footprint=ALIKE)
 
     now = contender(CHAMPION, theirs, 2)
     return Evidence(

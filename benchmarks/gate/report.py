@@ -14,6 +14,9 @@ from benchmarks.gate.summary import by, clearly_better, equals, fired, mutation,
 Row = dict[str, Any]
 SIZES = ("small", "medium", "large")
 VERDICTS = ("promote", "hold", "reject")
+METHODS = ("CR1, t (before)", "the gate's, days", "wild bootstrap")
+YEARLY = ("the gate", "within tolerance", "better than champion", "nightly 95%, better")
+"""Rules whose years with a false promotion are told."""
 
 
 def write_report(results: dict[str, Any], docs: Path | None) -> None:
@@ -140,16 +143,37 @@ def _rest(results: dict[str, Any]) -> Iterator[str]:
     yield from _table(
         ("world", "rows", "seconds for all checks"), [(r["world"], f"{r['rows']:,}", f"{r['seconds']:.2f}") for r in results["speed"]]
     )
-    for name, title in (("errors", "Actual error of the interval"), ("year", "A year of gates")):
-        if results.get(name):
-            yield f"## {title}"
-            yield ""
-            heads = list(results[name][0])
-            yield from _table(heads, [[_number(row.get(head)) for head in heads] for row in results[name]])
+    yield from _errors(results["errors"])
+    yield from _years(results["year"])
 
 
-def _number(value: Any) -> Any:
-    return f"{value:.4g}" if isinstance(value, float) else value
+def _errors(rows: list[Row]) -> Iterator[str]:
+    yield "## How often the interval errs"
+    yield ""
+    yield "In units of the chance of error that one gate is allowed (0.10 over 12): 1 is as often as promised. `pass`: the lower bound is"
+    yield "above the true difference; `reject`: the upper bound is below it. Simulated sums of clusters (`errors.py`)."
+    yield ""
+    kept = [row for row in rows if row["method"] in METHODS]
+    lines = [(r["clusters"], r["world"], r["method"], f"{r['pass']:.2f}", f"{r['reject']:.2f}", f"{r['power 3']:.0%}") for r in kept]
+    yield from _table(("clusters", "clusters are", "method", "pass", "reject", "power at 3 standard errors"), lines)
+
+
+def _years(rows: list[Row]) -> Iterator[str]:
+    yield "## A year of gates"
+    yield ""
+    yield "Simulated: each gate judges 30 new days; one candidate in ten is worse by 1 to 3 margins. The noise is the true standard error"
+    yield "of the difference over 30 days, in margins (`year.py`)."
+    yield ""
+    lines = []
+    for key, group in by(rows, lambda r: (r["kind"], r["gates"], r["drift"], r["noise"], tuple(r["others"]))).items():
+        shares = {row["rule"]: row["years with a false promotion"] for row in group}
+        ours = next(row for row in group if row["rule"] == "the gate")
+        told = (f"{key[3]:g}", f"{key[4][0]:+g} to {key[4][1]:+g}" + (", drifting" if key[2] else ""))
+        lines.append(
+            (key[0], key[1], *told, *(f"{shares[rule]:.1%}" for rule in YEARLY), f"{ours['promotions']:.1f}", f"{ours['end']:+.2f}")
+        )
+    heads = ("clusters are", "gates", "noise", "other candidates, margins", *YEARLY, "promotions by the gate", "quality at the year's end")
+    yield from _table(heads, lines)
 
 
 def _some(counts: Any) -> str:

@@ -9,12 +9,11 @@ What was measured is written to var/bench/gate.json, the table to docs/gate-meas
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +63,15 @@ def measure_all(arguments: argparse.Namespace) -> dict[str, Any]:
         (of_scene, (*scene, FRESH if not arguments.quick else 10, log)) for scene in scenes
     ]
     work += [(good_only, scene) for scene in extra]
-    work += [(hostile, ()), (speed, ())]
-    results: dict[str, Any] = {"candidates": [], "many": [], "hostile": [], "speed": []}
+    few = 10 if arguments.quick else 1
+    work += [(hostile, ()), (speed, ()), (errors, (10_000 // few,)), (year, (2_000 // few,))]
+    results: dict[str, Any] = {"candidates": [], "many": [], "hostile": [], "speed": [], "errors": [], "year": []}
     done = Parallel(n_jobs=arguments.jobs, return_as="generator_unordered")(delayed(function)(*given) for function, given in work)
     for number, part in enumerate(done, start=1):
         for name, rows in part.items():
             results[name] += rows
         print(f"\r{number} of {len(work)} scenes, {time.time() - began:,.0f} s", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    for name in ("errors", "year"):
-        results[name] = list(_others(name, quick=arguments.quick))
     command = "make bench-gate" + (f' ARGS="{" ".join(sys.argv[1:])}"' if len(sys.argv) > 1 else "")
     return {**results, "command": command, "seed": arguments.seed, "seconds": time.time() - began}
 
@@ -144,14 +142,19 @@ def speed() -> dict[str, list[Any]]:
     return {"speed": found}
 
 
-def _others(name: str, *, quick: bool) -> Iterator[dict[str, Any]]:
-    """Rows of `errors` and `year`."""
-    try:
-        module = importlib.import_module(f"benchmarks.gate.{name}")
-    except ModuleNotFoundError as error:
-        print(f"{name} is not measured: {error}", file=sys.stderr)
-        return
-    yield from module.rows(quick=quick)
+def errors(reps: int) -> dict[str, list[Any]]:
+    """How often the interval errs, in units of alpha."""
+    from benchmarks.gate import errors as module
+    from evergreen.policies import GatePolicy
+
+    return {"errors": module.measure(reps, alphas=(GatePolicy().alpha,))}
+
+
+def year(years: int) -> dict[str, list[Any]]:
+    """Simulated years of gates."""
+    from benchmarks.gate import year as module
+
+    return {"year": [row for one in module.plan() for row in module.simulate(one, years)]}
 
 
 if __name__ == "__main__":
