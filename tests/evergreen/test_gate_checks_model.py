@@ -236,7 +236,7 @@ def test_exactly_the_ratio_is_not_costlier():
 
 
 @pytest.mark.parametrize(
-    ("quantity", "before", "noise"), [("one_row_seconds", 0.001, 0.002), ("memory_megabytes", 10.0, 20.0), ("megabytes", 0.25, 1.0)]
+    ("quantity", "before", "noise"), [("one_row_seconds", 0.0025, 0.005), ("memory_megabytes", 10.0, 20.0), ("megabytes", 0.25, 1.0)]
 )
 def test_a_difference_that_is_noise_is_no_cost(quantity, before, noise):
     def outcome(before, now):

@@ -8,7 +8,7 @@ import numpy as np
 
 from evergreen.gate.evidence import CANDIDATE, CHAMPION, Evidence, Footprint
 
-MIN_MORE_SECONDS = 0.002
+MIN_MORE_SECONDS = 0.005
 """One-row answers of the same model differ by this much from one busy machine to the next."""
 MIN_MORE_MEMORY = 20.0
 """Megabytes: what a process takes for the same model differs by this much with the allocator and the imports."""
