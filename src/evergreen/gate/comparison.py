@@ -81,7 +81,7 @@ def in_words(saved: Interval) -> str:
 
 def groups_of(policy: GatePolicy) -> str:
     """What clusters are called: "days", "rows", "groups of customer"."""
-    return {"day": "days", "row": "rows"}.get(policy.cluster, f"groups of {policy.cluster}")
+    return {"day": "days", "date": "days", "row": "rows"}.get(policy.cluster, f"groups of {policy.cluster}")
 
 
 def waiting(more: list[int | None], policy: GatePolicy) -> str:
