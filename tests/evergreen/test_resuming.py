@@ -7,10 +7,10 @@ from workspaces import changed, deliver_days, ingest, open_space
 from evergreen import journal as tables
 from evergreen import resuming, retraining
 from evergreen.brakes import barred, unbar
-from evergreen.data.snapshots import take_snapshot
+from evergreen.data.snapshots import row_fingerprints, take_snapshot
 from evergreen.errors import RefusedError
 from evergreen.policies import GatePolicy, HashedSplit
-from evergreen.promotion import standing
+from evergreen.promotion import Word, promote, standing
 from evergreen.workspace import Workspace
 
 WANTS_MORE = changed(gate=GatePolicy(min_rows=5_000))
@@ -125,3 +125,34 @@ def test_a_held_version_of_data_without_split_in_time_is_judged_on_all_reserved_
     record = judge_again(space)
     assert record["window"]["rows"] > first["window"]["rows"]
     assert record["verdict"] == "promote", [f for f in record["findings"] if f["outcome"] != "pass"]
+
+
+def test_with_a_newer_champion_it_is_judged_on_what_came_after_both(held: Workspace):
+    later(held, 20)
+    newer = train(held)["candidate"]["version"]
+    promote(held.registry, newer, Word("release", "checked by hand", "ann"), expected_champion=None)
+    later(held, 30, start=90)
+    material = resuming.prepare_again(held, take_snapshot(held.journal, held.problem), held.registry.version(1))
+    learnt = held.registry.evidence_folder(held.registry.version(newer)) / "training_rows.npy"
+    seen = np.isin(row_fingerprints(material.split.holdout, "order_id"), np.load(learnt))
+    assert not seen.any()
+    record = judge_again(held, 1)
+    assert next(one for one in record["findings"] if one["check"] == "hygiene")["outcome"] == "pass"
+
+
+def test_a_champion_is_not_a_held_version(held: Workspace):
+    promote(held.registry, 1, Word("release", "checked by hand", "ann"), expected_champion=None)
+    with pytest.raises(RefusedError, match="No version is held"):
+        resuming.held_version(held)
+    with pytest.raises(RefusedError, match="Version 1 serves already"):
+        resuming.held_version(held, 1)
+
+
+def test_a_version_whose_contract_has_changed_is_not_judged_and_stays_held(held: Workspace):
+    later(held)
+    other = Workspace(held.settings, changed(WANTS_MORE, gate=GatePolicy(min_rows=4_000)), held.journal)
+    before = held.journal.rows(tables.decisions)
+    with pytest.raises(RefusedError, match="Version 1 cannot be judged again: the contract changed since it was trained"):
+        judge_again(other)
+    assert held.journal.rows(tables.decisions) == before
+    assert resuming.held_version(held).number == 1

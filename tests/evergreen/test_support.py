@@ -75,3 +75,19 @@ def test_rows_of_the_same_kind_cannot_be_told_apart_and_others_can():
 def test_too_few_rows_are_not_told_apart():
     assert separability(numbers(0), numbers(0, rows=99), seed=0) is None
     assert separability(numbers(0), numbers(0, rows=100), seed=0) is not None
+
+
+def test_what_training_knows_nothing_of_is_outside_where_it_is_known():
+    train, rows = pd.DataFrame({"x": [np.nan, np.nan]}), pd.DataFrame({"x": [1.0, np.nan]})
+    assert outside_support(train, rows, slack=0.1)["x"].tolist() == [True, False]
+
+
+def test_nullable_numbers_are_numbers():
+    train, rows = pd.DataFrame({"x": pd.array([1, 2, None], "Int64")}), pd.DataFrame({"x": pd.array([9, None, 2], "Int64")})
+    assert outside_support(train, rows, slack=0.1)["x"].tolist() == [True, False, False]
+
+
+def test_columns_without_any_value_do_not_keep_the_others_from_being_told_apart():
+    empty = [numbers(shift).assign(nothing=np.nan, far=np.inf) for shift in (0, 4)]
+    assert separability(*empty, seed=0) > 0.98
+    assert separability(empty[0][["nothing"]], empty[1][["nothing"]], seed=0) is None

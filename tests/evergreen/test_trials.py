@@ -88,3 +88,38 @@ def test_a_part_without_every_class_is_no_point_of_the_curve():
     one = dataclasses.replace(split, train=split.train.assign(returned=rare))
     fitted = fit_candidate(problem, split.train, parameters={})
     assert [point["rows"] for point in try_recipe(problem, one, fitted).learning_curve] == [int(len(rare) / 2), len(rare)]
+
+
+class WantsRows(LogisticRegression):
+    """A model that cannot be fitted on few rows."""
+
+    def fit(self, X, y):
+        if len(X) < 3_000:
+            raise ValueError("too few for my own folds")
+        return super().fit(X, y)
+
+
+def wanting() -> Pipeline:
+    return with_last_step(WantsRows())
+
+
+def test_a_part_that_is_too_small_for_the_recipe_stops_nothing():
+    problem = changed(build_estimator=wanting)
+    split = split_rows(toy_frame(80), problem)
+    fitted = fit_candidate(changed(), split.train, parameters={})
+    assert [point["rows"] for point in try_recipe(problem, split, fitted).learning_curve] == [int(len(split.train) / 2), len(split.train)]
+
+
+def chosen_seed() -> Pipeline:
+    return with_last_step(ExtraTreesClassifier(5, min_samples_leaf=20, random_state=42))
+
+
+def test_a_seed_that_the_author_chose_is_tried_against_others():
+    assert len({measured.mean() for measured in tried(chosen_seed)[0].seeds.values()}) == 3
+
+
+def test_a_seed_that_a_search_found_is_tried_against_others():
+    problem = changed(build_estimator=random_trees)
+    split = split_rows(toy_frame(80), problem)
+    fitted = fit_candidate(problem, split.train, parameters={"model__random_state": 7})
+    assert len({measured.mean() for measured in try_recipe(problem, split, fitted).seeds.values()}) == 3
