@@ -36,12 +36,12 @@ def held_version(space: Workspace, number: int | None = None) -> Version:
     if number is None and not held:
         raise RefusedError("No version is held. See what was decided: evergreen history")
     chosen = held[-1] if number is None else space.registry.version(number).number
-    if chosen not in held:
-        why = (
-            "is barred" if chosen in barred(space.journal) else f"was judged {last[chosen].upper()}" if chosen in last else "was not judged"
-        )
-        raise RefusedError(f"Version {chosen} {why}; only one that is held is judged again. See: evergreen history")
-    return space.registry.version(chosen)
+    if chosen in held:
+        return space.registry.version(chosen)
+    why = f"was judged {last[chosen].upper()}" if chosen in last else "was not judged"
+    if chosen in out:
+        why = "serves already" if chosen == standing(space.journal).champion else "is barred"
+    raise RefusedError(f"Version {chosen} {why}; only one that is held is judged again. See: evergreen history")
 
 
 def prepare_again(space: Workspace, snapshot: Snapshot, version: Version) -> Material:

@@ -166,7 +166,8 @@ def test_a_feature_that_is_the_target_in_other_units_is_refused_as_a_leak(tell: 
     leaky = {side: rows.assign(told=told(rows[target])) for side, rows in (("train", split.train), ("holdout", split.holdout))}
     problem = type(story.space.problem)(**{**dict(story.space.problem), "features": (*story.space.problem.features, "told")})
     space = Workspace(story.space.settings, problem, story.space.journal)
-    record = judge(space, planted(story, "leaky", **leaky))
+    frame = replace(story.material.frame, rows=story.material.frame.rows.assign(told=0.0))
+    record = judge(space, replace(planted(story, "leaky", **leaky), frame=frame))
     assert record["verdict"] == "reject", findings(record)
     (finding,) = (one for one in record["findings"] if one["check"] == "leakage")
     assert finding["outcome"] == "reject"
@@ -200,10 +201,10 @@ def test_a_verdict_without_time_names_no_days(tell: Tell, name: str):
 
 @pytest.mark.parametrize("name", WITHOUT_TIME)
 def test_a_window_without_time_is_named_by_its_rows(tell: Tell, name: str):
-    split, key = tell(name).material.split, tell(name).space.problem.key
-    named = retraining._window(split, key)
-    assert named == retraining._window(replace(split, holdout=split.holdout.iloc[::-1]), key)
-    assert named != retraining._window(replace(split, holdout=split.holdout.iloc[1:]), key)
+    split, problem = tell(name).material.split, tell(name).space.problem
+    named = retraining._window(problem, split)
+    assert named == retraining._window(problem, replace(split, holdout=split.holdout.iloc[::-1]))
+    assert named != retraining._window(problem, replace(split, holdout=split.holdout.iloc[1:]))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if TASKS[name].task == "multiclass"])
