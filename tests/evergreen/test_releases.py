@@ -95,7 +95,7 @@ def test_what_the_gate_does_not_refuse_needs_no_override(registry: Registry, ver
     assert kinds(registry) == []
 
 
-@pytest.mark.parametrize("check", ["parity", "hygiene"])
+@pytest.mark.parametrize("check", ["finite", "parity", "hygiene"])
 @pytest.mark.parametrize("outcome", ["hold", "reject", "error"])
 def test_a_version_that_is_not_sound_cannot_be_overridden(registry: Registry, check: str, outcome: str):
     judged(registry, 2, "reject", **{**PASSED, check: outcome})
@@ -104,7 +104,7 @@ def test_a_version_that_is_not_sound_cannot_be_overridden(registry: Registry, ch
     assert kinds(registry) == []
 
 
-@pytest.mark.parametrize("check", ["parity", "hygiene"])
+@pytest.mark.parametrize("check", ["finite", "parity", "hygiene"])
 def test_a_record_without_that_check_cannot_be_overridden(registry: Registry, check: str):
     judged(registry, 2, "reject", **{name: outcome for name, outcome in PASSED.items() if name != check})
     with pytest.raises(RefusedError, match=f"its check {check} was not judged"):
