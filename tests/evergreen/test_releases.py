@@ -9,7 +9,7 @@ from moves import BROKEN, PASSED, before_any_move, begun, four_versions, given, 
 from evergreen import brakes, promotion
 from evergreen.errors import BusyError, FrozenError, ModelError, RefusedError
 from evergreen.files import lock
-from evergreen.journal import decisions, freezes, overrides, promotions
+from evergreen.journal import bars, decisions, freezes, overrides, promotions
 from evergreen.overrides import Override, in_force
 from evergreen.promotion import Standing, end_override, reconcile, rollback, standing
 from evergreen.registry import Registry
@@ -212,13 +212,37 @@ def test_an_override_prolonged_while_its_end_waits_for_the_lock_goes_on(registry
     assert standing(registry.journal).champion == 2
 
 
-def test_without_a_way_back_an_expired_override_goes_on_serving(registry: Registry):
+def test_an_expired_override_goes_back_past_what_is_barred(registry: Registry):
     judged(registry, 2, "reject", **PASSED)
     overrule(registry)
     carry_out(registry, judged(registry, 3, "promote", champion=2))
     rollback(registry, reason="worse", person="Ada")  # to version 2; version 3 is barred
+    assert end_override(registry, now=END).back_to == 1
+    assert standing(registry.journal).champion == 1
+
+
+def test_an_expired_override_goes_back_past_another_override(registry: Registry):
+    judged(registry, 2, "reject", **PASSED)
+    overrule(registry)
+    judged(registry, 3, "reject", champion=2, **PASSED)
+    override(registry, 3, reason="known and harmless", person="Ada", expires=END)
+    assert end_override(registry, now=END).back_to == 1
+    assert standing(registry.journal).champion == 1
+
+
+def test_without_a_way_back_an_expired_override_goes_on_serving(registry: Registry):
+    judged(registry, 2, "reject", **PASSED)
+    overrule(registry)
+    registry.journal.add(bars, event="planted", version=1, barred=True, reason="complaints", person="Ada")
     assert end_override(registry, now=END) is None
-    assert standing(registry.journal) == Standing(2, 3, 1)
+    assert standing(registry.journal).champion == 2
+
+
+def test_an_end_that_is_set_back_to_what_it_was_counts(registry: Registry):
+    judged(registry, 2, "reject", **PASSED)
+    for day in (5, 30, 5):
+        override(registry, 2, reason="known and harmless", person="Ada", expires=END + timedelta(days=day))
+    assert in_force(registry.journal, 2).expires == END + timedelta(days=5)
 
 
 def test_an_expired_override_whose_way_back_does_not_verify_says_why(registry: Registry):
