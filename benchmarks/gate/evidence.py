@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import time
 from dataclasses import replace
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +52,7 @@ def collect(made: Made, scene: Scene) -> Evidence:
     trials = Trials(
         replays=_replays(model, holdout, said),
         promise=_promise(made, scene, problem),
-        seeds=_seeds(made, scene, holdout, said),
+        **_seeds(made, scene, holdout, said),
         reactions=_reactions(problem, model, holdout),
         support=_support(problem, made, scene),
     )
@@ -158,12 +160,17 @@ def _folds(recipe: Recipe, train: pd.DataFrame, scene: Scene, problem: Problem) 
     return {name: np.concatenate(part) for name, part in parts.items()}, pd.concat(judged)
 
 
-def _seeds(made: Made, scene: Scene, holdout: pd.DataFrame, said: np.ndarray) -> dict[int, float]:
-    y, rows = target(scene.world.binary, holdout), made.train if made.learnt is None else pd.concat([made.train, made.learnt])
+def _seeds(made: Made, scene: Scene, holdout: pd.DataFrame, said: np.ndarray) -> dict[str, Any]:
+    """Cost by seed, and the largest standard error of a difference between two."""
+    problem, y = scene.problem, target(scene.world.binary, holdout)
+    rows = made.train if made.learnt is None else pd.concat([made.train, made.learnt])
     found = {made.seed: said}
     for seed in (made.seed + 1, made.seed + 2):
         found[seed] = scene.fitted(made.recipe, rows, seed).answer(holdout)
-    return {seed: float(measure(scene.problem, holdout, y, predicted(scene.problem, one)).mean()) for seed, one in found.items()}
+    costs = {seed: measure(problem, holdout, y, predicted(problem, one)) for seed, one in found.items()}
+    cluster = clusters(holdout, problem.gate.cluster)
+    noise = max(paired_interval(one - other, cluster, alpha=0.05).se for one, other in combinations(costs.values(), 2))
+    return {"seeds": {seed: float(cost.mean()) for seed, cost in costs.items()}, "seeds_se": noise}
 
 
 def _reactions(problem: Problem, model: Model, holdout: pd.DataFrame) -> tuple[Reaction, ...]:
