@@ -1,4 +1,4 @@
-"""Mistakes that people make with flights, planted one by one: each ends in a refusal that names it; the honest model is promoted."""
+"""Mistakes that people make with flights, planted one by one: each ends in a refusal that names it; the honest model is not refused."""
 
 from __future__ import annotations
 
@@ -172,10 +172,13 @@ def assert_nothing_serves(space: Workspace) -> None:
     assert space.registry.aliases() == {}
 
 
-def test_an_honest_model_is_promoted(honest_space: Workspace, honest_record: dict[str, Any]):
-    assert (honest_record["verdict"].upper(), refusals(honest_record)) == ("PROMOTE", {})
-    assert standing(honest_space.journal).champion == 1
-    assert honest_space.registry.aliases()["champion"] == 1
+def test_an_honest_model_is_not_refused_and_is_held_for_what_is_true_of_may(honest_space: Workspace, honest_record: dict[str, Any]):
+    told = refusals(honest_record)
+    assert honest_record["verdict"].upper() == "HOLD", told
+    assert set(told) == {"calibration", "representativeness"}
+    assert "on average" in told["calibration"]  # spring is later than winter: it foretells too many delays
+    assert "dewp on" in told["representativeness"]  # June's air is moister than any before
+    assert_nothing_serves(honest_space)
 
 
 @pytest.mark.parametrize(
