@@ -167,6 +167,11 @@ def refusals(record: dict[str, Any]) -> dict[str, str]:
     return {finding["check"]: finding["reason"] for finding in record["findings"] if finding["outcome"].upper() != "PASS"}
 
 
+def rejected_by(record: dict[str, Any]) -> set[str]:
+    """The checks that say REJECT; in May others hold the honest model too."""
+    return {finding["check"] for finding in record["findings"] if finding["outcome"].upper() == "REJECT"}
+
+
 def assert_nothing_serves(space: Workspace) -> None:
     assert standing(space.journal).champion is None
     assert space.registry.aliases() == {}
@@ -211,7 +216,7 @@ def test_hindsight_under_another_name_is_rejected_as_leakage(
     space = open_space(changed(honest, features=(*honest.features, feature), **recipes))
     record = retrain(space, replace(material, split=split_rows(material.frame.labelled, space.problem)))
     assert record["verdict"].upper() == "REJECT"
-    assert set(refusals(record)) == {"leakage"}
+    assert "leakage" in rejected_by(record)
     assert told in refusals(record)["leakage"]
     assert_nothing_serves(space)
 
@@ -227,7 +232,7 @@ def test_a_model_that_has_learnt_from_the_holdout_is_rejected_by_hygiene(open_sp
     seen = split.holdout.head(100)
     record = retrain(space, replace(material, split=replace(split, train=pd.concat([split.train, seen]))))
     assert record["verdict"].upper() == "REJECT"
-    assert set(refusals(record)) == {"hygiene"}
+    assert rejected_by(record) == {"hygiene"}
     assert f"trained on 100 of {len(split.holdout):,} holdout rows" in refusals(record)["hygiene"]
     assert_nothing_serves(space)
 
