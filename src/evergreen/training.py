@@ -70,9 +70,7 @@ def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str
     threshold = cost_threshold(problem)
     if problem.task != "regression":
         need_probabilities(recipe)
-        if len(classes := np.unique(y).tolist()) < 2:  # noqa: PLR2004 - one class cannot be told from others
-            got = f"Got only {classes} as {problem.target.name} in {len(y):,} training rows"
-            raise DataError(f"{got}; expected every class. Wait for data, or mend the label.")
+        _need_classes(problem, y)
     folds = list(rolling_origin(train, problem))
     if not folds:
         raise ModelError(
@@ -96,6 +94,12 @@ def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str
     judged = done[:0:-1]
     summaries = tuple({"rows": len(one), "cost": float(one["cost"].mean()), "measure": float(one["measure"].mean())} for one in judged)
     return Fitted(done[0], threshold, summaries, parameters, pd.concat(judged, ignore_index=True).drop(columns="cost"))
+
+
+def _need_classes(problem: Problem, y: np.ndarray) -> None:
+    if len(classes := np.unique(y).tolist()) < 2:  # noqa: PLR2004 - one class cannot be told from others
+        got = f"Got only {classes} as {problem.target.name} in {len(y):,} training rows"
+        raise DataError(f"{got}; expected every class. Wait for data, or mend the label.")
 
 
 def shipped_estimator(problem: Problem, parameters: dict[str, Any], *, seed: int | None = None) -> Any:
