@@ -23,7 +23,7 @@ MOMENTS: dict[str, Callable[[Home], object]] = {
     "MLflow knows the version": lambda home: home.rows("model_versions", "mlflow.db"),
     "the models are asked": lambda home: any(home.var.glob("evidence/*/holdout.parquet")),
     "a decision is made": lambda home: home.rows("decisions"),
-    "the decision is being shown in MLflow": lambda home: any(home.var.glob("mlartifacts/**/artifacts/decision/*")),
+    "the decision is being shown in MLflow": lambda home: any(home.var.glob("mlartifacts/*/artifacts/decision/*")),
     "a move of the champion is begun": lambda home: home.rows("promotions"),
     "predictions are being written": lambda home: any(home.var.glob("predictions/*/.*.tmp")),
     "predictions are published": lambda home: home.rows("publications"),
@@ -44,7 +44,7 @@ def words_of(process: psutil.Process) -> list[str]:
         return []
 
 
-def still_there(processes: list[psutil.Process], *, seconds: float = 10) -> list[psutil.Process]:
+def still_there(processes: list[psutil.Process], *, seconds: float = 60) -> list[psutil.Process]:
     """Those that have not ended a while later; one that only waits for the system to take note of its end has ended."""
     deadline = time.monotonic() + seconds
     while (alive := [process for process in processes if _lives(process)]) and time.monotonic() < deadline:
