@@ -6,7 +6,7 @@ Every answer comes from a process of its own, as in production. The gate only se
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from evergreen.errors import ContractError
 from evergreen.evaluation import Predicted, read_predicted
 from evergreen.files import atomic_path
 from evergreen.gate.collection import ModelAnswer, Trials
-from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, Footprint, Promise, Reaction, Replay, Support
+from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, Footprint, Promise, Reaction, Support
 from evergreen.prediction import compare_golden, predict, predict_all
 from evergreen.predictor import Job
 from evergreen.promotion import standing
@@ -30,7 +30,6 @@ from evergreen.workspace import Workspace
 
 PERTURBED_ROWS = 1_000
 """Holdout rows that the contract's perturbations are tried on."""
-AS_TRAINED, MIXED = "in a process of its own", "in another order, a few at a time"
 
 
 @dataclass(frozen=True)
@@ -54,14 +53,19 @@ def examine(space: Workspace, split: Split, candidate: Version, still_open: pd.D
     answers = _predict_holdout(space, split.holdout, list(versions.values()), folder)
     facts = candidate.facts
     trials = Trials(
-        replays=_replay(space, candidate),
-        promise=Promise(**facts["promise"]) if facts.get("promise") else None,
-        seeds={int(seed): np.nan if cost is None else cost for seed, cost in facts["seeds"].items()} if "seeds" in facts else None,
-        seeds_se=np.nan if facts.get("seeds_se", 0.0) is None else facts.get("seeds_se", 0.0),
+        replays=tuple(compare_golden(space.registry, candidate, shuffled=True, seconds=space.problem.cost.max_predict_seconds)),
+        promise=Promise(**facts["promise"]) if facts["promise"] else None,
+        seeds={int(seed): _number(cost) for seed, cost in facts["seeds"].items()},
+        seeds_se=_number(facts["seeds_se"]),
         reactions=_perturb(space, candidate, split.holdout, folder),
         support=_support(space.problem, split, still_open, answers[now.champion] if now.champion else None),
     )
     return Examination({name: answers[number] for name, number in names.items() if number is not None}, trials)
+
+
+def _number(told: float | None) -> float:
+    """A number as it was before it was written as JSON, which has no not-a-number."""
+    return np.nan if told is None else told
 
 
 def _predict_holdout(space: Workspace, holdout: pd.DataFrame, versions: list[Version], folder: Path) -> dict[int, ModelAnswer]:
@@ -69,9 +73,10 @@ def _predict_holdout(space: Workspace, holdout: pd.DataFrame, versions: list[Ver
     # An older model is given its own features, which today's contract may no longer name.
     wanted = dict.fromkeys([problem.key, *(name for version in versions for name in version.facts["features"])])
     _write(holdout[[name for name in wanted if name in holdout]], rows)
+    names = {version.number: folder / f"version-{version.number}" for version in versions}
     jobs = {
         version.number: replace(
-            _job(space, version, rows, folder / f"version-{version.number}.parquet"), profile=folder / f"version-{version.number}.json"
+            _job(space, version, rows, names[version.number].with_suffix(".parquet")), profile=names[version.number].with_suffix(".json")
         )
         for version in versions
     }
@@ -82,7 +87,7 @@ def _predict_holdout(space: Workspace, holdout: pd.DataFrame, versions: list[Ver
             predicted=read_predicted(jobs[version.number].out, problem.task),
             training_rows=np.load(space.registry.evidence_folder(version) / "training_rows.npy", allow_pickle=False),
             training_end=version.facts["training_end"],
-            footprint=_footprint(jobs[version.number]),
+            footprint=_footprint(names[version.number].with_suffix(".json"), jobs[version.number].model),
         )
         for version in versions
     }
@@ -95,16 +100,10 @@ def _job(space: Workspace, version: Version, rows: Path, out: Path) -> Job:
     )
 
 
-def _footprint(job: Job) -> Footprint:
-    assert job.profile is not None  # noqa: S101 - every job here has one
-    told = json.loads(job.profile.read_text())
-    size = sum(path.stat().st_size for path in job.model.rglob("*") if path.is_file()) / 1e6
+def _footprint(profile: Path, model: Path) -> Footprint:
+    told = json.loads(profile.read_text())
+    size = sum(path.stat().st_size for path in model.rglob("*") if path.is_file()) / 1e6
     return Footprint(**{**told, "one_row_seconds": np.array(told["one_row_seconds"])}, megabytes=size)
-
-
-def _replay(space: Workspace, candidate: Version) -> tuple[Replay, ...]:
-    found = compare_golden(space.registry, candidate, shuffled=True, seconds=space.problem.cost.max_predict_seconds)
-    return tuple(Replay(how, **asdict(one)) for how, one in zip((AS_TRAINED, MIXED), found, strict=True))
 
 
 def _perturb(space: Workspace, candidate: Version, holdout: pd.DataFrame, folder: Path) -> tuple[Reaction, ...]:

@@ -6,7 +6,6 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,41 +17,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     # The predicting process starts here too and must not wait for the journal's database library.
+    from evergreen.gate.evidence import Replay
     from evergreen.registry import Registry, Version
 
 GOLDEN_TOLERANCE = 1e-9
 KEY = "golden_row"
+AS_TRAINED, MIXED = "in a process of its own", "in another order, a few at a time"
 SMALL_CHUNK = 37
 """Rows at a time of the second replay: a number that divides nothing, so that every batch is another one."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How many of some answers are others than they were, and how far off."""
-
-    rows: int
-    differing: int
-    farthest: float
-    infinite: int
-
-    @classmethod
-    def of(cls, expected: pd.DataFrame, got: pd.DataFrame) -> Comparison:
-        """Compare two frames with the same index; relative for large values, and what is missing equals itself only."""
-        import numpy as np
-        import pandas as pd
-
-        wrong, infinite, worst = pd.Series(False, index=got.index), pd.Series(False, index=got.index), 0.0
-        for column in got.columns:
-            if pd.api.types.is_float_dtype(got[column]):
-                error = (got[column] - expected[column]).abs()
-                worst = max(worst, float(error.max()))
-                near = error <= GOLDEN_TOLERANCE * expected[column].abs().clip(lower=1)
-                wrong |= ~(near | (got[column].isna() & expected[column].isna()))
-                infinite |= ~np.isfinite(got[column])
-            else:
-                wrong |= got[column] != expected[column]
-                infinite |= got[column].isna()
-        return cls(len(got), int(wrong.sum()), worst, int(infinite.sum()))
 
 
 def predict(job: Job, *, seconds: float = 600.0) -> Path:
@@ -106,12 +78,12 @@ def reproduce_golden(registry: Registry, version: Version, *, seconds: float = 6
         )
 
 
-def compare_golden(registry: Registry, version: Version, *, shuffled: bool = False, seconds: float = 600.0) -> list[Comparison]:
-    """Predict a version's golden rows in a process of its own and compare with what training said; with `shuffled` in another order too.
+def compare_golden(registry: Registry, version: Version, *, shuffled: bool = False, seconds: float = 600.0) -> list[Replay]:
+    """Predict a version's golden rows in a process of its own and compare with what training said.
 
     Returns
     -------
-    list of Comparison
+    list of Replay
         As they are; and with `shuffled` a second one: in random order, a few at a time.
     """
     import pandas as pd
@@ -127,7 +99,28 @@ def compare_golden(registry: Registry, version: Version, *, shuffled: bool = Fal
             jobs.append(Job(model, folder / "mixed.parquet", folder / "answers.parquet", key=KEY, trusted=trusted, chunk_rows=SMALL_CHUNK))
         answers = [pd.read_parquet(file).set_index(KEY).sort_index() for file in predict_all(jobs, seconds=seconds)]
     golden = golden.set_index(KEY).sort_index()
-    return [Comparison.of(golden, answer) for answer in answers]
+    return [_compare(how, golden, answer) for how, answer in zip((AS_TRAINED, MIXED), answers, strict=False)]
+
+
+def _compare(how: str, expected: pd.DataFrame, got: pd.DataFrame) -> Replay:
+    """Two frames with the same index; relative for large values, and what is missing equals itself only."""
+    import numpy as np
+    import pandas as pd
+
+    from evergreen.gate.evidence import Replay
+
+    wrong, infinite, worst = pd.Series(False, index=got.index), pd.Series(False, index=got.index), 0.0
+    for column in got.columns:
+        if pd.api.types.is_float_dtype(got[column]):
+            error = (got[column] - expected[column]).abs()
+            worst = max(worst, float(error.max()))
+            near = error <= GOLDEN_TOLERANCE * expected[column].abs().clip(lower=1)
+            wrong |= ~(near | (got[column].isna() & expected[column].isna()))
+            infinite |= ~np.isfinite(got[column])
+        else:
+            wrong |= got[column] != expected[column]
+            infinite |= got[column].isna()
+    return Replay(how, len(got), int(wrong.sum()), worst, int(infinite.sum()))
 
 
 def _arguments(job: Job) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,15 +51,14 @@ def try_recipe(problem: Problem, split: Split, fitted: Fitted, *, progress: Prog
         return _costs(problem, model, split.holdout)
 
     def with_fewer(part: pd.DataFrame) -> dict[str, float] | None:
-        with suppress(ModelError):  # what needs more rows than these, such as a calibration's own folds, has no point here
-            return fitted_on(part)
-        return None
+        try:
+            model = fit_estimator(shipped_estimator(problem, fitted.parameters), *_learnt(problem, part))
+        except ModelError:  # what needs more rows than these, such as a calibration's own folds, has no point here
+            return None
+        return _point(problem, model, part, _costs(problem, model, split.holdout))
 
-    def fitted_on(part: pd.DataFrame) -> dict[str, float]:
-        model = fit_estimator(shipped_estimator(problem, fitted.parameters), *_learnt(problem, part))
-        return _point(problem, model, part, split.holdout)
-
-    candidate, unseen = _point(problem, fitted.estimator, split.train, split.holdout), _costs(problem, fitted.estimator, split.holdout)
+    unseen = _costs(problem, fitted.estimator, split.holdout)
+    candidate = _point(problem, fitted.estimator, split.train, unseen)
     first = [delayed(with_seed)(seed) for seed in seeds[:1]]
     done = _side_by_side([*first, *(delayed(with_fewer)(part) for part in reversed(parts))], progress)
     costs, smaller = done[: len(first)], done[len(first) :]
@@ -83,13 +81,9 @@ def _learnt(problem: Problem, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndar
     return rows[list(problem.features)], training_target(rows, problem)
 
 
-def _point(problem: Problem, model: Any, learnt: pd.DataFrame, holdout: pd.DataFrame) -> dict[str, float]:
+def _point(problem: Problem, model: Any, learnt: pd.DataFrame, unseen: np.ndarray) -> dict[str, float]:
     shown = learnt.sample(min(JUDGED_ROWS, len(learnt)), random_state=problem.retraining.seed)
-    return {"rows": len(learnt), "train": _cost(problem, model, shown), "holdout": _cost(problem, model, holdout)}
-
-
-def _cost(problem: Problem, model: Any, rows: pd.DataFrame) -> float:
-    return float(_costs(problem, model, rows).mean())
+    return {"rows": len(learnt), "train": float(_costs(problem, model, shown).mean()), "holdout": float(unseen.mean())}
 
 
 def _costs(problem: Problem, model: Any, rows: pd.DataFrame) -> np.ndarray:

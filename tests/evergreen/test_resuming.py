@@ -98,7 +98,7 @@ def test_the_next_training_learns_from_the_new_outcomes_although_a_held_version_
 def test_only_what_is_held_is_judged_again(held: Workspace):
     later(held)
     judge_again(held)
-    with pytest.raises(RefusedError, match="Version 1 was judged PROMOTE; only one that is held is judged again"):
+    with pytest.raises(RefusedError, match="Version 1 serves already; only one that is held is judged again"):
         resuming.held_version(held, 1)
     with pytest.raises(RefusedError, match="No version is held"):
         resuming.held_version(held)

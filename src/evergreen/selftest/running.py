@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,7 +43,6 @@ class Result:
     """None where the defect could not be planted."""
     findings: tuple[Finding, ...] = ()
     impossible: str | None = None
-    seconds: float = 0.0
 
     @property
     def stopped_by(self) -> list[str]:
@@ -122,16 +120,15 @@ def _crown(space: Workspace, material: Material, progress: Progress) -> None:
 
 
 def _try(space: Workspace, material: Material, trial: Trial) -> Result:
-    started = time.monotonic()
     if why := trial.impossible(space.problem, material.split):
         return Result(trial, None, impossible=why)
     problem, split = trial.plant(space.problem, material.split)
-    here = _with(space, problem)
+    here = dataclasses.replace(space, problem=problem)
     candidate = retraining.make_candidate(here, _named(material, trial.name, split), tuning=False)
     asked = trial.answer(problem, split, examination.examine(here, split, candidate, material.frame.still_open))
     evidence = _evidence(here, material, split, candidate, asked)
     decision = judge(evidence, problem.gate, budget=_budget(problem))
-    return Result(trial, decision.verdict, decision.findings, seconds=time.monotonic() - started)
+    return Result(trial, decision.verdict, decision.findings)
 
 
 def _evidence(space: Workspace, material: Material, split: Split, candidate: Version, asked: Examination) -> Evidence:
@@ -144,10 +141,6 @@ def _evidence(space: Workspace, material: Material, split: Split, candidate: Ver
 def _named(material: Material, name: str, split: Split) -> Material:
     """The material of one trial; its name makes the training another one, even on the same rows."""
     return dataclasses.replace(material, split=split, content=f"{material.content} {name}")
-
-
-def _with(space: Workspace, problem: Problem) -> Workspace:
-    return Workspace(space.settings, problem, space.journal)
 
 
 def _budget(problem: Problem) -> Budget:
