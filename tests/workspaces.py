@@ -12,9 +12,11 @@ from candidates import LOCK, toy_rows
 from toy import data
 from toy.contract import PROBLEM
 
+from evergreen import retraining
 from evergreen.contract import Problem
 from evergreen.data import batches, landing
 from evergreen.data.joins import PREDICTION_TIME
+from evergreen.data.snapshots import take_snapshot
 from evergreen.journal import Journal
 from evergreen.settings import Settings
 from evergreen.validation import rules_of
@@ -81,3 +83,19 @@ def deliver_days(space: Workspace, days: int, *, start: int = 0, without: Sequen
     for path in data.write_deliveries(space.settings.landing, days=days, start_day=start, period=days):
         if path.parent.name in without:
             path.unlink()
+
+
+def train(space: Workspace) -> dict[str, Any]:
+    """What the training flow does, without Prefect: the verdict on what is there, carried out."""
+    snapshot = take_snapshot(space.journal, space.problem)
+    record = retraining.earlier_verdict(space, snapshot)
+    if record is None:
+        record = judge(space, retraining.prepare(space, snapshot))
+    retraining.apply(space, record)
+    return record
+
+
+def judge(space: Workspace, material: retraining.Material) -> dict[str, Any]:
+    """Train a candidate and judge it; nothing is carried out."""
+    candidate = retraining.make_candidate(space, material, tuning=False)
+    return retraining.decide(space, material, candidate, retraining.ask_models(space, material, candidate))

@@ -145,7 +145,7 @@ def hall(sample: Sample, alpha: float) -> Reaches:
     """Hall's cubic transformation (1992), inverted: it corrects for skewness both ways."""
     clusters = sample.sums.shape[1]
     skewed = stats.skew(sample.rest, axis=1, bias=False) / np.sqrt(clusters)
-    skewed = np.where(np.abs(skewed) < 1e-6, 1e-6, skewed)  # noqa: PLR2004
+    skewed = np.where(np.abs(skewed) < 1e-6, 1e-6, skewed)
     t = stats.t.ppf(1 - alpha, clusters - 1)
     low, high = (3 / skewed * (np.cbrt(1 + skewed * (side * t - skewed / 6)) - 1) for side in (1, -1))
     return low * sample.se, -high * sample.se

@@ -68,7 +68,7 @@ def missingness_leak(scene: Scene) -> Made:
         bad = rows["y"] >= (1 if scene.world.binary else scene.train["y"].quantile(0.7))
         luck = np.random.default_rng([scene.seed, salt, len(rows)]).random(len(rows))
         value = pd.Series(chance(rows, salt), index=rows.index)
-        return rows.assign(**{LEAK: value.mask(np.where(bad, luck < 0.8, luck < stray))})  # noqa: PLR2004
+        return rows.assign(**{LEAK: value.mask(np.where(bad, luck < 0.8, luck < stray))})
 
     made = _leaking("leakage by missingness", scene, add)
     return replace(made, oracle=scene.oracle.assign(**{LEAK: chance(scene.oracle, 1)}))
@@ -97,7 +97,7 @@ def time_leak(scene: Scene) -> Made:
 
 def unrepresentative(scene: Scene) -> Made:
     """Learnt in two zones, on one side of what matters most."""
-    part = scene.train[scene.train["zone"].isin(["north", "south"]) & (scene.train["x1"] > -0.2)]  # noqa: PLR2004
+    part = scene.train[scene.train["zone"].isin(["north", "south"]) & (scene.train["x1"] > -0.2)]
     return Made("unrepresentative training data", scene.honest, part)
 
 
@@ -124,7 +124,7 @@ def noisy(scene: Scene) -> Made:
     """A quarter of the outcomes are wrong."""
     rng = np.random.default_rng(scene.seed)
     y = scene.train["y"].to_numpy()
-    wrong = rng.random(len(y)) < 0.25  # noqa: PLR2004
+    wrong = rng.random(len(y)) < 0.25
     other = 1 - y if scene.world.binary else rng.permutation(y)
     return Made("25% label noise", Recipe(scene.honest.fit), scene.train.assign(y=np.where(wrong, other, y)))
 
@@ -188,7 +188,7 @@ def lucky(scene: Scene) -> Made:
 
 def stale(scene: Scene) -> Made:
     """Learnt from the oldest weeks only."""
-    return Made("stale window", scene.honest, scene.train[scene.train[DAY] < 45])  # noqa: PLR2004
+    return Made("stale window", scene.honest, scene.train[scene.train[DAY] < 45])
 
 
 def contaminated(scene: Scene) -> Made:

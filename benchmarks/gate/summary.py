@@ -109,7 +109,7 @@ def targets(results: dict[str, Any]) -> list[Target]:
         Target(
             "worse by 2 margins: never past the check champion, in 3,000",
             f"{passed} of {len(worse):,}",
-            passed == 0 and len(worse) >= 3_000,  # noqa: PLR2004
+            passed == 0 and len(worse) >= 3_000,
         ),
         Target("each check stops something, or is explained", f"unexplained: {', '.join(unexplained) or 'none'}", not unexplained),
         Target(
@@ -118,7 +118,7 @@ def targets(results: dict[str, Any]) -> list[Target]:
             len(results["hostile"]) > 1 and not wrong,
         ),
         *_yearly(results["year"]),
-        Target("statistics of 30,000 rows within 2 s", f"{slowest:.2f} s", slowest <= 2),  # noqa: PLR2004
+        Target("statistics of 30,000 rows within 2 s", f"{slowest:.2f} s", slowest <= 2),
     ]
 
 
@@ -145,7 +145,7 @@ def mutation(results: dict[str, Any]) -> dict[str, str]:
     for name in names:
         kinds, cases = through_without(name, bad), through_without(name, results["hostile"])
         told = [f"{kind} ({count})" for kind, count in kinds.most_common()]
-        told += [f"broken evidence: {', '.join(list(cases)[:3])}{' ...' if len(cases) > 3 else ''}"] if cases else []  # noqa: PLR2004
+        told += [f"broken evidence: {', '.join(list(cases)[:3])}{' ...' if len(cases) > 3 else ''}"] if cases else []
         found[name] = "; ".join(told) or (f"*defence in depth*: {IN_DEPTH[name]}" if name in IN_DEPTH else "")
     return found
 

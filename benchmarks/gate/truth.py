@@ -33,7 +33,7 @@ def truth_of(made: Made, scene: Scene, evidence: Evidence) -> dict[str, Any]:
     ways = {
         "cost": float(saved.mean()) < -1.0,
         "slices": worst < -policy.slice_margins,
-        "parity": float(np.max(np.abs(said - model.answer(oracle)))) > 1e-6,  # noqa: PLR2004
+        "parity": float(np.max(np.abs(said - model.answer(oracle)))) > 1e-6,
         "calibration": scene.world.binary and ours > theirs + FAR_OFF * policy.max_calibration_loss,
         "contamination": made.learnt is not None,
         "from the future": bool(made.changes),
@@ -63,7 +63,7 @@ def _unaffordable(evidence: Evidence, saved: float) -> bool:
     slow, slow_champion = (float(np.median(one.one_row_seconds)) for one in (ours, theirs))
     above = 1000 * slow > limits.max_one_row_milliseconds or _heavy(ours) > 1 or ours.rows_per_second < limits.min_rows_per_second
     ratios = (slow / slow_champion, ours.megabytes / theirs.megabytes, ours.memory_megabytes / theirs.memory_megabytes)
-    return above or (max(ratios) > 2 and saved <= 0)  # noqa: PLR2004 - well above the policy's 1.5, so that noise does not decide
+    return above or (max(ratios) > 2 and saved <= 0)  # well above the policy's 1.5, so that noise does not decide
 
 
 def _heavy(footprint: Footprint) -> float:

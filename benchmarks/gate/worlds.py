@@ -65,10 +65,10 @@ def _rows(rng: np.random.Generator, first: int, days: int, per_day: int) -> pd.D
     rows[PREDICTION_TIME] = rows["at"] - pd.Timedelta(hours=1)
     rows[["x1", "x2", "x3", "x4"]] = rng.normal(size=(n, 4))
     rows["_x3"] = rows["x3"]
-    rows.loc[rng.random(n) < 0.15, "x3"] = np.nan  # noqa: PLR2004
+    rows.loc[rng.random(n) < 0.15, "x3"] = np.nan
     rows["hour"] = hour
     rows["zone"] = rng.choice(ZONES, n, p=ZONE_SHARES)
-    rows["kind"] = pd.Series(rng.choice(KINDS, n)).astype(object).where(rng.random(n) > 0.03, None)  # noqa: PLR2004
+    rows["kind"] = pd.Series(rng.choice(KINDS, n)).astype(object).where(rng.random(n) > 0.03, None)
     rows["channel"] = rng.choice(["web", "phone"], n)
     return rows
 

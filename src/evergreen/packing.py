@@ -17,6 +17,7 @@ from evergreen.candidate import Trained
 from evergreen.contract import Problem
 from evergreen.errors import ModelError, RegistryError
 from evergreen.files import write_json
+from evergreen.provenance import locked_packages
 
 # What loading needs. scikit-learn and skops hold the model, pandas and pyarrow the frames whose text columns it was fitted on,
 # numpy and scipy its numbers, mlflow the client that people load it with. Feature code may import nothing else.
@@ -34,24 +35,17 @@ def requirements(lock: Path) -> list[str]:
     RegistryError
         The lock is missing, or does not name one of them.
     """
-    from packaging.requirements import Requirement
-
     if not lock.is_file():
         raise RegistryError(
             f"The lock {lock.absolute()} is missing; a model records its packages from it. Set EVERGREEN_LOCK to your lock."
         )
-    pinned = {}
-    for line in lock.read_text().splitlines():
-        if "==" in line and not line.startswith((" ", "#")):
-            requirement = Requirement(line.rstrip("\\ "))
-            if requirement.marker is None or requirement.marker.evaluate():
-                pinned[requirement.name] = f"{requirement.name}{requirement.specifier}"
+    pinned = locked_packages(lock)
     missing = [name for name in NEEDED if name not in pinned]
     if missing:
         raise RegistryError(
             f"The lock {lock} does not pin {', '.join(missing)}; expected lines such as {missing[0]}==1.2. Run `make lock`."
         )
-    return [pinned[name] for name in NEEDED]
+    return [f"{name}=={pinned[name]}" for name in NEEDED]
 
 
 def pack_model(trained: Trained, problem: Problem, *, lock: Path, folder: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from toy.results import CLASSES
 from toy.tasks import TASKS
-from workspaces import deliver_days, ingest, open_space
+from workspaces import deliver_days, ingest, judge, open_space
 
 from evergreen import journal as tables
 from evergreen import retraining
@@ -72,11 +72,6 @@ def retrain(space: Workspace, days: int, *, start: int) -> tuple[dict[str, Any],
     record = judge(space, material)
     retraining.apply(space, record)
     return record, material
-
-
-def judge(space: Workspace, material: Material) -> dict[str, Any]:
-    candidate = retraining.make_candidate(space, material, tuning=False)
-    return retraining.decide(space, material, candidate, retraining.ask_models(space, material, candidate))
 
 
 def findings(record: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from workspaces import changed, deliver_days, ingest, open_space
+from workspaces import changed, deliver_days, ingest, open_space, train
 
 from evergreen import journal as tables
 from evergreen import resuming, retraining
@@ -24,18 +24,6 @@ def held(tmp_path: Path) -> Workspace:
     ingest(space)
     assert train(space)["verdict"] == "hold"
     return space
-
-
-def train(space: Workspace) -> dict:
-    """What the training flow does, without Prefect."""
-    snapshot = take_snapshot(space.journal, space.problem)
-    record = retraining.earlier_verdict(space, snapshot)
-    if record is None:
-        material = retraining.prepare(space, snapshot)
-        candidate = retraining.make_candidate(space, material, tuning=False)
-        record = retraining.decide(space, material, candidate, retraining.ask_models(space, material, candidate))
-    retraining.apply(space, record)
-    return record
 
 
 def judge_again(space: Workspace, number: int | None = None) -> dict:

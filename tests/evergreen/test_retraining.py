@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import loguniform
 from sklearn.linear_model import LogisticRegression
 from toy import features
-from workspaces import changed, deliver_days, ingest, open_space
+from workspaces import changed, deliver_days, ingest, open_space, train
 
 from evergreen import brakes, retraining
 from evergreen import journal as tables
@@ -28,25 +28,13 @@ def trained(tmp_path: Path) -> Workspace:
     space = open_space(tmp_path)
     deliver_days(space, 70)
     ingest(space)
-    assert retrain(space)["verdict"] == "promote"
+    assert train(space)["verdict"] == "promote"
     return space
-
-
-def retrain(space: Workspace) -> dict:
-    """What the training flow does, without Prefect."""
-    snapshot = take_snapshot(space.journal, space.problem)
-    record = retraining.earlier_verdict(space, snapshot)
-    if record is None:
-        material = retraining.prepare(space, snapshot)
-        candidate = retraining.make_candidate(space, material, tuning=False)
-        record = retraining.decide(space, material, candidate, retraining.ask_models(space, material, candidate))
-    retraining.apply(space, record)
-    return record
 
 
 def test_the_same_data_are_judged_once_and_paid_for_once(trained: Workspace):
     first = trained.journal.rows(tables.decisions)
-    assert retrain(trained) == first[0]["record"]
+    assert train(trained) == first[0]["record"]
     assert trained.journal.rows(tables.decisions) == first
     assert len(trained.journal.rows(tables.ledger)) == 1
 
@@ -54,14 +42,14 @@ def test_the_same_data_are_judged_once_and_paid_for_once(trained: Workspace):
 def test_a_schedule_without_outcomes_teaches_nothing_and_costs_nothing(trained: Workspace):
     deliver_days(trained, 5, start=70, without=("outcomes",))
     ingest(trained)
-    assert retrain(trained)["candidate"]["version"] == 1
+    assert train(trained)["candidate"]["version"] == 1
     assert len(trained.registry.versions()) == 1
     assert len(trained.journal.rows(tables.ledger)) == 1
 
 
 def test_another_recipe_on_the_same_data_is_trained_and_judged(trained: Workspace):
     other = Workspace(trained.settings, changed(trained.problem, features=("product", "amount", "stock_level", "region")), trained.journal)
-    record = retrain(other)
+    record = train(other)
     assert record["candidate"]["version"] == 2
     assert record["champion"]["version"] == 1
 
@@ -70,7 +58,7 @@ def test_a_champion_is_given_the_features_that_it_was_trained_with(trained: Work
     fewer = changed(trained.problem, features=("product", "amount"), build_estimator=_build_smaller)
     deliver_days(trained, 30, start=70)
     ingest(trained)
-    record = retrain(Workspace(trained.settings, fewer, trained.journal))
+    record = train(Workspace(trained.settings, fewer, trained.journal))
     assert record["champion"]["version"] == 1
     assert {finding["check"] for finding in record["findings"]} >= {"champion", "hygiene"}
     assert record["changes"]["sentences"] == record["changed"]
@@ -80,9 +68,9 @@ def test_a_champion_is_given_the_features_that_it_was_trained_with(trained: Work
 def test_a_version_that_was_rolled_back_from_does_not_come_back_by_itself(trained: Workspace):
     deliver_days(trained, 30, start=70)
     ingest(trained)
-    assert retrain(trained)["verdict"] == "promote"
+    assert train(trained)["verdict"] == "promote"
     rollback(trained.registry, reason="it looks wrong", person="ana")
-    retrain(trained)
+    train(trained)
     assert standing(trained.journal).champion == 1
 
 
@@ -91,11 +79,11 @@ def test_a_promote_waits_while_promotions_are_frozen_and_is_carried_out_when_ask
     deliver_days(trained, 30, start=70)
     ingest(trained)
     brakes.freeze(trained.journal, **words)
-    record = retrain(trained)
+    record = train(trained)
     assert record["verdict"] == "promote"
     assert standing(trained.journal).champion == 1
     brakes.unfreeze(trained.journal, **words)
-    assert retrain(trained) == record
+    assert train(trained) == record
     assert standing(trained.journal).champion == 2
     assert len(trained.journal.rows(tables.decisions)) == 2  # nothing was judged or paid for again
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from workspaces import judge
 
 from evergreen import retraining
 from evergreen.contract import Problem
@@ -156,8 +157,7 @@ def honest_record(honest_space: Workspace, material: Material) -> dict[str, Any]
 
 def retrain(space: Workspace, material: Material) -> dict[str, Any]:
     """Train, judge, and carry the verdict out; the decision record."""
-    candidate = retraining.make_candidate(space, material, tuning=False)
-    record = retraining.decide(space, material, candidate, retraining.ask_models(space, material, candidate))
+    record = judge(space, material)
     retraining.apply(space, record)
     return record
 
