@@ -190,4 +190,5 @@ def _support(problem: Problem, made: Made, scene: Scene) -> Support:
 
 def _outside(problem: Problem, learnt: pd.DataFrame, served: pd.DataFrame) -> pd.DataFrame:
     features = list(problem.features)
-    return outside_support(learnt[features], served[features], slack=problem.gate.range_slack)
+    gate = problem.gate
+    return outside_support(learnt[features], served[features], slack=gate.range_slack, shift=gate.max_missing_shift)

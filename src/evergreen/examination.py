@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +154,17 @@ def _moved(change: np.ndarray) -> np.ndarray:
 
 
 def _support(problem: Problem, split: Split, still_open: pd.DataFrame, champion: ModelAnswer | None) -> Support:
-    features, slack = list(problem.features), problem.gate.range_slack
+    features, unlike = (
+        list(problem.features),
+        partial(outside_support, slack=problem.gate.range_slack, shift=problem.gate.max_missing_shift),
+    )
     train, asked, theirs = split.train[features], still_open[features], None
-    outside = outside_support(train, asked, slack=slack)
+    outside = unlike(train, asked)
     counts: dict[str, Any] = {str(name): int(count) for name, count in outside.sum().items() if count}
     if champion is not None:
         known = pd.concat([split.train, split.holdout])
         learnt = known[np.isin(row_fingerprints(known, problem.key), champion.training_rows)][features]
-        theirs = int(outside_support(learnt, asked, slack=slack).any(axis=1).sum())
+        theirs = int(unlike(learnt, asked).any(axis=1).sum())
     told = separability(train, asked, seed=problem.retraining.seed)
     return Support(len(asked), int(outside.any(axis=1).sum()), counts, theirs, told)
 

@@ -182,6 +182,8 @@ class GatePolicy(Part):
     min_slice_rows: Count = 200
     slice_alpha: Annotated[float, Field(gt=0, le=0.5)] = 0.01
     """Chance of refusing a candidate that harms no slice, over all slices together."""
+    slice_doubt: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+    """Chance of holding one for what a slice seems to lose, where it loses nothing, over all slices together."""
     slice_margins: Positive = 2.0
     """How many margins a slice may lose: it is smaller than the whole, and its cost less certain."""
     max_calibration_error: Share = 0.04
@@ -196,6 +198,8 @@ class GatePolicy(Part):
     """Share of the rows to be predicted that may lie outside what training has seen, in at least one feature."""
     range_slack: Share = 0.1
     """How far beyond the range of the training rows a number is still inside, as a share of the range's width."""
+    max_missing_shift: Share = 0.2
+    """How far a feature's share of missing values may be from that in the training rows, beyond chance, before these rows are outside."""
 
     @property
     def alpha(self) -> float:

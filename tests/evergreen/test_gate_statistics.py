@@ -311,6 +311,13 @@ def test_one_cluster_shows_nothing_and_certainty_everything():
     assert [chance_below(sure, limit) for limit in (-6.0, -5.0, -4.0)] == [1.0, 1.0, 0.0]
 
 
+def test_a_long_tail_moves_the_middle_too_and_the_chance_stays_at_most_a_half():
+    d = np.r_[np.full(19, -1.0), 18.9]
+    interval = paired_interval(d, np.arange(20), alpha=0.05)
+    assert interval.estimate < 0 < upper_bound(interval, 0.5)
+    assert chance_below(interval, 0.0) == 0.5
+
+
 @pytest.mark.parametrize(
     ("chances", "rejected"),
     [

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
 SAMPLE = 4_000
 """Rows of each side that are told apart by a classifier; more make it slower and not clearer."""
+CHANCE_ERRORS = 3.0
+"""Standard errors by which a share of missing values may be off by chance."""
 
 
-def outside_support(train: pd.DataFrame, rows: pd.DataFrame, *, slack: float) -> pd.DataFrame:
+def outside_support(train: pd.DataFrame, rows: pd.DataFrame, *, slack: float, shift: float) -> pd.DataFrame:
     """For each cell of `rows` whether training has seen nothing like it: another category, or a number far beyond the range.
+
+    What is missing counts too: a missing value where training had none; every missing one of a feature that is missing far more often
+    than in training (its source has died), and every known one of a feature that is missing far less often (in training it was
+    emptied later, by what the model is to predict).
 
     Parameters
     ----------
     train, rows
-        The same columns, the features. A missing value is outside where training had none missing.
+        The same columns, the features.
     slack
         How far beyond still counts as inside, as a share of the range's width: the ends of a range are owed to chance and season.
+    shift
+        How far a feature's share of missing values may move, beyond chance.
 
     Returns
     -------
     DataFrame of bool
         Of the shape of `rows`.
     """
-    return pd.DataFrame({name: _outside(train[name], rows[name], slack) for name in rows.columns}, index=rows.index)
+    strange = {name: _outside(train[name], rows[name], slack) | _missing(train[name], rows[name], shift) for name in rows.columns}
+    return pd.DataFrame(strange, index=rows.index)
 
 
 def separability(train: pd.DataFrame, rows: pd.DataFrame, *, seed: int) -> float | None:
@@ -48,8 +59,16 @@ def separability(train: pd.DataFrame, rows: pd.DataFrame, *, seed: int) -> float
     return float(roc_auc_score(y[kept], model.predict_proba(X[kept])[:, 1]))
 
 
+def _missing(seen: pd.Series, column: pd.Series, shift: float) -> pd.Series:
+    absent, usual = column.isna(), float(seen.isna().mean())
+    if usual == 0 or not len(column):
+        return absent
+    moved = float(absent.mean()) - usual
+    allowed = shift + CHANCE_ERRORS * math.sqrt(usual * (1 - usual) / len(column))
+    return (absent if moved > 0 else ~absent) & (abs(moved) > allowed)
+
+
 def _outside(seen: pd.Series, column: pd.Series, slack: float) -> pd.Series:
-    missing = column.isna() & (not seen.isna().any())
     if seen.isna().all():
         return column.notna()
     if pd.api.types.is_numeric_dtype(seen):
@@ -61,7 +80,7 @@ def _outside(seen: pd.Series, column: pd.Series, slack: float) -> pd.Series:
         strange = (column < low - reach) | (column > high + reach)
     else:
         strange = column.notna() & ~column.isin(seen.unique())
-    return pd.Series(missing | strange, dtype=bool)
+    return pd.Series(strange, dtype=bool)
 
 
 def _coded(column: pd.Series) -> pd.Series:

@@ -75,7 +75,7 @@ def slices(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
         return finding(Outcome.PASS, "No slice is large enough to be judged on its own.")
     chances = np.array([chance_below(saved, -allowed) for _, saved in judged])
     worst = sorted(zip(chances, judged, holm(chances, policy.slice_alpha), strict=True), key=lambda one: (one[0], one[1][0]))
-    surely_lost = holm(np.array([chance_below(saved, 0.0) for _, (_, saved), _ in worst]), policy.evidence_alpha)
+    lost = holm(np.array([chance_below(saved, 0.0) for _, (_, saved), _ in worst]), policy.slice_doubt)
     told = [f"where {name} ({saved.n:,} rows) it {in_words(saved)}" for _, (name, saved), _ in worst]
     nearest, harmed = worst[0][1][1], sum(bool(rejected) for _, _, rejected in worst)
     finding = partial(finding, estimate=nearest.estimate, low=nearest.low, high=nearest.high)
@@ -83,10 +83,10 @@ def slices(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
     if harmed:
         more = f"; and in {harmed - MAX_NAMED:,} more" if harmed > MAX_NAMED else ""
         return finding(Outcome.REJECT, f"A part of the users is harmed: {'; '.join(told[: min(harmed, MAX_NAMED)])}{more} {limit}.")
-    doubtful = [at for at, (_, (_, saved), _) in enumerate(worst) if saved.estimate < -allowed and surely_lost[at]]
+    doubtful = [at for at, (_, (_, saved), _) in enumerate(worst) if saved.estimate < -allowed and lost[at]]
     if doubtful:
         reason = f"A part of the users may be harmed: {'; '.join(told[at] for at in doubtful[:MAX_NAMED])} {limit}."
-        settle = "A person looks at these slices, or more outcomes tell: the loss is sure, that it is so large is not."
+        settle = "A person looks at these slices, or more outcomes tell: it loses too much there, and chance alone seldom does that."
         return finding(Outcome.HOLD, reason, settle=settle)
     return finding(Outcome.PASS, f"None of {len(judged)} slices is surely harmed; the nearest to it: {told[0]} {limit}.")
 

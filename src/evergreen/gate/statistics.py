@@ -160,6 +160,8 @@ def chance_below(interval: Interval, limit: float) -> float:
         return 1.0
     if not upper_bound(interval, SMALLEST_CHANCE) > limit:
         return 0.0
+    if not upper_bound(interval, 0.5) < limit:  # a long tail moves even the middle outwards
+        return 0.5
     return float(optimize.brentq(lambda alpha: upper_bound(interval, alpha) - limit, SMALLEST_CHANCE, 0.5))
 
 
