@@ -42,6 +42,9 @@ def _end(expires: str) -> datetime:
 
 
 Through = Annotated[str | None, typer.Option(help="The example's last month, such as 2013-12.")]
+LARGEST = 2**31 - 1
+"""No version has a larger number: stores count in 32 bits."""
+Number = Annotated[int, typer.Argument(min=1, max=LARGEST)]
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.", callback=_said)]
 By = Annotated[str | None, typer.Option(help="Who; your login name unless you say otherwise.")]
 Override = Annotated[bool, typer.Option("--override", help="Overrule the gate's refusal; needs --expires.")]
@@ -143,7 +146,7 @@ def history() -> None:
 
 
 @app.command()
-def promote(version: int, reason: Reason, by: By = None, override: Override = False, expires: Expires = None) -> None:
+def promote(version: Number, reason: Reason, by: By = None, override: Override = False, expires: Expires = None) -> None:
     """Release a version that the gate holds; with --override one that it refuses, for a time."""
     from flows import telling
 
@@ -166,7 +169,7 @@ def rollback(reason: Reason, by: By = None) -> None:
 
 
 @app.command()
-def unbar(version: int, reason: Reason, by: By = None) -> None:
+def unbar(version: Number, reason: Reason, by: By = None) -> None:
     """Let a version that was rolled back from be promoted again."""
     from flows.telling import free
 
@@ -214,7 +217,9 @@ def check() -> None:
 
 
 @gate.command()
-def resume(version: Annotated[int | None, typer.Argument(help="Which held version; the newest unless you say one.")] = None) -> None:
+def resume(
+    version: Annotated[int | None, typer.Argument(help="Which held version; the newest unless you say one.", min=1, max=LARGEST)] = None,
+) -> None:
     """Judge a held version again, on the outcomes that have matured since; nothing is paid for twice."""
     from evergreen.resuming import held_version
     from evergreen.workspace import open_workspace

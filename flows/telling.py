@@ -95,9 +95,9 @@ def override(version: int, *, reason: str, person: str | None, expires: datetime
 def go_back(*, reason: str, person: str | None) -> None:
     """Go back to the previous champion."""
     space = open_workspace()
-    left = promotion.standing(space.journal).champion
     version = promotion.rollback(space.registry, reason=reason, person=_name(person))
     account.say(f"Version {version} serves again. To publish its predictions: evergreen predict")
+    left = promotion.standing(space.journal).previous
     account.say(f"Version {left} is barred; to free it: evergreen unbar {left} --reason ...")
     _refresh(space)
 

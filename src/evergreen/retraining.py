@@ -6,7 +6,7 @@ Each step is keyed by digests of what goes into it, so a step that was done is f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from evergreen.gate.evidence import CHAMPION, DataVerdict, Evidence
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.gate.record import Context, build_record
+from evergreen.overrides import in_force
 from evergreen.promotion import standing
 from evergreen.provenance import locked_packages, provenance_digests, training_key
 from evergreen.registry import Version, stored_digest
@@ -164,6 +165,7 @@ def decide(space: Workspace, material: Material, candidate: Version, asked: Exam
         budget = open_budget(journal, Question(candidate.artefact, artefact, window), data_time=data_time, policy=policy)
         evidence = _evidence(space, material, candidate, asked)
         verdict = judge(evidence, policy, budget=budget)
+        budget = replace(budget, is_waived=verdict.is_too_small)
         record = build_record(evidence, verdict, budget, context=_context(space, candidate, champion, name))
         record["rebase_anchor"] = verdict.rebase_anchor
         row = _decision(material, candidate, name, record) | {"data_time": data_time.isoformat()}
@@ -219,6 +221,8 @@ def _evidence(space: Workspace, material: Material, candidate: Version, asked: E
         found=_found_now(space, candidate),
         data=material.data,
         margin=decided["record"]["margin_next"] if decided else None,
+        is_restated=decided is not None and decided["record"]["provenance"]["contract"] != candidate.facts["provenance"]["contract"],
+        is_overruled=decided is not None and in_force(space.journal, decided["candidate"]) is not None,
         facts={
             **{"training_start": starts, "joins": joins, "orphans": material.frame.orphans, "replaced rows": material.frame.replaced},
             "unusual training data": list(material.warnings),

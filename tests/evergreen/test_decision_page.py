@@ -185,13 +185,12 @@ def test_a_learning_curve_is_drawn_with_what_doing_without_costs():
     assert plots.learning_curve(rows[:1], amount=AMOUNT, doing_without=8_000.0) == ""
 
 
-def test_an_override_and_a_freeze_stand_above_the_verdict(held: dict[str, Any], html: str):
+def test_an_override_stands_above_the_verdict(held: dict[str, Any], html: str):
     used = {"person": "ann", "reason": "Needed <now>.", "last_day": "2013-12-31", "at": "2013-11-02T09:00:00+00:00"}
-    page = render_decision(held | {"override_used": used, "frozen": {"reason": "Migration.", "person": "bob"}}, None)
+    page = render_decision(held | {"override_used": used}, None)
     above = Page(page[page.index("<main>") : page.index('<section class="verdict')] + "</main>").text
     told = "Overruled by ann on 2013-11-02 09:00 UTC, through 2013-12-31 (UTC): Needed <now>."
     assert told in above
-    assert "Promotions are frozen by bob: Migration." in above
     assert '<p class="banner' not in html
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from evergreen.gate.checks_model import baseline, champion, non_inferiority
-from evergreen.gate.comparison import is_superior
+from evergreen.gate.comparison import is_superior, margin_in_force, next_alpha
 from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DUMMY, RULE_OF_THUMB
 from evergreen.gate.finding import Outcome
 from evergreen.gate.statistics import Interval
@@ -83,6 +83,23 @@ def test_a_later_model_passes_when_the_world_got_harder_and_the_champion_is_to_b
     assert (sure.outcome, unsure.outcome) == (Outcome.PASS, Outcome.PASS)
     assert sure.details == ()
     assert "the champion may not be either" in unsure.details[0]
+
+
+def test_who_follows_a_champion_that_serves_against_the_gates_word_must_be_what_a_first_model_must():
+    unsure = given.saving(given.make_evidence(), 0.0, spread=3.0, over=RULE_OF_THUMB)
+    overruled = dataclasses.replace(unsure, is_overruled=True)
+    assert (baseline(unsure, POLICY, ALPHA).outcome, baseline(overruled, POLICY, ALPHA).outcome) == (Outcome.PASS, Outcome.HOLD)
+    sure = dataclasses.replace(given.saving(given.make_evidence(), 2.0, spread=0.1, over=RULE_OF_THUMB), is_overruled=True)
+    assert baseline(sure, POLICY, ALPHA).outcome is Outcome.PASS
+
+
+def test_where_costs_are_restated_the_smaller_margin_counts():
+    evidence = given.make_evidence()
+    fresh = margin_in_force(dataclasses.replace(evidence, margin=1e9, is_restated=True), POLICY)
+    assert fresh == pytest.approx(0.02 * min(one.measure.mean() for one in evidence.trivial.values()))
+    assert margin_in_force(dataclasses.replace(evidence, margin=fresh / 2, is_restated=True), POLICY) == fresh / 2
+    assert margin_in_force(dataclasses.replace(evidence, margin=fresh * 2), POLICY) == fresh * 2
+    assert margin_in_force(dataclasses.replace(evidence, margin=None, is_restated=True), POLICY) is None
 
 
 def test_baselines_without_a_trivial_policy_cannot_be_judged():
@@ -163,8 +180,16 @@ def test_a_hold_says_how_many_days_settle_it_and_so_many_do():
     finding = champion(evidence, POLICY, ALPHA)
     assert finding.outcome is Outcome.HOLD
     more = int(finding.settle.split()[1])
-    assert champion(later(0.0, 0.5, days=40 + more), POLICY, ALPHA).outcome is Outcome.PASS
-    assert champion(later(0.0, 0.5, days=40 + more // 2), POLICY, ALPHA).outcome is Outcome.HOLD
+    second = ALPHA * POLICY.resume_share / 2
+    assert champion(later(0.0, 0.5, days=40 + more), POLICY, second).outcome is Outcome.PASS
+    assert champion(later(0.0, 0.5, days=40 + more // 2), POLICY, second).outcome is Outcome.HOLD
+
+
+@pytest.mark.parametrize("look", range(1, 6))
+def test_waiting_is_told_for_the_next_look_which_has_less_to_spend(look):
+    """As the ledger deals alpha out; see docs/decisions/0008."""
+    alphas = [ALPHA * (1 - POLICY.resume_share), *(ALPHA * POLICY.resume_share / 2**n for n in range(1, 7))]
+    assert next_alpha(alphas[look - 1], POLICY) == pytest.approx(alphas[look])
 
 
 def test_the_smaller_the_allowed_error_the_more_evidence_it_takes():
@@ -211,13 +236,13 @@ def test_what_is_costlier_must_be_surely_better(takes, said):
 
 
 def test_a_costlier_model_that_may_be_better_is_told_how_many_days_show_it():
-    def after(days):
-        return champion(taking(later(0.1, 0.3, days=days), memory_megabytes=200.0), POLICY, ALPHA)
+    def after(days, alpha=ALPHA):
+        return champion(taking(later(0.1, 0.3, days=days), memory_megabytes=200.0), POLICY, alpha)
 
-    held = after(40)
+    held, second = after(40), ALPHA * POLICY.resume_share / 2
     assert (held.outcome, held.threshold) == (Outcome.HOLD, 0.0)
     more = int(held.settle.split("About ")[1].split()[0])
-    assert (after(40 + more).outcome, after(40 + more // 2).outcome) == (Outcome.PASS, Outcome.HOLD)
+    assert (after(40 + more, second).outcome, after(40 + more // 2, second).outcome) == (Outcome.PASS, Outcome.HOLD)
 
 
 def test_it_is_the_champion_that_a_costlier_model_must_beat_not_the_anchor():

@@ -179,9 +179,9 @@ def test_the_sentences_speak_of_money_and_of_cases():
 @pytest.mark.parametrize(
     ("evidence", "headline", "override"),
     [
-        (compared(), "Version 7 is promoted: it is better than version 6.", "evergreen rollback"),
+        (compared(), "Version 7 is promoted: it is better than version 6.", "evergreen rollback --reason"),
         (compared(0.0, 0.1), "Version 7 is promoted: it is not worse than version 6 by more than the margin.", "evergreen rollback"),
-        (given.make_evidence(first=True), "Version 7 is promoted: it is the first model", "evergreen rollback"),
+        (given.make_evidence(first=True), "Version 7 is promoted: it is the first model", "none before it to go back to"),
         (compared(-0.3), "Version 7 is refused: the check champion did not let it pass.", "evergreen promote 7 --override --reason"),
         (compared(0.0, 1.0), "Version 7 is held: the check champion found too little to go by", "evergreen promote 7"),
     ],

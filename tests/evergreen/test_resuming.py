@@ -51,6 +51,15 @@ def test_a_held_version_is_promoted_when_enough_has_matured_and_no_other_one_is_
     assert len(held.registry.versions()) == 1
 
 
+def test_a_holdout_that_is_too_small_spends_nothing_for_it_could_promote_nobody(held: Workspace):
+    record = held.journal.last(tables.decisions)["record"]
+    assert [finding["check"] for finding in record["findings"] if finding["outcome"] == "hold"] == ["size"]
+    assert (record["budget"]["this"], held.journal.rows(tables.ledger), held.journal.rows(tables.looks)) == (0.0, [], [])
+    later(held)
+    assert judge_again(held)["budget"]["this"] == GatePolicy().alpha_first / 2
+    assert len(held.journal.rows(tables.ledger)) == len(held.journal.rows(tables.looks)) == 1
+
+
 def test_it_is_judged_on_everything_that_it_has_not_seen_and_on_nothing_else(held: Workspace):
     version = held.registry.version(1)
     later(held)

@@ -15,6 +15,8 @@ from evergreen import journal as tables
 from evergreen.contract import Problem
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import ContractError, JournalError
+from evergreen.gate.decision import judge
+from evergreen.policies import BinaryCosts
 from evergreen.promotion import rollback, standing
 from evergreen.registry import Version
 from evergreen.workspace import Workspace
@@ -52,6 +54,20 @@ def test_another_recipe_on_the_same_data_is_trained_and_judged(trained: Workspac
     record = train(other)
     assert record["candidate"]["version"] == 2
     assert record["champion"]["version"] == 1
+
+
+def test_the_gate_is_told_when_the_contract_has_changed_and_when_the_champion_serves_against_its_word(
+    trained: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    shown = []
+    monkeypatch.setattr(retraining, "judge", lambda evidence, *args, **more: shown.append(evidence) or judge(evidence, *args, **more))
+    deliver_days(trained, 30, start=70)
+    ingest(trained)
+    train(trained)
+    dearer = changed(trained.problem.business, row_cost=BinaryCosts(missed=40, false_alarm=20))
+    monkeypatch.setattr(retraining, "in_force", lambda journal, version: version)
+    train(Workspace(trained.settings, changed(trained.problem, business=dearer), trained.journal))
+    assert [(one.is_restated, one.is_overruled) for one in shown] == [(False, False), (True, True)]
 
 
 def test_a_champion_is_given_the_features_that_it_was_trained_with(trained: Workspace):

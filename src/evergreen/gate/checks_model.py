@@ -12,6 +12,7 @@ from evergreen.gate.comparison import (
     in_words,
     is_superior,
     margin_in_force,
+    next_alpha,
     no_margin,
     rivals,
     saving,
@@ -47,8 +48,8 @@ class Opinion:
 def baseline(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
     """First model: superior to dummy and rule of thumb, and good enough. Later ones: not certainly worse than any baseline.
 
-    A first model is judged at what the ledger allows this attempt, all attempts together at `alpha_first`.
-    Later models are not refused because the world got harder.
+    A first model is judged at what the ledger allows this attempt, all attempts together at `alpha_first`. Who follows a champion that
+    serves against the gate's word must be what a first model must be. Later models are not refused because the world got harder.
     """
     others = (evidence.contenders[RULE_OF_THUMB], evidence.contenders[DUMMY], best_trivial(evidence))
     level = policy.alpha_first if CHAMPION in evidence.contenders else alpha
@@ -60,11 +61,11 @@ def baseline(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
     if worse:
         reason = f"It is worse than doing without: {'; '.join(o.sentence for o in worse)}."
         return finding(Outcome.REJECT, reason, threshold=0.0)
-    if CHAMPION in evidence.contenders:
+    if CHAMPION in evidence.contenders and not evidence.is_overruled:
         unsure = [o.sentence for o in opinions if o.outcome is not Outcome.PASS]
         note = ("It is no longer surely better than doing without, so the champion may not be either: look at it.",) if unsure else ()
         return finding(Outcome.PASS, f"It is not worse than doing without: {rule.sentence}.", threshold=0.0, details=(*note, *unsure))
-    return _first_model(evidence, policy, alpha, opinions[:2])
+    return _first_model(evidence, policy, level, opinions[:2])
 
 
 def champion(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
@@ -129,7 +130,8 @@ def _first_model(evidence: Evidence, policy: GatePolicy, alpha: float, opinions:
     if not unsure and rule.saved.estimate >= needed:
         return finding(Outcome.PASS, f"It is surely better than doing without: {said}; good enough is {amount(1000 * needed)}.")
     if unsure:
-        more = [clusters_to_settle(o.saved, o.saved.estimate, alpha=alpha) for o in unsure]
+        # looking again at a first model is another attempt, at half of this one's alpha
+        more = [clusters_to_settle(o.saved, o.saved.estimate, alpha=alpha / 2) for o in unsure]
         return finding(Outcome.HOLD, f"It is not surely better than doing without: {said}.", settle=waiting(more, policy))
     short = f"good enough would be {amount(1000 * needed)} per 1,000 rows"
     return finding(Outcome.HOLD, f"It is better, but not good enough: {said}; {short}.", settle=f"A better model: {short}.")
@@ -138,13 +140,13 @@ def _first_model(evidence: Evidence, policy: GatePolicy, alpha: float, opinions:
 def _unpaid(saved: Interval, dearer: list[str], alpha: float, policy: GatePolicy) -> Finding:
     """What costs more than the champion and is not surely better."""
     reason = f"It is costlier than the champion, so it must be surely better: {'; '.join(dearer)}; it {in_words(saved)}."
-    settle = waiting([clusters_to_settle(saved, saved.estimate, alpha=alpha)], policy)
+    settle = waiting([clusters_to_settle(saved, saved.estimate, alpha=next_alpha(alpha, policy))], policy)
     return _with_interval(_champion, saved)(Outcome.HOLD, reason, threshold=0.0, settle=f"A model as cheap as the champion. {settle}")
 
 
 def _settling(opinions: list[Opinion], margin: float, alpha: float, policy: GatePolicy) -> str:
     """What settles all open comparisons, each by the nearest bound that decides it."""
-    more = []
+    more, alpha = [], next_alpha(alpha, policy)
     for saved in (o.saved for o in opinions if o.outcome is Outcome.HOLD):
         gaps: list[tuple[float, float, Side]] = [(saved.estimate + margin, alpha, "low"), (-margin - saved.estimate, alpha, "high")]
         if saved.estimate < -margin / 2:

@@ -56,6 +56,9 @@ class Origin:
     facts: dict[str, Any]
     """What the record reports and no check judges."""
     trials: Trials = field(default_factory=Trials)
+    is_restated: bool = False
+    is_overruled: bool = False
+    """What the champion's decision and its promotion say of these two: see `Evidence`."""
 
 
 def collect_evidence(problem: Problem, split: Split, answers: dict[str, ModelAnswer], origin: Origin) -> Evidence:
@@ -86,6 +89,8 @@ def collect_evidence(problem: Problem, split: Split, answers: dict[str, ModelAns
         embargo_seconds=problem.embargo.total_seconds(),
         good_enough=problem.business.good_enough,
         margin=origin.margin,
+        is_restated=origin.is_restated,
+        is_overruled=origin.is_overruled,
         data=tuple(origin.data),
         provenance=origin.recorded,
         provenance_now=origin.found,

@@ -63,14 +63,24 @@ def fresh_margin(evidence: Evidence, policy: GatePolicy) -> float:
 
 
 def margin_in_force(evidence: Evidence, policy: GatePolicy) -> float | None:
-    """Margin that the candidate is judged with: the champion's, or at a first model a fresh one; None when that is no amount."""
+    """Margin that the candidate is judged with: the champion's, or at a first model a fresh one; None when that is no amount.
+
+    Where the contract has changed since, the smaller of both.
+    """
     margin = evidence.margin if CHAMPION in evidence.contenders else fresh_margin(evidence, policy)
+    if evidence.is_restated and margin is not None:  # an amount of yesterday's costs may be large beside today's
+        margin = min(margin, fresh_margin(evidence, policy))
     return margin if margin is not None and 0 <= margin < math.inf else None
 
 
 def no_margin(evidence: Evidence) -> str:
     """What a check answers where there is no margin."""
     return f"The champion's record fixes no margin: got {evidence.margin}; expected an amount of at least 0."
+
+
+def next_alpha(alpha: float, policy: GatePolicy) -> float:
+    """At which the next look at the same question is judged, so what waiting must satisfy; see `ledger._asked`."""
+    return min(alpha, policy.alpha * policy.resume_share) / 2
 
 
 def in_words(saved: Interval) -> str:

@@ -31,6 +31,11 @@ class Decision:
     rebase_anchor: bool
     """Whether the candidate, once promoted, is the best champion so far."""
 
+    @property
+    def is_too_small(self) -> bool:
+        """Whether the holdout has too few rows, events or clusters to promote anybody."""
+        return any(finding.check == "size" and finding.outcome is not Outcome.PASS for finding in self.findings)
+
 
 def judge(evidence: Evidence, policy: GatePolicy, *, budget: Budget, checks: tuple[Check, ...] = CHECKS) -> Decision:
     """Ask every check and conclude. Never raises because of what is in the evidence.

@@ -146,6 +146,10 @@ class Evidence:
     """The same, computed again from what is stored."""
     late_features: tuple[str, ...] = ()
     """Features with values observed after the prediction time; hygiene refuses them."""
+    is_restated: bool = False
+    """Whether the contract is another one than when the margin was fixed, and with it perhaps what a wrong answer costs."""
+    is_overruled: bool = False
+    """Whether the champion serves against the gate's word, so that being as good as it shows nothing."""
     limits: CostPolicy = field(default_factory=CostPolicy)
     """What production can afford."""
     replays: tuple[Replay, ...] = ()

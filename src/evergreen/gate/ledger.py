@@ -41,6 +41,8 @@ class Budget:
     """What this gate takes from the year: the alpha of all looks at the question at the first of them, nothing at later ones."""
     pair: str = ""
     """Names candidate and champion, whatever the window."""
+    is_waived: bool = False
+    """Whether it takes nothing after all: so small a holdout promotes nobody, whatever the comparison says, so nothing was risked."""
 
     @property
     def is_first(self) -> bool:
@@ -102,9 +104,9 @@ def open_budget(journal: j.Journal, question: Question, *, data_time: datetime, 
 def spending(budget: Budget) -> list[tuple[Any, dict[str, Any]]]:
     """The rows for the journal, to be added in one transaction with the decision.
 
-    None for a question that was asked before, or when the budget is exhausted.
+    None for a question that was asked before, when the budget is exhausted, and when it is waived.
     """
-    if budget.already_spent or budget.is_exhausted:
+    if budget.already_spent or budget.is_exhausted or budget.is_waived:
         return []
     time = budget.data_time.astimezone(UTC).isoformat()
     rows = [(j.looks, {"look": budget.key, "pair": budget.pair, "alpha": budget.alpha, "price": budget.price})]

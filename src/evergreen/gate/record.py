@@ -103,5 +103,5 @@ def _window(evidence: Evidence, context: Context) -> dict[str, Any]:
 
 
 def _spent(budget: Budget) -> dict[str, float]:
-    this = 0.0 if budget.is_exhausted else budget.price
+    this = 0.0 if budget.is_exhausted or budget.is_waived else budget.price
     return {"allowed": budget.allowed, "spent": budget.spent, "this": this, "left": max(0.0, budget.left - this)}

@@ -166,6 +166,8 @@ def _override(evidence: Evidence, decision: Decision) -> str:
     if decision.verdict is Verdict.HOLD:
         return f'A person may release it with `evergreen promote {version} --reason "..."`; name, reason and time are recorded.'
     if decision.verdict is Verdict.PROMOTE:
+        if CHAMPION not in evidence.contenders:
+            return "It can be taken back with `evergreen rollback` once another version serves: there is none before it to go back to."
         return 'A person may take it back with `evergreen rollback --reason "..."`; name, reason and time are recorded.'
     barring = final(decision)
     if barring:

@@ -39,6 +39,7 @@ def render_decision(record: dict[str, Any], problem: Problem | None, *, overview
         faults=[finding for finding in findings if not _passed(finding)],
         passed=[finding for finding in findings if _passed(finding)],
         anchors={finding["check"]: finding["id"] for finding in reversed(findings)},
+        unseen=any(finding["check"] == "hygiene" and finding["outcome"] == "pass" for finding in findings),
         why=_why(record, findings),
         money=rows,
         titles={row["name"]: row["title"] for row in rows},
