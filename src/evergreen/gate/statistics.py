@@ -143,8 +143,6 @@ def clusters_to_settle(interval: Interval, gap: float, *, alpha: float, side: Si
 
     None when no reasonable number does: the gap is not positive, there is one cluster, or it would take 20 times the evidence.
     """
-    if not (gap > 0 and math.isfinite(interval.se)):
-        return None
     have = interval.clusters
     totals = np.arange(have, FURTHEST * have + 1)
     enough = _reaches(interval, alpha, side, totals) < gap
@@ -250,9 +248,7 @@ def _serial_dof(clusters: Any) -> Any:
 
 def _skewness(sums: np.ndarray) -> float:
     """The usual estimate, less biased than the plain moments' ratio; 0 for two clusters, and for sums that are all equal."""
-    if len(sums) == 2 or np.ptp(sums) == 0:  # noqa: PLR2004
-        return 0.0
-    return float(stats.skew(sums, bias=False))
+    return 0.0 if np.ptp(sums) == 0 else float(stats.skew(sums, bias=False))
 
 
 def _are_dates(groups: Any) -> bool:
