@@ -85,6 +85,13 @@ def deliver_days(space: Workspace, days: int, *, start: int = 0, without: Sequen
             path.unlink()
 
 
+def correct(space: Workspace, rows: pd.DataFrame, **values: Any) -> None:
+    """Deliver orders again, with other values, and ingest them: the later delivery counts."""
+    again = rows[["order_id", "ordered_at", "customer_id", "product", "amount"]].assign(**values)
+    deliver(space, "orders", "correction.csv", again.sort_values("ordered_at"))
+    ingest(space)
+
+
 def train(space: Workspace) -> dict[str, Any]:
     """What the training flow does, without Prefect: the verdict on what is there, carried out."""
     snapshot = take_snapshot(space.journal, space.problem)

@@ -86,7 +86,7 @@ def _predict_holdout(space: Workspace, holdout: pd.DataFrame, versions: list[Ver
         version.number: ModelAnswer(
             version=version.number,
             predicted=read_predicted(jobs[version.number].out, problem.task),
-            training_rows=np.load(space.registry.evidence_folder(version) / "training_rows.npy", allow_pickle=False),
+            training_rows=space.registry.training_rows(version),
             training_end=version.facts["training_end"],
             footprint=_footprint(names[version.number].with_suffix(".json"), jobs[version.number].model),
         )

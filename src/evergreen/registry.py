@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
+import numpy as np
+
 from evergreen.candidate import Trained
 from evergreen.contract import Problem
 from evergreen.errors import RegistryError, StoreError
@@ -99,6 +101,10 @@ class Registry:
     def evidence_folder(self, version: Version) -> Path:
         """The local folder with `golden.parquet`, `training_rows.npy` and `facts.json`, checked in the same way."""
         return self._checked(version, "evidence_uri", version.evidence)
+
+    def training_rows(self, version: Version) -> np.ndarray:
+        """Fingerprints (uint64, sorted) of the rows that a version has learnt from."""
+        return np.asarray(np.load(self.evidence_folder(version) / "training_rows.npy", allow_pickle=False))
 
     def aliases(self) -> dict[str, int]:
         """Which version each alias names; empty before the first registration."""

@@ -18,7 +18,7 @@ from evergreen.promotion import standing
 from evergreen.provenance import provenance_digests
 from evergreen.registry import Version
 from evergreen.retraining import Material, prepare
-from evergreen.splitting import Split, split_rows
+from evergreen.splitting import Split, leave_out, split_rows
 from evergreen.workspace import Workspace
 
 
@@ -90,18 +90,19 @@ def standing_verdict(space: Workspace, material: Material, version: Version) -> 
 def _unseen(space: Workspace, material: Material, compared: list[Version]) -> Split:
     """All matured rows that none of the compared versions has seen; the first of them is the one that is judged."""
     problem, labelled = space.problem, material.frame.labelled
-    learnt = [np.load(space.registry.evidence_folder(one) / "training_rows.npy", allow_pickle=False) for one in compared]
-    rows = row_fingerprints(labelled, problem.key)
-    own, seen = np.isin(rows, learnt[0]), np.isin(rows, np.concatenate(learnt))
+    learnt = [space.registry.training_rows(one) for one in compared]
+    rows, anyone = row_fingerprints(labelled, problem.key), np.concatenate(learnt)
+    own, seen = np.isin(rows, learnt[0]), np.isin(rows, anyone)
     ends = [one.facts["training_end"] for one in compared]
     if isinstance(problem.split, HashedSplit) or None in ends:
         held = split_rows(labelled, problem)  # the reserved groups, with all that has come to them since
-        return Split(labelled[own], held.holdout, held.start, held.end)
+        return leave_out(dataclasses.replace(held, train=labelled[own]), anyone, problem)
     start = max(map(pd.Timestamp, ends)) + problem.embargo
-    holdout = labelled[(labelled[problem.time] > start).to_numpy() & ~seen]
+    late = (labelled[problem.time] > start).to_numpy()
+    holdout = labelled[late & ~seen]
     if holdout.empty:
         raise DataError(
             f"No outcome has matured since {start:%Y-%m-%d %H:%M}, up to when version {compared[0].number} or the champion has learnt. "
             "Wait for outcomes."
         )
-    return Split(labelled[own], holdout, start, holdout[problem.time].max())
+    return Split(labelled[own], holdout, start, holdout[problem.time].max(), left_out=int((late & seen).sum()))

@@ -37,7 +37,7 @@ from evergreen.promotion import standing
 from evergreen.provenance import locked_packages, provenance_digests, training_key
 from evergreen.registry import Version, stored_digest
 from evergreen.releases import carry_out, is_carried_out
-from evergreen.splitting import Split, split_rows
+from evergreen.splitting import Split, leave_out, split_rows
 from evergreen.training import fit_candidate, tune
 from evergreen.trials import try_recipe
 from evergreen.validation import validate
@@ -73,6 +73,8 @@ def inputs_digest(space: Workspace, snapshot: Snapshot) -> str:
 def prepare(space: Workspace, snapshot: Snapshot) -> Material:
     """Build the training frame of a snapshot, hold it against `expectations/training_data.json`, and split it.
 
+    Holdout rows that champion or anchor has learnt from are left out.
+
     Raises
     ------
     DataError
@@ -89,7 +91,8 @@ def prepare(space: Workspace, snapshot: Snapshot) -> Material:
     verdict = DataVerdict("training data", report.passed, tuple(check.sentence for check in report.failed))
     data = (*_batch_verdicts(space, snapshot), verdict)
     warnings = tuple(check.finding for check in report.warnings)
-    return Material(snapshot, frame, split_rows(labelled, problem), content_digest(labelled[columns]), data, warnings)
+    split = leave_out(split_rows(labelled, problem), _learnt_by_standing(space), problem)
+    return Material(snapshot, frame, split, content_digest(labelled[columns]), data, warnings)
 
 
 def make_candidate(space: Workspace, material: Material, *, tuning: bool, progress: Progress = lambda _: None) -> Version:
@@ -184,6 +187,13 @@ def apply(space: Workspace, record: dict[str, Any], *, files: Sequence[Path] = (
     carry_out(space.registry, record)
 
 
+def _learnt_by_standing(space: Workspace) -> np.ndarray:
+    """Fingerprints of the rows that champion and anchor have learnt from; empty where there is none."""
+    now, registry = standing(space.journal), space.registry
+    numbers = {number for number in (now.champion, now.anchor) if number is not None}
+    return np.concatenate([np.empty(0, np.uint64), *(registry.training_rows(registry.version(number)) for number in sorted(numbers))])
+
+
 def _decision(material: Material, candidate: Version, name: str, record: dict[str, Any]) -> dict[str, Any]:
     """The journal's row of a decision; it is filed under what the candidate was made from, not under files that were saved meanwhile."""
     inputs = _inputs(candidate.facts["provenance"] | {"snapshot": material.snapshot.id})
@@ -225,7 +235,7 @@ def _evidence(space: Workspace, material: Material, candidate: Version, asked: E
         is_overruled=decided is not None and in_force(space.journal, decided["candidate"]) is not None,
         facts={
             **{"training_start": starts, "joins": joins, "orphans": material.frame.orphans, "replaced rows": material.frame.replaced},
-            "unusual training data": list(material.warnings),
+            **{"unusual training data": list(material.warnings), "left out of the holdout": material.split.left_out},
             "learning_curve": candidate.facts.get("learning_curve", []),
         },
         trials=asked.trials,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from evergreen.contract import Problem
+from evergreen.data.snapshots import row_fingerprints
 from evergreen.errors import DataError
 from evergreen.files import digest_text
 from evergreen.policies import ForwardSplit, HashedSplit
@@ -22,6 +23,8 @@ class Split:
     holdout: pd.DataFrame
     start: pd.Timestamp | None
     end: pd.Timestamp | None
+    left_out: int = 0
+    """Rows that would be in the holdout, had no compared model learnt from them."""
 
 
 def split_rows(rows: pd.DataFrame, problem: Problem) -> Split:
@@ -43,6 +46,28 @@ def split_rows(rows: pd.DataFrame, problem: Problem) -> Split:
             "expected some of both. Wait for more outcomes, or change the split in the contract."
         )
     return split
+
+
+def leave_out(split: Split, learnt: np.ndarray, problem: Problem) -> Split:
+    """The split without the holdout rows that were learnt from: a corrected row may come to the holdout after a model has seen it.
+
+    Parameters
+    ----------
+    learnt
+        Fingerprints (uint64) of the rows that the compared models have learnt from.
+
+    Raises
+    ------
+    DataError
+        No holdout row is left.
+    """
+    seen = np.isin(row_fingerprints(split.holdout, problem.key), learnt)
+    if seen.all():
+        raise DataError(
+            f"Champion, anchor or candidate has learnt from all {len(seen):,} rows to judge with; expected some that none has seen. "
+            "Wait for more outcomes, or change the split in the contract."
+        )
+    return replace(split, holdout=split.holdout[~seen], left_out=int(seen.sum()))
 
 
 def rolling_origin(train: pd.DataFrame, problem: Problem) -> Iterator[tuple[np.ndarray, np.ndarray]]:

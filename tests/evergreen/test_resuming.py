@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from workspaces import changed, deliver_days, ingest, open_space, train
+from workspaces import changed, correct, deliver_days, ingest, open_space, train
 
 from evergreen import journal as tables
 from evergreen import resuming, retraining
@@ -122,6 +122,19 @@ def test_a_held_version_of_data_without_split_in_time_is_judged_on_all_reserved_
     record = judge_again(space)
     assert record["window"]["rows"] > first["window"]["rows"]
     assert record["verdict"] == "promote", [f for f in record["findings"] if f["outcome"] != "pass"]
+
+
+def test_a_corrected_row_that_was_learnt_from_is_left_out_of_the_reserved_groups(tmp_path: Path):
+    space = open_space(tmp_path, problem=changed(WANTS_MORE, split=HashedSplit(group="customer_id", holdout_share=0.3)))
+    deliver_days(space, 70)
+    ingest(space)
+    assert train(space)["verdict"] == "hold"
+    split = retraining.prepare(space, take_snapshot(space.journal, space.problem)).split
+    correct(space, split.train.head(5), customer_id=split.holdout["customer_id"].iloc[0])
+    later(space, 60)
+    record = judge_again(space)
+    assert record["verdict"] == "promote", [f for f in record["findings"] if f["outcome"] != "pass"]
+    assert record["facts"]["left out of the holdout"] == 5
 
 
 def test_with_a_newer_champion_it_is_judged_on_what_came_after_both(held: Workspace):

@@ -4,11 +4,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from scipy.stats import loguniform
 from sklearn.linear_model import LogisticRegression
 from toy import features
-from workspaces import changed, deliver_days, ingest, open_space, train
+from workspaces import changed, correct, deliver_days, ingest, open_space, train
 
 from evergreen import brakes, retraining
 from evergreen import journal as tables
@@ -16,7 +17,7 @@ from evergreen.contract import Problem
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import ContractError, JournalError
 from evergreen.gate.decision import judge
-from evergreen.policies import BinaryCosts
+from evergreen.policies import BinaryCosts, HashedSplit
 from evergreen.promotion import rollback, standing
 from evergreen.registry import Version
 from evergreen.workspace import Workspace
@@ -79,6 +80,29 @@ def test_a_champion_is_given_the_features_that_it_was_trained_with(trained: Work
     assert {finding["check"] for finding in record["findings"]} >= {"champion", "hygiene"}
     assert record["changes"]["sentences"] == record["changed"]
     assert set(record["changes"]) == {"sentences", "window", "batches", "features", "parameters", "packages", "code"}
+
+
+def test_corrected_rows_that_the_champion_has_learnt_from_are_not_judged_on_and_block_no_later_candidate(tmp_path: Path):
+    space = open_space(tmp_path, problem=changed(split=HashedSplit(group="customer_id", holdout_share=0.3)))
+    deliver_days(space, 70)
+    ingest(space)
+    assert train(space)["verdict"] == "promote"
+    split = retraining.prepare(space, take_snapshot(space.journal, space.problem)).split
+    correct(space, split.train.head(5), customer_id=split.holdout["customer_id"].iloc[0], amount=30)
+    record = train(space)
+    assert _outcome(record, "hygiene") == "pass"
+    assert record["window"]["rows"] == len(split.holdout)
+    assert record["facts"]["left out of the holdout"] == 5
+    assert "Left out of the holdout, because a compared model has learnt from them: 5 orders." in record["why"]
+    assert train(space) == record
+
+
+def test_a_row_whose_time_is_corrected_into_the_holdout_is_not_judged_on_when_the_champion_knows_it(trained: Workspace):
+    split = retraining.prepare(trained, take_snapshot(trained.journal, trained.problem)).split
+    correct(trained, split.train.tail(5), ordered_at=split.end - pd.Timedelta(hours=2))
+    record = train(trained)
+    assert _outcome(record, "hygiene") == "pass"
+    assert record["facts"]["left out of the holdout"] == 5
 
 
 def test_a_version_that_was_rolled_back_from_does_not_come_back_by_itself(trained: Workspace):
@@ -171,6 +195,10 @@ def test_a_journal_belongs_to_one_problem(trained: Workspace):
     trained.journal.claim("toy")
     with pytest.raises(JournalError, match=r"belongs to the problem 'toy', this contract is 'other'\. Give it a home of its own"):
         trained.journal.claim("other")
+
+
+def _outcome(record: dict[str, Any], check: str) -> str:
+    return next(finding["outcome"] for finding in record["findings"] if finding["check"] == check)
 
 
 def _search_space() -> dict[str, Any]:

@@ -9,9 +9,10 @@ from toy.contract import PROBLEM
 from workspaces import changed, toy_frame
 
 from evergreen.contract import Problem
+from evergreen.data.snapshots import row_fingerprints
 from evergreen.errors import DataError
 from evergreen.policies import ForwardSplit, HashedSplit
-from evergreen.splitting import rolling_origin, split_rows
+from evergreen.splitting import leave_out, rolling_origin, split_rows
 
 HASHED = changed(split=HashedSplit(group="customer_id", holdout_share=0.3))
 
@@ -68,6 +69,21 @@ def test_a_hashed_split_reserves_about_its_share_of_the_groups_and_splits_none()
     assert len(split.holdout) + len(split.train) == len(toy_frame(40))
     assert split.start is None
     assert split.end == toy_frame(40)["ordered_at"].max()
+
+
+def test_what_was_learnt_from_is_left_out_of_the_holdout_and_counted():
+    split = split_rows(toy_frame(40), HASHED)
+    learnt = row_fingerprints(pd.concat([split.train, split.holdout.head(3)]), PROBLEM.key)
+    clean = leave_out(split, learnt, HASHED)
+    pd.testing.assert_frame_equal(clean.holdout, split.holdout.iloc[3:])
+    assert (clean.left_out, len(clean.train)) == (3, len(split.train))
+    assert leave_out(split, np.empty(0, np.uint64), HASHED).left_out == 0
+
+
+def test_a_holdout_of_which_every_row_was_learnt_from_is_told():
+    split = split_rows(toy_frame(40), HASHED)
+    with pytest.raises(DataError, match=rf"has learnt from all {len(split.holdout):,} rows to judge with; expected some that none"):
+        leave_out(split, row_fingerprints(split.holdout, PROBLEM.key), HASHED)
 
 
 def test_a_hashed_split_stays_as_it_is_when_rows_are_added():

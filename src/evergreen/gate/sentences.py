@@ -104,6 +104,8 @@ def _in_numbers(evidence: Evidence, decision: Decision, context: Context) -> lis
     ]
     window = f" from {evidence.holdout_start:.10} to {evidence.holdout_end or 'now':.10}" if evidence.holdout_start else ""
     told = [f"On {len(evidence.y):,} {context.entity} held out{window}, 1,000 cost {', '.join(costs)}."]
+    if left_out := evidence.facts.get("left out of the holdout"):
+        told.append(f"Left out of the holdout, because a compared model has learnt from them: {left_out:,} {context.entity}.")
     first, averaged = not rivals(evidence), any((c.cost != c.measure).any() for c in evidence.contenders.values())
     for name in rivals(evidence) or (RULE_OF_THUMB,):
         saved = saving(evidence, evidence.contenders[name], alpha=decision.alpha_first if first else decision.alpha)
