@@ -6,7 +6,7 @@ Every answer comes from a process of its own, as in production. The gate only se
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pandas as pd
 from evergreen.contract import Problem, called
 from evergreen.data.snapshots import row_fingerprints
 from evergreen.data.support import outside_support, separability
-from evergreen.errors import ContractError
+from evergreen.errors import ContractError, ModelError
 from evergreen.evaluation import Predicted, read_predicted
 from evergreen.files import atomic_path
 from evergreen.gate.collection import ModelAnswer, Trials
@@ -38,20 +38,29 @@ class Examination:
     """What all compared models said, by contender, and what else was found of the candidate."""
 
     answers: dict[str, ModelAnswer]
+    """Of the candidate alone when champion or anchor is silent."""
     trials: Trials
+    champion: int | None = None
+    silent: dict[str, str] = field(default_factory=dict)
+    """What keeps champion and anchor from predicting the holdout, in words, by contender."""
 
 
 def examine(space: Workspace, split: Split, candidate: Version, still_open: pd.DataFrame) -> Examination:
     """Have candidate, champion and anchor predict the holdout, then try the candidate; one that is two of them predicts once.
 
-    `still_open` are the rows that wait to be predicted.
+    `still_open` are the rows that wait to be predicted. A champion or an anchor that cannot predict the holdout is told, not raised.
+
+    Raises
+    ------
+    ModelError
+        The candidate cannot predict.
     """
     now = standing(space.journal)
     names = {CANDIDATE: candidate.number, CHAMPION: now.champion, ANCHOR: now.anchor}
     versions = {number: space.registry.version(number) for number in names.values() if number is not None}
     folder = space.settings.root / "evidence" / candidate.training_key[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    answers = _predict_holdout(space, split.holdout, list(versions.values()), folder)
+    answers, cannot = _predict_holdout(space, split.holdout, list(versions.values()), folder)
     facts = candidate.facts
     trials = Trials(
         replays=tuple(compare_golden(space.registry, candidate, shuffled=True, seconds=space.problem.cost.max_predict_seconds)),
@@ -59,9 +68,15 @@ def examine(space: Workspace, split: Split, candidate: Version, still_open: pd.D
         seeds={int(seed): _number(cost) for seed, cost in facts["seeds"].items()},
         seeds_se=_number(facts["seeds_se"]),
         reactions=_perturb(space, candidate, split.holdout, folder),
-        support=_support(space.problem, split, still_open, answers[now.champion] if now.champion else None),
+        support=_support(space.problem, split, still_open, answers.get(now.champion) if now.champion else None),
     )
-    return Examination({name: answers[number] for name, number in names.items() if number is not None}, trials)
+    silent = {
+        name: f"{CHAMPION if number == now.champion else name} (version {number}) {cannot[number]}"
+        for name, number in names.items()
+        if number in cannot
+    }
+    told = {name: answers[number] for name, number in names.items() if number is not None and (name == CANDIDATE or not silent)}
+    return Examination(told, trials, now.champion, silent)
 
 
 def _number(told: float | None) -> float:
@@ -69,7 +84,10 @@ def _number(told: float | None) -> float:
     return np.nan if told is None else told
 
 
-def _predict_holdout(space: Workspace, holdout: pd.DataFrame, versions: list[Version], folder: Path) -> dict[int, ModelAnswer]:
+def _predict_holdout(
+    space: Workspace, holdout: pd.DataFrame, versions: list[Version], folder: Path
+) -> tuple[dict[int, ModelAnswer], dict[int, str]]:
+    """The answers by version, the candidate's first, and what keeps others from answering."""
     problem, rows = space.problem, folder / "holdout.parquet"
     # An older model is given its own features, which today's contract may no longer name.
     wanted = dict.fromkeys([problem.key, *(name for version in versions for name in version.facts["features"])])
@@ -81,8 +99,8 @@ def _predict_holdout(space: Workspace, holdout: pd.DataFrame, versions: list[Ver
         )
         for version in versions
     }
-    predict_all(list(jobs.values()), seconds=problem.cost.max_predict_seconds)
-    return {
+    cannot = _have_predicted(jobs, seconds=problem.cost.max_predict_seconds)
+    answers = {
         version.number: ModelAnswer(
             version=version.number,
             predicted=read_predicted(jobs[version.number].out, problem.task),
@@ -91,7 +109,31 @@ def _predict_holdout(space: Workspace, holdout: pd.DataFrame, versions: list[Ver
             footprint=_footprint(names[version.number].with_suffix(".json"), jobs[version.number].model),
         )
         for version in versions
+        if version.number not in cannot
     }
+    return answers, cannot
+
+
+def _have_predicted(jobs: dict[int, Job], *, seconds: float) -> dict[int, str]:
+    """Have all predict at once, and what cannot once more alone; what kept whom from it, by version. The first one's failure is raised."""
+    try:
+        predict_all(list(jobs.values()), seconds=seconds)
+    except ModelError:
+        first, *others = jobs
+        predict(jobs[first], seconds=seconds)
+        cannot = {number: _hindrance(jobs[number], seconds=seconds) for number in others}
+        return {number: why for number, why in cannot.items() if why}
+    return {}
+
+
+def _hindrance(job: Job, *, seconds: float) -> str:
+    """What a model does instead of predicting, in words; nothing when it predicts."""
+    try:
+        predict(job, seconds=seconds)
+    except ModelError as error:
+        told = str(error).removeprefix("The model ").removeprefix(f"{job.model} ")
+        return told.replace(job.rows.name, "these rows").rstrip(".")
+    return ""
 
 
 def _job(space: Workspace, version: Version, rows: Path, out: Path) -> Job:

@@ -8,6 +8,7 @@ from typing import Any
 
 from evergreen.brakes import barred
 from evergreen.errors import FrozenError, RefusedError
+from evergreen.gate.evidence import ANCHOR
 from evergreen.gate.finding import Outcome, Verdict
 from evergreen.gate.sentences import NEVER_OVERRIDDEN
 from evergreen.journal import Journal, decisions, promotions
@@ -51,6 +52,8 @@ def waiting(journal: Journal) -> dict[str, Any] | None:
 def release(registry: Registry, version: int, *, reason: str, person: str) -> None:
     """Promote a version that the gate holds, or that it judged PROMOTE and that does not serve (any more).
 
+    Where the anchor could not predict, the version takes its place too: else every later candidate would be held.
+
     Raises
     ------
     RefusedError
@@ -63,7 +66,8 @@ def release(registry: Registry, version: int, *, reason: str, person: str) -> No
             f"To have it serve against the gate, for a time: evergreen promote {number} --override --reason ... --expires 14d"
         )
     champion = standing(registry.journal).champion
-    promote(registry, number, Word("release", reason, person), expected_champion=champion)
+    rebase = ANCHOR in row["record"].get("silent", {})
+    promote(registry, number, Word("release", reason, person), expected_champion=champion, rebase_anchor=rebase)
 
 
 def override(registry: Registry, version: int, *, reason: str, person: str, expires: datetime) -> Override:

@@ -158,7 +158,7 @@ def decide(space: Workspace, material: Material, candidate: Version, asked: Exam
     journal, policy = space.journal, space.problem.gate
     if candidate.number == standing(journal).champion and (known := journal.last(tables.decisions, candidate=candidate.number)):
         return dict(known["record"])  # there was nothing new to learn from: a model is not judged against itself
-    champion = space.registry.version(asked.answers[CHAMPION].version) if CHAMPION in asked.answers else None
+    champion = None if asked.champion is None else space.registry.version(asked.champion)
     artefact, window = champion.artefact if champion else None, _window(space.problem, material.split)
     name = digest_text(candidate.artefact, str(artefact), str(standing(journal).anchor), window)
     data_time = (material.split.end or pd.Timestamp(datetime.now(UTC))).to_pydatetime()
@@ -170,7 +170,8 @@ def decide(space: Workspace, material: Material, candidate: Version, asked: Exam
         verdict = judge(evidence, policy, budget=budget)
         budget = replace(budget, is_waived=verdict.is_too_small)
         record = build_record(evidence, verdict, budget, context=_context(space, candidate, champion, name))
-        record["rebase_anchor"] = verdict.rebase_anchor
+        record |= {"rebase_anchor": verdict.rebase_anchor, "silent": asked.silent}
+        record["champion"] = record["champion"] or _unasked(champion)
         row = _decision(material, candidate, name, record) | {"data_time": data_time.isoformat()}
         if not journal.add_all([*spending(budget), (tables.decisions, row)]):
             first = journal.last(tables.decisions, decision=name)
@@ -209,6 +210,13 @@ def _decision(material: Material, candidate: Version, name: str, record: dict[st
     }
 
 
+def _unasked(champion: Version | None) -> dict[str, Any] | None:
+    """What a record says of a champion that the candidate could not be compared with."""
+    if champion is None:
+        return None
+    return {"version": champion.number, **{name: champion.facts[name] for name in ("rows", "training_start", "training_end")}}
+
+
 def _window(problem: Problem, split: Split) -> str:
     """Names the holdout: by its ends in time, or by its rows where these were drawn by lot, for more of them come later."""
     if split.start is None:
@@ -239,6 +247,7 @@ def _evidence(space: Workspace, material: Material, candidate: Version, asked: E
             "learning_curve": candidate.facts.get("learning_curve", []),
         },
         trials=asked.trials,
+        silent=asked.silent,
     )
     return collect_evidence(space.problem, material.split, answers, origin)
 
@@ -276,6 +285,7 @@ def _context(space: Workspace, candidate: Version, champion: Version | None, dec
         entity=problem.things,
         cluster=groups_of(problem.gate),
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        labels={CHAMPION: f"version {champion.number}"} if champion else {},
         changes=changes(problem, _made(space, candidate), _made(space, champion) if champion else None),
     )
 

@@ -13,13 +13,14 @@ from toy import features
 from toy.contract import PROBLEM
 from workspaces import changed, deliver_days, ingest, open_space
 
-from evergreen import retraining
+from evergreen import examination, retraining
 from evergreen.data.snapshots import take_snapshot
-from evergreen.errors import ContractError
+from evergreen.errors import ContractError, ModelError
 from evergreen.examination import Examination, perturbed
 from evergreen.gate.evidence import CANDIDATE, CHAMPION
 from evergreen.metering import CALLS, _family
 from evergreen.policies import Perturbation
+from evergreen.predictor import Job
 from evergreen.workspace import Workspace
 
 
@@ -149,6 +150,23 @@ def test_a_champion_is_asked_too_and_what_it_has_not_seen_is_counted(tmp_path: P
     assert again.answers[CHAMPION].footprint is not None
     assert again.trials.support is not None
     assert again.trials.support.champion_outside == 0
+
+
+def test_only_the_candidates_failure_is_an_error_and_what_fails_among_others_only_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(jobs: list[Job], *, seconds: float) -> None:
+        for job in jobs:
+            if job.model.name in broken and (len(jobs) > 1 or job.model.name != "short of memory"):
+                raise ModelError(f"The model {job.model} cannot predict {job.rows.name}: the rows lack region.")
+
+    monkeypatch.setattr(examination, "predict_all", fail)
+    monkeypatch.setattr(examination, "predict", lambda job, *, seconds: fail([job], seconds=seconds))
+    names = ("candidate", "old", "short of memory")
+    jobs = {number: Job(tmp_path / name, tmp_path / "holdout.parquet", tmp_path / "out", key="k") for number, name in enumerate(names)}
+    broken = {"old", "short of memory"}
+    assert examination._have_predicted(jobs, seconds=1) == {1: "cannot predict these rows: the rows lack region"}
+    broken = {"candidate"}
+    with pytest.raises(ModelError, match=r"cannot predict holdout\.parquet: the rows lack region"):
+        examination._have_predicted(jobs, seconds=1)
 
 
 @pytest.mark.parametrize(

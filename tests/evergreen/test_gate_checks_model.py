@@ -112,6 +112,13 @@ def test_the_first_model_has_no_champion_to_beat():
     assert (finding.outcome, finding.reason) == (Outcome.PASS, "There is no champion yet.")
 
 
+def test_a_champion_that_cannot_predict_holds_the_candidate_and_a_person_decides():
+    told = "champion (version 6) cannot predict these rows: the rows lack region"
+    finding = champion(first(silent={CHAMPION: told, ANCHOR: told}), POLICY, ALPHA)
+    assert (finding.outcome, finding.reason.count(told)) == (Outcome.HOLD, 1)
+    assert 'releases it with `evergreen promote 7 --reason "..."`' in finding.settle
+
+
 @pytest.mark.parametrize(
     ("saved", "spread", "outcome"),
     [

@@ -62,6 +62,15 @@ def test_a_worse_model_is_rejected_and_an_unsure_one_held():
     assert (held.verdict, held.rebase_anchor) == (Verdict.HOLD, False)
 
 
+def test_beside_a_silent_anchor_a_good_model_is_held_by_the_comparison_alone_at_the_gates_alpha():
+    evidence = given.make_evidence(first=True, silent={ANCHOR: "anchor (version 4) cannot predict these rows"})
+    decision = judge(evidence, POLICY, budget=budget())
+    assert decision.verdict is Verdict.HOLD
+    assert [check for check, outcome in outcomes(decision).items() if outcome is not Outcome.PASS] == ["champion"]
+    assert (decision.alpha, decision.alpha_first, decision.rebase_anchor) == (POLICY.alpha, POLICY.alpha, False)
+    assert outcomes(judge(evidence, POLICY, budget=budget(first=True)))["budget"] is Outcome.ERROR
+
+
 PLANTED = {
     "provenance": {"provenance_now": {}},
     "data": {"data": (DataVerdict("weather", passed=False, failed=("rows",)),)},

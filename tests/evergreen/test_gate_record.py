@@ -242,6 +242,16 @@ def test_what_no_check_judged_is_said():
     assert "Too small to be judged on their own: carrier: OO (fewer than 200 rows or 20 days each)." in written["not_judged"]
 
 
+def test_a_champion_that_cannot_predict_goes_on_serving_and_is_said_not_to_be_compared():
+    evidence = given.make_evidence(first=True, silent={CHAMPION: "told"})
+    context = dataclasses.replace(CONTEXT, labels={CHAMPION: "version 6"})
+    budget = Budget(POLICY.alpha, 0.0, 0.1, 0.1, "key", False, GATE, datetime(2013, 6, 9, tzinfo=UTC), POLICY.alpha)
+    written = build_record(evidence, judge(evidence, POLICY, budget=budget), budget, context=context)
+    assert written["next"][0] == "Version 6 goes on serving."
+    assert "It was not compared with champion and anchor." in written["not_judged"]
+    assert "evergreen promote 7" in written["override"]
+
+
 def test_evidence_that_is_no_evidence_leaves_no_numbers_on_record():
     written = record(given.change(compared(), CHAMPION, measure=np.full(2000, np.nan)))
     assert written["verdict"] == "reject"

@@ -18,8 +18,10 @@ from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import ContractError, JournalError
 from evergreen.gate.decision import judge
 from evergreen.policies import BinaryCosts, HashedSplit
-from evergreen.promotion import rollback, standing
+from evergreen.promotion import Standing, rollback, standing
 from evergreen.registry import Version
+from evergreen.releases import release
+from evergreen.report.decision import render_decision
 from evergreen.workspace import Workspace
 
 LOCK = Path(__file__).parents[2] / "requirements.txt"
@@ -103,6 +105,34 @@ def test_a_row_whose_time_is_corrected_into_the_holdout_is_not_judged_on_when_th
     record = train(trained)
     assert _outcome(record, "hygiene") == "pass"
     assert record["facts"]["left out of the holdout"] == 5
+
+
+def test_a_champion_whose_feature_is_gone_holds_the_candidate_and_a_persons_release_ends_that(tmp_path: Path):
+    problem = changed(features=("product", "amount", "stock_level", "region"))
+    space = open_space(tmp_path, problem=problem)
+    deliver_days(space, 70)
+    ingest(space)
+    assert train(space)["verdict"] == "promote"
+    later = Workspace(space.settings, changed(joins=problem.joins[:1], features=problem.features[:3], slices=()), space.journal)
+    record = train(later)
+    assert record["verdict"] == "hold"
+    told = (
+        "Nobody knows whether it is worse than what serves or served: champion (version 1) cannot predict these rows: the rows lack region"
+    )
+    assert record["why"][0].startswith(told)
+    assert [one["check"] for one in record["findings"] if one["outcome"] != "pass"] == ["champion"]
+    first = space.registry.version(1).facts
+    assert record["champion"] == {"version": 1, **{name: first[name] for name in ("rows", "training_start", "training_end")}}
+    assert record["changes"]["features"] == {"added": [], "removed": ["region"]}
+    assert [row["purpose"] for row in space.journal.rows(tables.ledger)] == ["first model", "gate"]
+    assert 'class="verdict hold"' in render_decision(record, later.problem)
+    assert train(later) == record
+
+    release(later.registry, 2, reason="compared by hand", person="ann")
+    assert standing(space.journal) == Standing(2, 1, 2)  # else the silent anchor would hold every later candidate
+    deliver_days(space, 30, start=70)
+    ingest(space)
+    assert _outcome(train(later), "champion") == "pass"
 
 
 def test_a_version_that_was_rolled_back_from_does_not_come_back_by_itself(trained: Workspace):

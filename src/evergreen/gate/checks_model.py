@@ -18,7 +18,7 @@ from evergreen.gate.comparison import (
     saving,
     waiting,
 )
-from evergreen.gate.evidence import ANCHOR, CHAMPION, DUMMY, RULE_OF_THUMB, Contender, Evidence
+from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DUMMY, RULE_OF_THUMB, Contender, Evidence
 from evergreen.gate.finding import Finding, Outcome, amount
 from evergreen.gate.footprints import costlier, unmeasured
 from evergreen.gate.statistics import Interval, Side, clusters_to_settle, upper_bound
@@ -69,7 +69,12 @@ def baseline(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
 
 
 def champion(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
-    """Not worse than champion and anchor by more than the margin, at the ledger's chance of error; what is costlier must be better."""
+    """Not worse than champion and anchor by more than the margin, at the ledger's chance of error; what is costlier must be better.
+
+    Where one of the two cannot predict these rows nobody knows, and a person decides.
+    """
+    if evidence.silent:
+        return _incomparable(evidence)
     others, margin = rivals(evidence), margin_in_force(evidence, policy)
     if not others:
         return _champion(Outcome.PASS, "There is no champion yet.")
@@ -109,6 +114,13 @@ def _later_model(evidence: Evidence, policy: GatePolicy, alpha: float, margin: f
     best = is_superior(evidence, policy, alpha, ANCHOR)
     note = "It is surely better than the best champion so far." if best else "It is not surely better than the best champion so far."
     return finding(Outcome.PASS, f"It is not worse by more than the margin: {said}", details=(note,))
+
+
+def _incomparable(evidence: Evidence) -> Finding:
+    told = "; ".join(dict.fromkeys(evidence.silent.values()))
+    version = evidence.contenders[CANDIDATE].version
+    settle = f'A person compares them and releases it with `evergreen promote {version or "VERSION"} --reason "..."`.'
+    return _champion(Outcome.HOLD, f"Nobody knows whether it is worse than what serves or served: {told}.", settle=settle)
 
 
 def _with_interval(finding: partial[Finding], saved: Interval) -> partial[Finding]:

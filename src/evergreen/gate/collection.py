@@ -59,12 +59,14 @@ class Origin:
     is_restated: bool = False
     is_overruled: bool = False
     """What the champion's decision and its promotion say of these two: see `Evidence`."""
+    silent: dict[str, str] = field(default_factory=dict)
+    """Why champion and anchor have no answer; see `Evidence`."""
 
 
 def collect_evidence(problem: Problem, split: Split, answers: dict[str, ModelAnswer], origin: Origin) -> Evidence:
     """Put everything that one verdict rests on side by side, on the same holdout rows.
 
-    `answers` are by contender: CANDIDATE, and CHAMPION and ANCHOR where there are some.
+    `answers` are by contender: CANDIDATE, and CHAMPION and ANCHOR where there are some and neither is silent.
     """
     rows, y, y_train = split.holdout, training_target(split.holdout, problem), training_target(split.train, problem)
     priced = partial(_priced, problem, rows, y)
@@ -97,6 +99,7 @@ def collect_evidence(problem: Problem, split: Split, answers: dict[str, ModelAns
         late_features=tuple(late_features(problem, rows)),
         limits=problem.cost,
         **vars(origin.trials),
+        silent=origin.silent,
         facts=origin.facts,
     )
 

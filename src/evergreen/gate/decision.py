@@ -50,9 +50,8 @@ def judge(evidence: Evidence, policy: GatePolicy, *, budget: Budget, checks: tup
     findings = (*(_answer(check, evidence, policy, budget.alpha) for check in checks), _affordable(evidence, budget))
     verdict = conclude(findings)
     rebase = verdict is Verdict.PROMOTE and (CHAMPION not in evidence.contenders or is_superior(evidence, policy, budget.alpha))
-    return Decision(
-        verdict, findings, budget.alpha, budget.alpha if budget.is_first else policy.alpha_first, next_margin(evidence, policy), rebase
-    )
+    first = policy.alpha_first if CHAMPION in evidence.contenders else budget.alpha
+    return Decision(verdict, findings, budget.alpha, first, next_margin(evidence, policy), rebase)
 
 
 def conclude(findings: tuple[Finding, ...]) -> Verdict:
@@ -72,7 +71,7 @@ def _answer(check: Check, evidence: Evidence, policy: GatePolicy, alpha: float) 
 
 
 def _affordable(evidence: Evidence, budget: Budget) -> Finding:
-    if budget.is_first != (CHAMPION not in evidence.contenders):
+    if budget.is_first != (CHAMPION not in evidence.contenders and not evidence.silent):
         told, seen = ("no champion", "one") if budget.is_first else ("a champion", "none")
         return _budget(Outcome.ERROR, f"The ledger was told of {told}, the evidence holds {seen}. Open the budget for what is judged.")
     finding = partial(_budget, estimate=budget.price, threshold=budget.left)

@@ -128,7 +128,7 @@ class Evidence:
     """What the models were given."""
     slices: pd.DataFrame
     contenders: dict[str, Contender]
-    """By name: CANDIDATE, CHAMPION and ANCHOR (None at the first model: absent), DUMMY, RULE_OF_THUMB."""
+    """By name: CANDIDATE, CHAMPION and ANCHOR (absent at the first model, and when one of the two is silent), DUMMY, RULE_OF_THUMB."""
     trivial: dict[str, Contender]
     """Constant decisions, such as "always 1"; the cheapest of them is the best trivial policy."""
     holdout_start: str | None
@@ -162,5 +162,7 @@ class Evidence:
     reactions: tuple[Reaction, ...] = ()
     """One for each of the contract's perturbations."""
     support: Support | None = None
+    silent: dict[str, str] = field(default_factory=dict)
+    """What keeps champion and anchor from predicting these rows, in words, by name; nobody is compared with them then."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the record reports and no check judges: parameters, training window, what changed."""

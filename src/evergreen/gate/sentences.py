@@ -142,7 +142,7 @@ def _not_judged(evidence: Evidence, decision: Decision, *, sound: bool) -> list[
     answered = {f.check for f in decision.findings if f.outcome is not Outcome.ERROR}
     told = [f"{_capital(concern)} ({check})." for check, concern in CONCERNS.items() if check not in answered]
     if CHAMPION not in evidence.contenders:
-        told.append("There is no champion to compare with.")
+        told.append("It was not compared with champion and anchor." if evidence.silent else "There is no champion to compare with.")
     told += [small for f in decision.findings if f.check == "slices" for small in f.details]
     if not evidence.reactions:
         told.append("The contract says nothing of how it must react to made-up changes, so none was tried.")
@@ -156,7 +156,7 @@ def _next(evidence: Evidence, decision: Decision, context: Context) -> list[str]
         told += ["It is the best so far: those that follow are compared with it too."] if decision.rebase_anchor else []
     else:
         champion = _capital(context.label(CHAMPION, evidence))
-        serves = f"{champion} goes on serving." if CHAMPION in evidence.contenders else "No model serves yet."
+        serves = f"{champion} goes on serving." if CHAMPION in evidence.contenders or evidence.silent else "No model serves yet."
         stays = "waits, registered" if decision.verdict is Verdict.HOLD else "stays registered as evidence"
         told = [serves, f"{who} {stays}, and does not serve."]
     return told + [f.details[0] for f in decision.findings if f.check == "baseline" and f.outcome is Outcome.PASS and f.details]
