@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen.contract import Problem, called
-from evergreen.data.snapshots import row_fingerprints
+from evergreen.data.snapshots import Frame, row_fingerprints
 from evergreen.data.support import outside_support, separability
 from evergreen.errors import ContractError, ModelError
 from evergreen.evaluation import Predicted, read_predicted
@@ -45,10 +45,11 @@ class Examination:
     """What keeps champion and anchor from predicting the holdout, in words, by contender."""
 
 
-def examine(space: Workspace, split: Split, candidate: Version, still_open: pd.DataFrame) -> Examination:
+def examine(space: Workspace, split: Split, candidate: Version, frame: Frame) -> Examination:
     """Have candidate, champion and anchor predict the holdout, then try the candidate; one that is two of them predicts once.
 
-    `still_open` are the rows that wait to be predicted. A champion or an anchor that cannot predict the holdout is told, not raised.
+    `frame` holds the rows that wait to be predicted, and all that anybody can have learnt from. A champion or an anchor that cannot
+    predict the holdout is told, not raised.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def examine(space: Workspace, split: Split, candidate: Version, still_open: pd.D
         seeds={int(seed): _number(cost) for seed, cost in facts["seeds"].items()},
         seeds_se=_number(facts["seeds_se"]),
         reactions=_perturb(space, candidate, split.holdout, folder),
-        support=_support(space.problem, split, still_open, answers.get(now.champion) if now.champion else None),
+        support=_support(space.problem, split.train, frame, answers.get(now.champion) if now.champion else None),
     )
     silent = {
         name: f"{CHAMPION if number == now.champion else name} (version {number}) {cannot[number]}"
@@ -195,18 +196,19 @@ def _moved(change: np.ndarray) -> np.ndarray:
     return change if change.ndim == 1 else np.abs(change).max(axis=1)
 
 
-def _support(problem: Problem, split: Split, still_open: pd.DataFrame, champion: ModelAnswer | None) -> Support:
+def _support(problem: Problem, learnt: pd.DataFrame, frame: Frame, champion: ModelAnswer | None) -> Support:
+    """The rows that wait against those that the candidate has learnt from, and against the champion's, which may be others."""
     features, unlike = (
         list(problem.features),
         partial(outside_support, slack=problem.gate.range_slack, shift=problem.gate.max_missing_shift),
     )
-    train, asked, theirs = split.train[features], still_open[features], None
+    train, asked, theirs = learnt[features], frame.still_open[features], None
     outside = unlike(train, asked)
     counts: dict[str, Any] = {str(name): int(count) for name, count in outside.sum().items() if count}
     if champion is not None:
-        known = pd.concat([split.train, split.holdout])
-        learnt = known[np.isin(row_fingerprints(known, problem.key), champion.training_rows)][features]
-        theirs = int(unlike(learnt, asked).any(axis=1).sum())
+        known = frame.labelled
+        seen = known[np.isin(row_fingerprints(known, problem.key), champion.training_rows)][features]
+        theirs = int(unlike(seen, asked).any(axis=1).sum())
     told = separability(train, asked, seed=problem.retraining.seed)
     return Support(len(asked), int(outside.any(axis=1).sum()), counts, theirs, told)
 

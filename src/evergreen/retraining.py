@@ -135,7 +135,7 @@ def make_candidate(space: Workspace, material: Material, *, tuning: bool, progre
 
 def ask_models(space: Workspace, material: Material, candidate: Version) -> Examination:
     """Have all compared models predict the holdout and try the candidate, each in a process of its own."""
-    return examine(space, material.split, candidate, material.frame.still_open)
+    return examine(space, material.split, candidate, material.frame)
 
 
 def earlier_verdict(space: Workspace, snapshot: Snapshot) -> dict[str, Any] | None:

@@ -11,12 +11,14 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.pipeline import make_pipeline
 from toy import features
 from toy.contract import PROBLEM
-from workspaces import changed, deliver_days, ingest, open_space
+from workspaces import changed, deliver_days, ingest, open_space, toy_frame
 
 from evergreen import examination, retraining
-from evergreen.data.snapshots import take_snapshot
+from evergreen.data.snapshots import Frame, row_fingerprints, take_snapshot
 from evergreen.errors import ContractError, ModelError
+from evergreen.evaluation import Predicted
 from evergreen.examination import Examination, perturbed
+from evergreen.gate.collection import ModelAnswer
 from evergreen.gate.evidence import CANDIDATE, CHAMPION
 from evergreen.metering import CALLS, _family
 from evergreen.policies import Perturbation
@@ -150,6 +152,18 @@ def test_a_champion_is_asked_too_and_what_it_has_not_seen_is_counted(tmp_path: P
     assert again.answers[CHAMPION].footprint is not None
     assert again.trials.support is not None
     assert again.trials.support.champion_outside == 0
+
+
+def test_what_a_champion_has_seen_is_counted_although_the_candidate_neither_learnt_from_it_nor_is_judged_on_it():
+    rows = toy_frame(10)
+    day = (rows["ordered_at"] - rows["ordered_at"].min()).dt.days
+    rows = rows.assign(product=rows["product"].where(day < 5, "rug"), returned=rows["returned"].where(day < 8))
+    frame = Frame(rows, (), {}, 0, "returned", "ordered_at", rows.loc[day < 8, "ordered_at"].max())
+    learnt = row_fingerprints(rows[day < 7], PROBLEM.key)  # as with a version that is judged again and learnt from the first 5 days
+    champion = ModelAnswer(2, Predicted(np.zeros(0)), learnt, None)
+    support = examination._support(PROBLEM, rows[day < 5], frame, champion)
+    assert support.outside == support.features["product"] == support.rows == int((day >= 8).sum())
+    assert support.champion_outside == 0
 
 
 def test_only_the_candidates_failure_is_an_error_and_what_fails_among_others_only_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -125,7 +125,7 @@ def _try(space: Workspace, material: Material, trial: Trial) -> Result:
     problem, split = trial.plant(space.problem, material.split)
     here = dataclasses.replace(space, problem=problem)
     candidate = retraining.make_candidate(here, _named(material, trial.name, split), tuning=False)
-    asked = trial.answer(problem, split, examination.examine(here, split, candidate, material.frame.still_open))
+    asked = trial.answer(problem, split, examination.examine(here, split, candidate, material.frame))
     evidence = _evidence(here, material, split, candidate, asked)
     decision = judge(evidence, problem.gate, budget=_budget(problem))
     return Result(trial, decision.verdict, decision.findings)
