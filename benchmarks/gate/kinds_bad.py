@@ -158,7 +158,12 @@ def slow(scene: Scene) -> Made:
 
     def over(footprint: Footprint) -> Footprint:
         factor = 300.0 if scene.seed % 2 == 0 else 4.0
-        return replace(footprint, one_row_seconds=footprint.one_row_seconds * factor, rows_per_second=footprint.rows_per_second / factor)
+        return replace(
+            footprint,
+            one_row_seconds=footprint.one_row_seconds * factor,
+            quickest_seconds=footprint.quickest_seconds * factor,
+            rows_per_second=footprint.rows_per_second / factor,
+        )
 
     return replace(differing("too slow", -0.1, salt=3)(scene), footprint=over, dimension="cost of serving")
 

@@ -17,7 +17,7 @@ from evergreen.evaluation import measure
 from evergreen.gate.checks_model import champion
 from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, Contender, Evidence, Footprint
 
-ALIKE = Footprint(np.array([0.001]), 1e6, 100.0, 0.1, 1.0, "trees")
+ALIKE = Footprint(np.array([0.001]), 0.001, 1e6, 100.0, 0.1, 1.0, "trees")
 """Nobody is costlier."""
 WORSE = -2.0
 """Never to be promoted: so many margins."""

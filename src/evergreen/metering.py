@@ -5,9 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-import timeit
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,8 +13,8 @@ if TYPE_CHECKING:
 
     from evergreen.artefact import Artefact
 
-CALLS, TIMES, WARM_UP = 40, 3, 3
-"""Rows that are answered alone, how often each (the shortest counts, other work can only add), after a few that fill caches."""
+CALLS, PASSES, WARM_UP = 40, 3, 3
+"""Rows that are answered alone, how often all of them one after another, and other rows before them, for what only the first call does."""
 PATIENCE_SECONDS, FEWEST_CALLS = 5.0, 5
 """A model that is slow is not waited for so often."""
 MEGABYTE = 1e6
@@ -31,6 +29,7 @@ class Meter:
         self._started = time.perf_counter()
         self._load_seconds = self._seconds = 0.0
         self._rows = 0
+        self._passes: list[list[float]] = []
 
     def loaded(self) -> None:
         """Say that the model is loaded."""
@@ -44,22 +43,31 @@ class Meter:
         self._rows += len(X)
         return said
 
-    def measured(self, model: Artefact, X: pd.DataFrame) -> dict[str, Any]:
-        """What it took, and how long single rows of `X` take now: the fields of a Footprint but the size, which whoever stores it knows."""
-        from evergreen.candidate import predicted
+    def timed_alone(self, predict: Callable[[Any, pd.DataFrame], pd.DataFrame], estimator: Any, X: pd.DataFrame) -> None:
+        """Time rows of `X` one by one, again and again but never the same one twice running: a model may remember its last answer.
 
-        memory = _peak_bytes() - self._memory
-        for call in range(WARM_UP):
-            predicted(model.estimator, X.iloc[[call % len(X)]])
-        calls: list[float] = []
+        Expects at least one row, and none that the model has answered before.
+        """
+        for at in range(min(WARM_UP, len(X) - 1)):
+            predict(estimator, X.iloc[[at]])
+        rows = X.iloc[min(WARM_UP, len(X) - 1) :].head(CALLS)
         begun = time.perf_counter()
-        while len(calls) < CALLS and (time.perf_counter() - begun < PATIENCE_SECONDS or len(calls) < FEWEST_CALLS):
-            row = X.iloc[[len(calls) % len(X)]]
-            calls.append(min(timeit.repeat(partial(predicted, model.estimator, row), number=1, repeat=TIMES)))
+        for turn in range(PASSES):
+            self._passes.append([])
+            for at in range(len(rows)):
+                if time.perf_counter() - begun >= PATIENCE_SECONDS and (turn > 0 or at >= FEWEST_CALLS):
+                    return
+                row, started = rows.iloc[[at]], time.perf_counter()
+                predict(estimator, row)
+                self._passes[turn].append(time.perf_counter() - started)
+
+    def measured(self, model: Artefact) -> dict[str, Any]:
+        """What it took: the fields of a Footprint but the size, which whoever stores it knows."""
         return {
-            "one_row_seconds": calls,
+            "one_row_seconds": self._passes[0],
+            "quickest_seconds": min(map(min, filter(None, self._passes))),
             "rows_per_second": self._rows / max(self._seconds, 1e-9),
-            "memory_megabytes": memory / MEGABYTE,
+            "memory_megabytes": (_peak_bytes() - self._memory) / MEGABYTE,
             "load_seconds": self._load_seconds,
             "family": _family(model.estimator),
         }

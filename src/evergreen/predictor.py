@@ -123,6 +123,8 @@ def _predict_here(job: Job) -> None:
         columns = list(dict.fromkeys([job.key, *model.features]))
         for batch in rows.iter_batches(batch_size=job.chunk_rows, columns=columns):
             X = batch.select(model.features).to_pandas()
+            if job.profile is not None and writer is None:  # before the model has seen any of them
+                meter.timed_alone(predicted, model.estimator, X)
             said = pa.Table.from_pandas(meter.timed(predicted, model.estimator, X), preserve_index=False)
             table = said.add_column(0, job.key, batch.column(job.key)).replace_schema_metadata()
             writer = writer or pq.ParquetWriter(temporary, table.schema)
@@ -130,7 +132,7 @@ def _predict_here(job: Job) -> None:
         if writer is not None:
             writer.close()
     if job.profile is not None:
-        write_json(job.profile, meter.measured(model, X))
+        write_json(job.profile, meter.measured(model))
 
 
 if __name__ == "__main__":

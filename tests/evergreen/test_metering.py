@@ -1,12 +1,18 @@
 import time
 
+import gate_evidence as given
 import numpy as np
 import pandas as pd
 import pytest
 
 from evergreen import metering
 from evergreen.artefact import Artefact
+from evergreen.candidate import predicted
+from evergreen.gate.checks_artefact import cost
+from evergreen.gate.evidence import CANDIDATE
+from evergreen.gate.finding import Outcome
 from evergreen.metering import Meter
+from evergreen.policies import GatePolicy
 from evergreen.selftest.planted import Defective, underfitted
 
 X = pd.DataFrame({"x": np.arange(50.0)})
@@ -14,11 +20,17 @@ X = pd.DataFrame({"x": np.arange(50.0)})
 
 def measured(seconds: float = 0.0) -> dict:
     """What a model takes whose answers need so many seconds."""
-    model = Defective(underfitted("binary"), "slow", seconds=seconds).fit(X, np.arange(50) % 2)
+    return taken(Defective(underfitted("binary"), "slow", seconds=seconds))
+
+
+def taken(model: Defective, rows: pd.DataFrame = X) -> dict:
+    """What this model takes."""
+    model.fit(X, np.arange(50) % 2)
     meter = Meter()
     meter.loaded()
-    meter.timed(lambda estimator, rows: pd.DataFrame(estimator.predict_proba(rows)), model, X)
-    return meter.measured(Artefact(model, ["x"]), X)
+    meter.timed_alone(predicted, model, rows)
+    meter.timed(lambda estimator, rows: pd.DataFrame(estimator.predict_proba(rows)), model, rows)
+    return meter.measured(Artefact(model, ["x"]))
 
 
 def test_every_call_and_row_is_timed():
@@ -43,7 +55,44 @@ def test_a_machine_that_is_busy_now_and_then_does_not_make_a_model_slow():
                 time.sleep(0.05)
             return super().predict_proba(X)
 
-    model = Hiccups(underfitted("binary"), "not a number").fit(X, np.arange(50) % 2)
-    meter = Meter()
-    meter.timed(lambda estimator, rows: pd.DataFrame(estimator.predict_proba(rows)), model, X)
-    assert max(meter.measured(Artefact(model, ["x"]), X)["one_row_seconds"]) < 0.04
+    found = taken(Hiccups(underfitted("binary"), "not a number"))
+    assert found["quickest_seconds"] < 0.04 < max(found["one_row_seconds"])
+
+
+class LooksUp(Defective):
+    """It remembers each row that it has looked up, whether it was asked alone or among others."""
+
+    def predict_proba(self, X):
+        known = self.__dict__.setdefault("known", set())
+        if not known.issuperset(X["x"]):
+            time.sleep(0.03)
+        known.update(X["x"])
+        return super().predict_proba(X)
+
+
+def test_a_model_that_remembers_rows_takes_the_time_of_new_ones_and_is_refused_by_it():
+    found = taken(LooksUp(underfitted("binary"), "not a number"))
+    assert min(found["one_row_seconds"]) > 0.03 > found["quickest_seconds"]
+    times = {name: found[name] for name in ("one_row_seconds", "quickest_seconds")}
+    footprint = given.make_footprint(**times | {"one_row_seconds": 10 * np.array(found["one_row_seconds"])})  # 300 ms, without the wait
+    evidence = given.change(given.make_evidence(), CANDIDATE, footprint=footprint)
+    assert cost(evidence, GatePolicy(), 0.01).outcome is Outcome.REJECT
+
+
+def test_no_row_is_asked_twice_running_and_the_first_ones_are_not_timed():
+    asked: list[float] = []
+
+    class Listens(Defective):
+        def predict_proba(self, X):
+            if len(X) == 1:
+                asked.append(float(X["x"].iloc[0]))
+            return super().predict_proba(X)
+
+    assert len(taken(Listens(underfitted("binary"), "not a number"))["one_row_seconds"]) == metering.CALLS
+    once = [float(row) for row in range(3, 3 + metering.CALLS)]
+    assert asked == [0.0, 1.0, 2.0, *once * metering.PASSES]
+
+
+@pytest.mark.parametrize(("rows", "timed"), [(1, 1), (2, 1), (4, 1), (10, 7)])
+def test_of_few_rows_each_that_was_not_asked_before_is_timed(rows: int, timed: int):
+    assert len(taken(Defective(underfitted("binary"), "not a number"), X.head(rows))["one_row_seconds"]) == timed

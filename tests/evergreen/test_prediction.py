@@ -69,6 +69,28 @@ def test_text_columns_arrive_as_in_training(registry: Registry, version: Version
         assert len(pd.read_parquet(predict(job))) == 454
 
 
+LOOKS_UP = """
+import time
+
+KNOWN = set()
+
+
+def add_load(X):
+    if not KNOWN.issuperset(X["amount"]):
+        time.sleep(0.03)
+    KNOWN.update(X["amount"])
+    return X.assign(load=1.0)
+"""
+
+
+def test_a_row_is_timed_when_it_is_new_to_a_model_that_remembers_all_it_was_asked(registry: Registry, version: Version, tmp_path: Path):
+    with edited_model(registry, version, tmp_path, LOOKS_UP) as job:
+        predict(dataclasses.replace(job, profile=tmp_path / "profile.json"))
+    took = json.loads((tmp_path / "profile.json").read_text())
+    assert np.median(took["one_row_seconds"]) > 0.03
+    assert took["quickest_seconds"] < 0.03
+
+
 def test_several_models_predict_at_once(job: Job, tmp_path: Path):
     jobs = [dataclasses.replace(job, out=tmp_path / f"{number}.parquet") for number in range(3)]
     for out in predict_all(jobs):

@@ -144,7 +144,7 @@ def _contradictions(reaction: Reaction, share: float) -> Iterator[str]:
 def _slowest(footprint: Footprint) -> float:
     """The 99th percentile of the answers to one row, in milliseconds; NaN where one was not timed.
 
-    numpy's method "higher": a time that was measured, and of a hundred the slowest. Between two of them nothing was measured.
+    numpy's method "higher": a time that was measured, and of up to a hundred the slowest. Between two of them nothing was measured.
     """
     seconds = np.asarray(footprint.one_row_seconds, dtype=float)
     if not seconds.size or not np.isfinite(seconds).all():

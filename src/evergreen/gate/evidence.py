@@ -18,7 +18,9 @@ class Footprint:
     """What predicting with a model takes, measured in a process that does nothing else."""
 
     one_row_seconds: np.ndarray
-    """Time of each of many answers to one row, shape (calls,)."""
+    """Time (wall clock) of the first answer to each of many rows, asked one by one, shape (calls,)."""
+    quickest_seconds: float
+    """The shortest of all answers to one row, those to a row asked again too: what else a machine does can only make them longer."""
     rows_per_second: float
     """Speed of a batch."""
     memory_megabytes: float

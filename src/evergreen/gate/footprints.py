@@ -17,7 +17,7 @@ MIN_MORE_SIZE = 1.0
 
 _Quantity = tuple[str, Callable[[Footprint], float], float]
 QUANTITIES: tuple[_Quantity, ...] = (
-    ("the time for one row", lambda taken: _quickest(taken.one_row_seconds), MIN_MORE_SECONDS),
+    ("the time for one row", lambda taken: taken.quickest_seconds, MIN_MORE_SECONDS),
     ("the memory", lambda taken: taken.memory_megabytes, MIN_MORE_MEMORY),
     ("the size", lambda taken: taken.megabytes, MIN_MORE_SIZE),
 )
@@ -56,8 +56,3 @@ def costlier(evidence: Evidence, ratio: float) -> list[str]:
 
 def _times(takes: float, took: float) -> str:
     return f"{takes / took:,.1f} times" if took > 0 else "many times"
-
-
-def _quickest(seconds: np.ndarray) -> float:
-    """The shortest of all answers: what else a machine does can only make them longer (the documentation of Python's timeit says why)."""
-    return float(np.min(seconds)) if len(seconds) else float("nan")
