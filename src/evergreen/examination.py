@@ -68,6 +68,7 @@ def examine(space: Workspace, split: Split, candidate: Version, frame: Frame) ->
         promise=Promise(**facts["promise"]) if facts["promise"] else None,
         seeds={int(seed): _number(cost) for seed, cost in facts["seeds"].items()},
         seeds_se=_number(facts["seeds_se"]),
+        random_without_seed=facts["random_without_seed"],
         reactions=_perturb(space, candidate, split.holdout, folder),
         support=_support(space.problem, split.train, frame, answers.get(now.champion) if now.champion else None),
     )

@@ -39,6 +39,7 @@ def facts_of(problem: Problem, split: Split, fitted: Fitted, tried: Recipe) -> d
         "promise": _promise(fitted),
         "seeds": {seed: float(measured.mean()) for seed, measured in tried.seeds.items()},
         "seeds_se": _apart_by_chance(tried, clusters(split.holdout, problem.gate.cluster)),
+        "random_without_seed": tried.random_without_seed,
         "learning_curve": tried.learning_curve,
     }
 

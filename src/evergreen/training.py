@@ -20,6 +20,8 @@ from evergreen.errors import ContractError, DataError, EvergreenError, ModelErro
 from evergreen.evaluation import central_cost, cost_threshold, measure, need_probabilities, predict, trivial_policies
 from evergreen.splitting import rolling_origin
 
+SEEDS = ("random_state", "random_seed", "seed")
+"""What a parameter that takes a seed is called."""
 Progress = Callable[[str], None]
 
 
@@ -231,4 +233,4 @@ def _open_seeds(estimator: Any) -> list[str]:
 
 
 def _seeds(estimator: Any) -> list[str]:
-    return [name for name in estimator.get_params() if name.endswith("random_state")]
+    return [name for name in estimator.get_params() if name.endswith("random_state") or name.rpartition("__")[2] in SEEDS]

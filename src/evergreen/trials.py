@@ -20,6 +20,8 @@ SIZES = (0.125, 0.25, 0.5)
 """Shares of the training rows that the learning curve is drawn from, beside all of them."""
 JUDGED_ROWS = 20_000
 """On at most so many of the rows that a model has learnt from it is seen what it costs there."""
+ROUNDING = 1e-9
+"""By so much threads that add up in another order may make a cost differ."""
 Progress = Callable[[str], None]
 
 
@@ -28,13 +30,15 @@ class Recipe:
     """How a recipe does with other seeds and with fewer rows; costs are mean measures a row."""
 
     seeds: dict[int, np.ndarray]
-    """Measure of each holdout row by seed, the candidate's own first; one entry where nothing in the recipe is random."""
+    """Measure of each holdout row by seed, the candidate's own first; one entry where nothing in the recipe depends on one."""
     learning_curve: list[dict[str, float]]
     """`rows` that were learnt from, `train` cost on them, `holdout` cost; ascending, the last one is the candidate."""
+    random_without_seed: bool = False
+    """Fitted again it costs otherwise, and nothing in it takes a seed."""
 
 
 def try_recipe(problem: Problem, split: Split, fitted: Fitted, *, progress: Progress = lambda _: None) -> Recipe:
-    """Fit the recipe again with other seeds, and on random parts of the training rows.
+    """Fit the recipe again with other seeds (once where it takes none: is it random all the same?), and on random parts of the rows.
 
     Raises
     ------
@@ -42,7 +46,7 @@ def try_recipe(problem: Problem, split: Split, fitted: Fitted, *, progress: Prog
         A fit fails.
     """
     own = problem.retraining.seed
-    seeds = [own + more for more in range(1, problem.gate.seeds)] if takes_seed(problem) else []
+    seeds = [own + more for more in range(1, problem.gate.seeds)]
     order = np.random.default_rng(own).permutation(len(split.train))
     parts = [part for size in SIZES if _is_whole(problem, split, part := split.train.iloc[np.sort(order[: int(size * len(order))])])]
 
@@ -62,11 +66,12 @@ def try_recipe(problem: Problem, split: Split, fitted: Fitted, *, progress: Prog
     first = [delayed(with_seed)(seed) for seed in seeds[:1]]
     done = _side_by_side([*first, *(delayed(with_fewer)(part) for part in reversed(parts))], progress)
     costs, smaller = done[: len(first)], done[len(first) :]
-    tried = {own: unseen}
-    if not all(np.array_equal(one, unseen) for one in costs):  # else to the last digit the same: nothing in it is random, whatever it takes
+    tried, seeded = {own: unseen}, takes_seed(problem)
+    if seeded and not all(np.array_equal(one, unseen) for one in costs):  # else to the last digit the same: nothing in it is random
         costs += _side_by_side([delayed(with_seed)(seed) for seed in seeds[1:]], progress)
         tried |= dict(zip(seeds, costs, strict=True))
-    return Recipe(tried, [*(point for point in reversed(smaller) if point), candidate])
+    same = all(np.allclose(one, unseen, rtol=ROUNDING, atol=ROUNDING, equal_nan=True) for one in costs)
+    return Recipe(tried, [*(point for point in reversed(smaller) if point), candidate], random_without_seed=not (seeded or same))
 
 
 def _side_by_side(work: list[Any], progress: Progress) -> list[Any]:

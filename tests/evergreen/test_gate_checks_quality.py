@@ -308,6 +308,10 @@ def test_one_seed_is_a_recipe_without_chance_and_two_are_too_few():
     alone = seeded(5.0)
     assert (alone.outcome, alone.reason) == (Outcome.PASS, "Nothing in the recipe is random.")
     assert "so luck was not looked for" in seeded(5.0, policy=GatePolicy(seeds=1)).reason
+    hidden = seeded(5.0, random_without_seed=True)
+    assert hidden.outcome is Outcome.HOLD
+    assert "It is random, but has no seed that could be set" in hidden.reason
+    assert "random_state, random_seed or seed" in hidden.settle
     two = seeded(5.0, 5.01)
     assert two.outcome is Outcome.HOLD
     assert two.settle == "Train with 1 more, of 3 in all."

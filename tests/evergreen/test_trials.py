@@ -90,6 +90,59 @@ def test_a_part_without_every_class_is_no_point_of_the_curve():
     assert [point["rows"] for point in try_recipe(problem, one, fitted).learning_curve] == [int(len(rare) / 2), len(rare)]
 
 
+class Lottery(LogisticRegression):
+    """A model that each fit changes by chance, as its seed says where it has one."""
+
+    def fit(self, X, y):
+        super().fit(X, y)
+        self.intercept_ = self.intercept_ + np.random.default_rng(getattr(self, "seed", None)).normal()
+        return self
+
+
+class SeededLottery(Lottery):
+    def __init__(self, seed=None):
+        super().__init__()
+        self.seed = seed
+
+
+class RandomlySeededLottery(Lottery):
+    def __init__(self, random_seed=None):
+        super().__init__()
+        self.random_seed = random_seed
+
+    @property
+    def seed(self):
+        return self.random_seed
+
+
+class UnseededLottery(Lottery):
+    def __init__(self):
+        super().__init__()
+
+
+class NoLottery(LogisticRegression):
+    def __init__(self):
+        super().__init__()
+
+
+@pytest.mark.parametrize("model", [SeededLottery, RandomlySeededLottery])
+def test_a_seed_is_tried_by_whatever_usual_name(model):
+    recipe, _ = tried(lambda: with_last_step(model()))
+    assert len({measured.mean() for measured in recipe.seeds.values()}) == 3
+    assert not recipe.random_without_seed
+    again, _ = tried(lambda: with_last_step(model()))
+    assert recipe.learning_curve == again.learning_curve  # the contract's seed is set where none is
+
+
+def test_a_recipe_that_is_random_without_a_seed_is_told_from_one_in_which_nothing_is():
+    hidden, plain, single = (
+        tried(lambda: with_last_step(UnseededLottery())),
+        tried(lambda: with_last_step(NoLottery())),
+        tried(lambda: with_last_step(UnseededLottery()), gate=GatePolicy(seeds=1)),
+    )
+    assert [(len(recipe.seeds), recipe.random_without_seed) for recipe, _ in (hidden, plain, single)] == [(1, True), (1, False), (1, False)]
+
+
 class WantsRows(LogisticRegression):
     """A model that cannot be fitted on few rows."""
 

@@ -101,8 +101,7 @@ def stability(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
     if margin is None:
         return _stability(Outcome.ERROR, no_margin(evidence))
     if len(costs) == 1:
-        alone = "Nothing in the recipe is random." if policy.seeds > 1 else "The contract asks for one seed, so luck was not looked for."
-        return _stability(Outcome.PASS, alone, n=1)
+        return _without_seeds(evidence, policy)
     allowed, apart = policy.max_seed_spread * margin, float(np.ptp(costs))
     spread = math.sqrt(max(0.0, apart**2 - CHANCE_RANGE * noise**2)) if noise else apart
     finding = partial(_stability, estimate=spread, threshold=allowed, n=len(costs))
@@ -117,6 +116,16 @@ def stability(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
         missing = policy.seeds - len(costs)
         return finding(Outcome.HOLD, f"Too few seeds were tried: {said}.", settle=f"Train with {missing} more, of {policy.seeds} in all.")
     return finding(Outcome.PASS, f"It does not depend on luck: {said}.")
+
+
+def _without_seeds(evidence: Evidence, policy: GatePolicy) -> Finding:
+    """What is said of a recipe of which one cost is known."""
+    if evidence.random_without_seed:
+        reason = "It is random, but has no seed that could be set: fitted again on the same rows it costs otherwise."
+        settle = "An estimator that takes its seed as a parameter random_state, random_seed or seed, and draws from nothing else."
+        return _stability(Outcome.HOLD, reason, n=1, settle=settle)
+    alone = "Nothing in the recipe is random." if policy.seeds > 1 else "The contract asks for one seed, so luck was not looked for."
+    return _stability(Outcome.PASS, alone, n=1)
 
 
 def _beyond(saved: Interval, promise: Promise, policy: GatePolicy) -> Interval:

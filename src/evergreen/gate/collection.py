@@ -39,6 +39,7 @@ class Trials:
     promise: Promise | None = None
     seeds: dict[int, float] | None = None
     seeds_se: float = 0.0
+    random_without_seed: bool = False
     reactions: tuple[Reaction, ...] = ()
     support: Support | None = None
 

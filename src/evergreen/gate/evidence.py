@@ -158,9 +158,11 @@ class Evidence:
     """On holdout rows; the first one compares with what was predicted in training."""
     promise: Promise | None = None
     seeds: dict[int, float] | None = None
-    """Mean measure on the holdout by seed, the candidate's own first; one entry where nothing in the recipe is random."""
+    """Mean measure on the holdout by seed, the candidate's own first; one entry where nothing in the recipe depends on one."""
     seeds_se: float = 0.0
     """The largest cluster-robust standard error of a difference between two of them: rows that are few make equal models differ."""
+    random_without_seed: bool = False
+    """The recipe costs otherwise when it is fitted again, and takes no seed."""
     reactions: tuple[Reaction, ...] = ()
     """One for each of the contract's perturbations."""
     support: Support | None = None
