@@ -51,6 +51,7 @@ def collect(made: Made, scene: Scene) -> Evidence:
     }
     trials = Trials(
         replays=_replays(model, holdout, said),
+        replayable=len(holdout),
         promise=_promise(made, scene, problem),
         **_seeds(made, scene, holdout, said),
         reactions=_reactions(problem, model, holdout),

@@ -65,6 +65,7 @@ def examine(space: Workspace, split: Split, candidate: Version, frame: Frame) ->
     facts = candidate.facts
     trials = Trials(
         replays=tuple(compare_golden(space.registry, candidate, shuffled=True, seconds=space.problem.cost.max_predict_seconds)),
+        replayable=facts["rows"] + facts["holdout_rows"],
         promise=Promise(**facts["promise"]) if facts["promise"] else None,
         seeds={int(seed): _number(cost) for seed, cost in facts["seeds"].items()},
         seeds_se=_number(facts["seeds_se"]),

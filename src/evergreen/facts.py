@@ -34,7 +34,7 @@ def facts_of(problem: Problem, split: Split, fitted: Fitted, tried: Recipe) -> d
     time, train = problem.time, split.train
     start, end = (train[time].min().isoformat(), train[time].max().isoformat()) if time else (None, None)
     return {
-        **{"training_start": start, "training_end": end, "rows": len(train)},
+        **{"training_start": start, "training_end": end, "rows": len(train), "holdout_rows": len(split.holdout)},
         **{"threshold": fitted.threshold, "folds": list(fitted.folds), "commit": code_version(problem.package)},
         "promise": _promise(fitted),
         "seeds": {seed: float(measured.mean()) for seed, measured in tried.seeds.items()},

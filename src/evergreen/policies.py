@@ -172,7 +172,7 @@ class GatePolicy(Part):
     too_good_gain: Share = 0.33
     """So is one that saves more than this share of what the champion costs: honest retrains do not (docs/gate-measured.md)."""
     min_replayed: Annotated[int, Field(ge=1, le=1_000)] = 1_000
-    """Rows of the holdout (all of them, where there are fewer) that serving must answer as training did."""
+    """Rows (all that there were at training time, where these are fewer) that serving must answer as training did."""
     kept_share: Share = 0.5
     """How much of the saving that cross-validation promised must be there on the holdout."""
     evidence_alpha: Annotated[float, Field(gt=0, le=0.5)] = 0.05

@@ -67,7 +67,7 @@ def _refuse_changed(space: Workspace, snapshot: Snapshot, version: Version) -> N
     now, then = provenance_digests(space.problem, snapshot=snapshot.id, lock=space.settings.lock), version.facts["provenance"]
     names = {"contract": "the contract", "code": "the problem's code", "lock": "the locked packages"}
     changed = [told for name, told in names.items() if now[name] != then[name]]
-    if not {"promise", "seeds", "seeds_se", "random_without_seed"} <= {*version.facts}:
+    if not {"promise", "seeds", "seeds_se", "random_without_seed", "holdout_rows"} <= {*version.facts}:
         changed.append("what the gate asks of a candidate")
     if changed:
         raise RefusedError(

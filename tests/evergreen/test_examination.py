@@ -1,3 +1,4 @@
+import dataclasses
 import importlib
 import shutil
 import sys
@@ -76,6 +77,21 @@ def test_the_golden_rows_are_rows_of_the_holdout(space: Workspace, asked: Examin
     material = retraining.prepare(space, take_snapshot(space.journal, space.problem))
     unseen = pd.MultiIndex.from_frame(material.split.holdout[list(PROBLEM.features)])
     assert pd.MultiIndex.from_frame(golden).isin(unseen).all()
+
+
+@pytest.mark.parametrize(("golden", "outcome"), [(1_000, "pass"), (100, "reject")], ids=["all there were", "few on purpose"])
+def test_a_candidate_of_few_rows_is_judged_later_by_the_rows_that_it_had(
+    space: Workspace, asked: Examination, monkeypatch: pytest.MonkeyPatch, golden: int, outcome: str
+):
+    monkeypatch.setattr("evergreen.facts.GOLDEN_ROWS", golden)
+    material = retraining.prepare(space, take_snapshot(space.journal, space.problem))
+    split = material.split
+    few = dataclasses.replace(split, train=split.train.sample(600, random_state=0), holdout=split.holdout.sample(200, random_state=0))
+    candidate = retraining.make_candidate(space, dataclasses.replace(material, split=few, content=f"few, {golden}"), tuning=False)
+    found = retraining.ask_models(space, material, candidate)
+    assert (found.trials.replays[0].rows, found.trials.replayable) == (min(golden, 800), 800)
+    findings = {one["check"]: one for one in retraining.decide(space, material, candidate, found)["findings"]}
+    assert findings["parity"]["outcome"] == outcome, findings["parity"]["reason"]
 
 
 def test_a_feature_that_looks_at_the_other_rows_of_its_batch_is_seen_in_the_second_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -90,11 +90,24 @@ def test_a_number_of_rows_that_is_none_is_not_enough():
 
 
 @pytest.mark.parametrize(("rows", "outcome"), [(60, Outcome.PASS), (59, Outcome.REJECT)])
-def test_of_a_small_holdout_all_rows_are_replayed(rows, outcome):
+def test_where_training_had_few_rows_all_of_them_are_replayed_however_many_have_come_since(rows, outcome):
     whole = dataclasses.replace(APART, rows=60)
     part = dataclasses.replace(APART, rows=rows)
-    assert replayed(part, whole, days=6, per_day=10).outcome is outcome
-    assert replayed(whole, part, days=6, per_day=10).outcome is outcome
+    assert replayed(part, whole, replayable=60).outcome is outcome
+    assert replayed(whole, part, replayable=60).outcome is outcome
+
+
+def test_few_golden_rows_where_there_were_more_to_take_are_not_enough():
+    few = dataclasses.replace(APART, rows=60)
+    finding = replayed(few, few, replayable=2_000, days=6, per_day=10)
+    assert finding.outcome is Outcome.REJECT
+    assert "in a process of its own, 60 rows were predicted again, of 1,000 needed" in finding.reason
+
+
+@pytest.mark.parametrize("replayable", [0, -1])
+def test_where_there_was_no_row_to_take_one_is_needed_all_the_same(replayable):
+    none = dataclasses.replace(APART, rows=0)
+    assert replayed(none, none, replayable=replayable).outcome is Outcome.REJECT
 
 
 def test_of_no_row_at_all_nothing_is_shown():

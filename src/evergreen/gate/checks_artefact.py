@@ -13,7 +13,7 @@ from evergreen.gate.finding import Finding, Outcome, amount, percent
 from evergreen.policies import CostPolicy, GatePolicy
 
 MIN_REORDERED = 100
-"""Rows of every replay after the first, or all there are. One by one is slow, and of what moves 3% of rows they still find 95%."""
+"""Rows of every replay after the first, or all there were. One by one is slow, and of what moves 3% of rows they still find 95%."""
 ROUNDING = 1e-9
 """How far a mean may go the wrong way and still be none: what a replay calls the same answer."""
 NAMED = 3
@@ -26,16 +26,15 @@ _representativeness = partial(Finding, "representativeness", "A model is trusted
 
 
 def parity(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
-    """Serving answers the holdout rows as training did, whatever rows come with them: not one differs.
+    """Serving answers the golden rows as training did, whatever rows come with them: not one differs.
 
-    The first replay covers at least `min_replayed` rows, the others `MIN_REORDERED`, or all there are.
+    The first replay covers at least `min_replayed` rows, the others `MIN_REORDERED`, or all there were at training time.
     """
     if not evidence.replays:
         return _parity(Outcome.REJECT, "That serving answers as training did was not shown: no row was predicted again.")
     if len(evidence.replays) == 1:
         return _parity(Outcome.REJECT, "That another order and other batches change nothing was not shown: rows were predicted again once.")
-    rows = max(1, len(evidence.y))
-    first = min(policy.min_replayed, rows)
+    first = max(1, min(policy.min_replayed, evidence.replayable))
     needed = [first, *[min(MIN_REORDERED, first)] * (len(evidence.replays) - 1)]
     faults = [list(_departures(replay, need)) for replay, need in zip(evidence.replays, needed, strict=True)]
     told = tuple(fault for found in faults for fault in found)

@@ -36,6 +36,7 @@ class Trials:
     """What the candidate and its recipe were put through beside predicting the holdout; see `Evidence` for each."""
 
     replays: tuple[Replay, ...] = ()
+    replayable: int = 1_000
     promise: Promise | None = None
     seeds: dict[int, float] | None = None
     seeds_se: float = 0.0

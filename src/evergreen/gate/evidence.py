@@ -155,7 +155,9 @@ class Evidence:
     limits: CostPolicy = field(default_factory=CostPolicy)
     """What production can afford."""
     replays: tuple[Replay, ...] = ()
-    """On holdout rows; the first one compares with what was predicted in training."""
+    """On golden rows, which are fixed at training time; the first one compares with what was predicted then."""
+    replayable: int = 1_000
+    """Of how many rows the golden ones could be taken at training time: all of training and holdout."""
     promise: Promise | None = None
     seeds: dict[int, float] | None = None
     """Mean measure on the holdout by seed, the candidate's own first; one entry where nothing in the recipe depends on one."""
