@@ -10,12 +10,13 @@ from evergreen.errors import DataError, RefusedError
 from evergreen.gate import decision
 from evergreen.gate.checks import CHECKS
 from evergreen.gate.finding import Finding, Outcome, Verdict
-from evergreen.policies import CostPolicy
+from evergreen.policies import CostPolicy, GatePolicy
 from evergreen.selftest.planted import Defective, overfitted, underfitted
 from evergreen.selftest.running import Result, run_selftest
 from evergreen.selftest.trials import TRIALS, Trial, contaminate, leak, no_carrier, shuffle_labels
 from evergreen.splitting import split_rows
 from evergreen.workspace import Workspace
+from flows.selftest import _said, conclusion
 
 NAMES = [trial.name for trial in TRIALS]
 PROBLEM = changed(cost=CostPolicy(max_one_row_milliseconds=60.0))
@@ -40,7 +41,7 @@ def results(space: Workspace) -> dict[str, Result]:
 def test_every_planted_defect_is_refused_by_a_check_that_is_meant_for_it(results: dict[str, Result], name: str):
     one = results[name]
     assert one.verdict in (Verdict.HOLD, Verdict.REJECT), one.stopped_by
-    assert {*one.trial.caught_by} & {*one.stopped_by}
+    assert {*one.trial.caught_by} & {*one.caught_by}
     assert one.passed
 
 
@@ -82,6 +83,73 @@ def test_a_defect_that_another_check_stops_by_chance_is_not_taken_for_caught():
     assert not Result(Trial("leak", "", ("size",)), Verdict.PROMOTE, (found,)).passed
     assert Result(Trial("honest", ""), Verdict.HOLD, (found,)).passed
     assert not Result(Trial("honest", ""), Verdict.REJECT, (found,)).passed
+
+
+@pytest.mark.parametrize(
+    ("honest", "found", "caught"),
+    [
+        (Outcome.PASS, Outcome.HOLD, True),
+        (Outcome.PASS, Outcome.ERROR, True),
+        (Outcome.HOLD, Outcome.HOLD, False),
+        (Outcome.HOLD, Outcome.REJECT, True),
+        (Outcome.HOLD, Outcome.ERROR, True),
+        (Outcome.ERROR, Outcome.REJECT, False),
+        (Outcome.REJECT, Outcome.ERROR, False),
+    ],
+)
+def test_a_check_has_caught_a_defect_where_it_says_worse_of_it_than_of_the_honest_candidate(honest: Outcome, found: Outcome, caught: bool):
+    one, usual = (Finding("champion", "", outcome, "") for outcome in (found, honest))
+    result = Result(Trial("underfit", "", ("champion",)), Verdict.HOLD, (one,), usual=(usual,))
+    assert result.passed is caught
+    assert ("the honest candidate fares no better with champion" in _said(result)) is not caught
+
+
+def test_a_check_that_holds_everybody_for_want_of_days_has_caught_nobody(space: Workspace):
+    short = Workspace(space.settings, changed(PROBLEM, gate=GatePolicy(min_clusters=100)), space.journal)
+    (one,) = run_selftest(short, only=["underfit"])
+    assert {finding.check: finding.outcome for finding in one.usual}["champion"] is Outcome.HOLD
+    assert "champion" in one.stopped_by
+    assert "champion" not in one.caught_by
+
+
+def tried(name: str, caught_by: tuple[str, ...] = (), outcome: Outcome = Outcome.PASS, impossible: str | None = None) -> Result:
+    """A result, of which one check has this to say."""
+    verdict = None if impossible else Verdict.PROMOTE if outcome is Outcome.PASS else Verdict.REJECT
+    return Result(Trial(name, "", caught_by), verdict, (Finding("leakage", "", outcome, ""),), impossible)
+
+
+HONEST, LEAK, NO_SLICE = tried("honest"), tried("leak", ("leakage",), Outcome.REJECT), tried("slices", ("slices",), impossible="none")
+
+
+@pytest.mark.parametrize(
+    ("results", "shown", "says"),
+    [
+        (
+            [HONEST, LEAK, LEAK],
+            True,
+            "Each of the 2 planted defects was refused by a check meant for it, and an honest retrain was not rejected.",
+        ),
+        ([LEAK], True, "The planted defect was refused by a check meant for it."),
+        ([HONEST], True, "An honest retrain was not rejected. No defect was to be planted."),
+        (
+            [LEAK, NO_SLICE],
+            True,
+            "The planted defect was refused by a check meant for it. Not planted: slices.",
+        ),
+        (
+            [HONEST, NO_SLICE],
+            False,
+            "No defect was planted, so this shows nothing of what the gate refuses. Not planted: slices.",
+        ),
+        (
+            [HONEST, LEAK, tried("leak", ("leakage",))],
+            False,
+            "The gate does not do its work on this problem yet. What each check looks at: docs/gate.md",
+        ),
+    ],
+)
+def test_the_conclusion_claims_what_was_tried_and_no_more(results: list[Result], shown: bool, says: str):
+    assert conclusion(results) == (shown, says)
 
 
 def test_a_problem_without_slices_is_told_what_was_not_tried(space: Workspace):

@@ -31,7 +31,10 @@ class Trial:
     says: str
     """What is planted, in words."""
     caught_by: tuple[str, ...] = ()
-    """The checks that are meant for it: one of them must not pass. Empty for the honest candidate, which must not be rejected."""
+    """The checks that are meant for it: one of them must say worse of it than of the honest candidate.
+
+    Empty for the honest candidate itself, which must not be rejected.
+    """
     plant: Plant = lambda problem, split: (problem, split)
     """Into the contract and the rows."""
     answer: Answer = lambda problem, split, asked: asked
@@ -110,7 +113,7 @@ def no_number(problem: Problem, split: Split) -> str | None:
     return None if numbers else "no feature is a number"
 
 
-TRIALS = (
+TRIALS = (  # the honest one first: the others are compared with it
     Trial("honest", "your own recipe, with more rows than the champion"),
     Trial("leak", "a feature that tells the answer", ("leakage",), leak, impossible=no_carrier),
     Trial("shuffled labels", "every row learns another row's outcome", ("baseline", "generalization", "champion"), shuffle_labels),
