@@ -231,7 +231,7 @@ class CostPolicy(Part):
     max_model_megabytes: Positive = 200.0
     """Size limit of a stored model; one of more than ten times this is not even registered."""
     max_one_row_milliseconds: Positive = 250.0
-    """The 99th percentile of the first answers to single rows (of at most 40, so the slowest), by wall clock."""
+    """For one row, by wall clock: the 99th percentile of the first answers to 40 rows, so all but the slowest."""
     min_rows_per_second: Positive = 1_000.0
     """Speed of a batch prediction."""
     max_memory_megabytes: Positive = 2_000.0
