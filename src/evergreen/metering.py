@@ -46,8 +46,15 @@ class Meter:
     def timed_alone(self, predict: Callable[[Any, pd.DataFrame], pd.DataFrame], estimator: Any, X: pd.DataFrame) -> None:
         """Time rows of `X` one by one, again and again but never the same one twice running: a model may remember its last answer.
 
-        Expects at least one row, and none that the model has answered before.
+        Expects at least one row, and none that the model has answered before. On one thread, as whoever serves rows one by one must: for
+        one row, threads only wait for each other, on a busy machine for a quarter of a second.
         """
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(limits=1):
+            self._time_rows(predict, estimator, X)
+
+    def _time_rows(self, predict: Callable[[Any, pd.DataFrame], pd.DataFrame], estimator: Any, X: pd.DataFrame) -> None:
         for at in range(min(WARM_UP, len(X) - 1)):
             predict(estimator, X.iloc[[at]])
         rows = X.iloc[min(WARM_UP, len(X) - 1) :].head(CALLS)
