@@ -71,6 +71,16 @@ def _bad_kinds(rows: list[Row]) -> Iterator[str]:
     tried = sum(row["group"] == "bad" for row in rows)
     lines.append(("**all**", tried, len(bad), *counts, f"{upper(counts[0], len(bad)):.2%}", ""))
     yield from _table(("kind", "tried", "truly bad", "PROMOTE", "HOLD", "REJECT", "promoted at most", "checks that objected"), lines)
+    yield from _promoted_bad([row for row in bad if row["verdict"] == "promote"])
+
+
+def _promoted_bad(rows: list[Row]) -> Iterator[str]:
+    if not rows:
+        return
+    yield "Promoted although they are bad, with their true difference to the champion, over all rows and in the worst slice:"
+    yield ""
+    lines = [(r["kind"], r["world"], r["size"], r["seed"], f"{r['D']:+.1f}", f"{r['worst_slice']:+.1f}") for r in rows]
+    yield from _table(("kind", "world", "holdout", "seed", "margins", "margins in the worst slice"), lines)
 
 
 def _good_kinds(good: list[Row]) -> Iterator[str]:
