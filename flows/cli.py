@@ -42,9 +42,8 @@ def _end(expires: str) -> datetime:
 
 
 Through = Annotated[str | None, typer.Option(help="The example's last month, such as 2013-12.")]
-LARGEST = 2**31 - 1
-"""No version has a larger number: stores count in 32 bits."""
-Number = Annotated[int, typer.Argument(min=1, max=LARGEST)]
+Number = Annotated[int, typer.Argument(min=1, max=2**31 - 1)]  # stores count in 32 bits
+Held = Annotated[int | None, typer.Argument(help="Which held version; the newest unless you say one.", min=1, max=2**31 - 1)]
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.", callback=_said)]
 By = Annotated[str | None, typer.Option(help="Who; your login name unless you say otherwise.")]
 Override = Annotated[bool, typer.Option("--override", help="Overrule the gate's refusal; needs --expires.")]
@@ -69,8 +68,7 @@ def feed(through: Through = None) -> None:
     from flows.loop import deliver, outside_world
 
     space = open_workspace()
-    world = outside_world(space)
-    if world is None:
+    if (world := outside_world(space)) is None:
         raise RefusedError("This problem has no feed: its deliveries come from outside. Put files into the landing folders.")
     deliver(world, space.settings.landing, through or world.THROUGH)
     account.say(f"They are in {space.settings.landing}. Next: evergreen ingest")
@@ -217,9 +215,7 @@ def check() -> None:
 
 
 @gate.command()
-def resume(
-    version: Annotated[int | None, typer.Argument(help="Which held version; the newest unless you say one.", min=1, max=LARGEST)] = None,
-) -> None:
+def resume(version: Held = None) -> None:
     """Judge a held version again, on the outcomes that have matured since; nothing is paid for twice."""
     from evergreen.resuming import held_version
     from evergreen.workspace import open_workspace

@@ -16,7 +16,6 @@ from evergreen.selftest.running import Result, run_selftest
 from evergreen.selftest.trials import TRIALS, Trial, contaminate, leak, no_carrier, shuffle_labels
 from evergreen.splitting import split_rows
 from evergreen.workspace import Workspace
-from flows.selftest import _said, conclusion
 
 NAMES = [trial.name for trial in TRIALS]
 PROBLEM = changed(cost=CostPolicy(max_one_row_milliseconds=60.0))
@@ -101,7 +100,6 @@ def test_a_check_has_caught_a_defect_where_it_says_worse_of_it_than_of_the_hones
     one, usual = (Finding("champion", "", outcome, "") for outcome in (found, honest))
     result = Result(Trial("underfit", "", ("champion",)), Verdict.HOLD, (one,), usual=(usual,))
     assert result.passed is caught
-    assert ("the honest candidate fares no better with champion" in _said(result)) is not caught
 
 
 def test_a_check_that_holds_everybody_for_want_of_days_has_caught_nobody(space: Workspace):
@@ -110,46 +108,6 @@ def test_a_check_that_holds_everybody_for_want_of_days_has_caught_nobody(space: 
     assert {finding.check: finding.outcome for finding in one.usual}["champion"] is Outcome.HOLD
     assert "champion" in one.stopped_by
     assert "champion" not in one.caught_by
-
-
-def tried(name: str, caught_by: tuple[str, ...] = (), outcome: Outcome = Outcome.PASS, impossible: str | None = None) -> Result:
-    """A result, of which one check has this to say."""
-    verdict = None if impossible else Verdict.PROMOTE if outcome is Outcome.PASS else Verdict.REJECT
-    return Result(Trial(name, "", caught_by), verdict, (Finding("leakage", "", outcome, ""),), impossible)
-
-
-HONEST, LEAK, NO_SLICE = tried("honest"), tried("leak", ("leakage",), Outcome.REJECT), tried("slices", ("slices",), impossible="none")
-
-
-@pytest.mark.parametrize(
-    ("results", "shown", "says"),
-    [
-        (
-            [HONEST, LEAK, LEAK],
-            True,
-            "Each of the 2 planted defects was refused by a check meant for it, and an honest retrain was not rejected.",
-        ),
-        ([LEAK], True, "The planted defect was refused by a check meant for it."),
-        ([HONEST], True, "An honest retrain was not rejected. No defect was to be planted."),
-        (
-            [LEAK, NO_SLICE],
-            True,
-            "The planted defect was refused by a check meant for it. Not planted: slices.",
-        ),
-        (
-            [HONEST, NO_SLICE],
-            False,
-            "No defect was planted, so this shows nothing of what the gate refuses. Not planted: slices.",
-        ),
-        (
-            [HONEST, LEAK, tried("leak", ("leakage",))],
-            False,
-            "The gate does not do its work on this problem yet. What each check looks at: docs/gate.md",
-        ),
-    ],
-)
-def test_the_conclusion_claims_what_was_tried_and_no_more(results: list[Result], shown: bool, says: str):
-    assert conclusion(results) == (shown, says)
 
 
 def test_a_problem_without_slices_is_told_what_was_not_tried(space: Workspace):
