@@ -114,7 +114,10 @@ def _predict_holdout(
         for version in versions
         if version.number not in cannot
     }
-    return answers, cannot
+    for number in list(answers)[1:]:  # the candidate's are judged by the check finite
+        if rows_without := _unanswered(answers[number].predicted):
+            cannot[number] = f"gives no finite answer to {rows_without:,} of these rows"
+    return {number: answer for number, answer in answers.items() if number not in cannot}, cannot
 
 
 def _have_predicted(jobs: dict[int, Job], *, seconds: float) -> dict[int, str]:
@@ -127,6 +130,15 @@ def _have_predicted(jobs: dict[int, Job], *, seconds: float) -> dict[int, str]:
         cannot = {number: _hindrance(jobs[number], seconds=seconds) for number in others}
         return {number: why for number, why in cannot.items() if why}
     return {}
+
+
+def _unanswered(said: Predicted) -> int:
+    """On how many rows an answer is missing or infinite."""
+    bad = pd.isna(said.decision)
+    for part in (said.decision, said.probability):
+        if part is not None and part.dtype.kind == "f":
+            bad |= ~np.isfinite(part).reshape(len(bad), -1).all(axis=1)
+    return int(bad.sum())
 
 
 def _hindrance(job: Job, *, seconds: float) -> str:

@@ -33,6 +33,7 @@ from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.gate.record import Context, build_record
 from evergreen.overrides import in_force
+from evergreen.policies import HashedSplit
 from evergreen.promotion import standing
 from evergreen.provenance import locked_packages, provenance_digests, training_key
 from evergreen.registry import Version, stored_digest
@@ -92,7 +93,9 @@ def prepare(space: Workspace, snapshot: Snapshot) -> Material:
     data = (*_batch_verdicts(space, snapshot), verdict)
     warnings = tuple(check.finding for check in report.warnings)
     split = leave_out(split_rows(labelled, problem), _learnt_by_standing(space), problem)
-    return Material(snapshot, frame, split, content_digest(labelled[columns]), data, warnings)
+    deals = [problem.split.group] if isinstance(problem.split, HashedSplit) else []
+    content = content_digest(labelled[list(dict.fromkeys([*columns, *deals]))])
+    return Material(snapshot, frame, split, content, data, warnings)
 
 
 def make_candidate(space: Workspace, material: Material, *, tuning: bool, progress: Progress = lambda _: None) -> Version:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from sklearn.base import clone
 from sklearn.model_selection import FixedThresholdClassifier, ParameterGrid, RandomizedSearchCV
 
@@ -19,6 +19,7 @@ from evergreen.data.snapshots import clusters
 from evergreen.errors import ContractError, DataError, EvergreenError, ModelError
 from evergreen.evaluation import central_cost, cost_threshold, measure, need_probabilities, predict, trivial_policies
 from evergreen.splitting import rolling_origin
+from evergreen.threads import side_by_side
 
 SEEDS = ("random_state", "random_seed", "seed")
 """What a parameter that takes a seed is called."""
@@ -87,10 +88,10 @@ def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str
         cost = central_cost(problem, rows, y[judge], said)
         return pd.DataFrame({"cluster": clusters(rows, problem.gate.cluster), "cost": cost, "measure": costs.pop("model"), **costs})
 
-    # The largest fit first; threads, because scikit-learn computes outside Python's lock and nothing has to be copied.
+    # The largest fit first.
     work = [delayed(fit_estimator)(clone(final), X, y), *(delayed(judge_fold)(*fold) for fold in reversed(folds))]
     done: list[Any] = []
-    for result in Parallel(n_jobs=-1, prefer="threads", return_as="generator")(work):
+    for result in side_by_side(work):
         done.append(result)
         progress(f"cross-validate and fit, {len(done)} of {len(work)}")
     judged = done[:0:-1]

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from evergreen.contract import Problem
 from evergreen.errors import ModelError
 from evergreen.evaluation import cost_threshold, measure, predict
 from evergreen.splitting import Split
+from evergreen.threads import side_by_side
 from evergreen.training import Fitted, fit_estimator, shipped_estimator, takes_seed, training_target
 
 SIZES = (0.125, 0.25, 0.5)
@@ -64,19 +65,19 @@ def try_recipe(problem: Problem, split: Split, fitted: Fitted, *, progress: Prog
     unseen = _costs(problem, fitted.estimator, split.holdout)
     candidate = _point(problem, fitted.estimator, split.train, unseen)
     first = [delayed(with_seed)(seed) for seed in seeds[:1]]
-    done = _side_by_side([*first, *(delayed(with_fewer)(part) for part in reversed(parts))], progress)
+    done = _all_of([*first, *(delayed(with_fewer)(part) for part in reversed(parts))], progress)
     costs, smaller = done[: len(first)], done[len(first) :]
     tried, seeded = {own: unseen}, takes_seed(problem)
     if seeded and not all(np.array_equal(one, unseen) for one in costs):  # else to the last digit the same: nothing in it is random
-        costs += _side_by_side([delayed(with_seed)(seed) for seed in seeds[1:]], progress)
+        costs += _all_of([delayed(with_seed)(seed) for seed in seeds[1:]], progress)
         tried |= dict(zip(seeds, costs, strict=True))
     same = all(np.allclose(one, unseen, rtol=ROUNDING, atol=ROUNDING, equal_nan=True) for one in costs)
     return Recipe(tried, [*(point for point in reversed(smaller) if point), candidate], random_without_seed=not (seeded or same))
 
 
-def _side_by_side(work: list[Any], progress: Progress) -> list[Any]:
+def _all_of(work: list[Any], progress: Progress) -> list[Any]:
     done = []
-    for result in Parallel(n_jobs=-1, prefer="threads", return_as="generator")(work):
+    for result in side_by_side(work):
         done.append(result)
         progress(f"other seeds and fewer rows, {len(done)} of {len(work)}")
     return done

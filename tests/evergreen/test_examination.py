@@ -17,10 +17,10 @@ from workspaces import changed, deliver_days, ingest, open_space, toy_frame
 from evergreen import examination, retraining
 from evergreen.data.snapshots import Frame, row_fingerprints, take_snapshot
 from evergreen.errors import ContractError, ModelError
-from evergreen.evaluation import Predicted
+from evergreen.evaluation import Predicted, read_predicted
 from evergreen.examination import Examination, perturbed
 from evergreen.gate.collection import ModelAnswer
-from evergreen.gate.evidence import CANDIDATE, CHAMPION
+from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION
 from evergreen.metering import CALLS, _family
 from evergreen.policies import Perturbation
 from evergreen.predictor import Job
@@ -150,7 +150,7 @@ def test_each_compared_model_is_measured(asked: Examination):
     assert footprint.family == "LogisticRegression"
 
 
-def test_a_champion_is_asked_too_and_what_it_has_not_seen_is_counted(tmp_path: Path):
+def test_a_champion_is_asked_too_and_what_it_has_not_seen_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     space = open_space(tmp_path)
     deliver_days(space, 70)
     ingest(space)
@@ -168,6 +168,29 @@ def test_a_champion_is_asked_too_and_what_it_has_not_seen_is_counted(tmp_path: P
     assert again.answers[CHAMPION].footprint is not None
     assert again.trials.support is not None
     assert again.trials.support.champion_outside == 0
+
+    def emptied(file: Path, task: str) -> Predicted:
+        said = read_predicted(file, task)
+        rows = np.arange(len(said.decision))
+        return said if file.stem != "version-1" else dataclasses.replace(said, probability=np.where(rows < 3, np.nan, said.probability))
+
+    monkeypatch.setattr(examination, "read_predicted", emptied)
+    mute = examined(space)
+    assert mute.silent == dict.fromkeys((CHAMPION, ANCHOR), "champion (version 1) gives no finite answer to 3 of these rows")
+    assert [*mute.answers] == [CANDIDATE]
+
+
+@pytest.mark.parametrize(
+    ("said", "rows"),
+    [
+        (Predicted(np.array([1.0, np.nan, np.inf])), 2),
+        (Predicted(np.array([0, 1, 1]), np.array([0.1, np.inf, 0.9])), 1),
+        (Predicted(np.array(["a", None, "b"], dtype=object), np.array([[0.5, 0.5], [0.5, np.nan], [np.nan, 0.5]])), 2),
+        (Predicted(np.array([0, 1, 1]), np.array([0.1, 0.2, 0.9])), 0),
+    ],
+)
+def test_an_answer_that_is_no_number_is_none(said: Predicted, rows: int):
+    assert examination._unanswered(said) == rows
 
 
 def test_what_a_champion_has_seen_is_counted_although_the_candidate_neither_learnt_from_it_nor_is_judged_on_it():

@@ -90,7 +90,7 @@ def test_corrected_rows_that_the_champion_has_learnt_from_are_not_judged_on_and_
     ingest(space)
     assert train(space)["verdict"] == "promote"
     split = retraining.prepare(space, take_snapshot(space.journal, space.problem)).split
-    correct(space, split.train.head(5), customer_id=split.holdout["customer_id"].iloc[0], amount=30)
+    correct(space, split.train.head(5), customer_id=split.holdout["customer_id"].iloc[0])
     record = train(space)
     assert _outcome(record, "hygiene") == "pass"
     assert record["window"]["rows"] == len(split.holdout)
