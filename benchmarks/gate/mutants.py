@@ -29,7 +29,7 @@ GATE = Path("evergreen") / "gate"
 FILES = ("checks*.py", "decision.py", "comparison.py", "statistics.py", "ledger.py", "calibration.py", "identities.py", "strength.py")
 SECONDS = 900
 """A mutant whose tests take longer has made them hang, and that is noticed."""
-SLOW = ("test_gate_properties",)
+SLOW = ("test_gate_properties", "test_gate_tasks")
 """Tests that run last: most mutants are noticed before."""
 OPPOSITE: dict[type, type] = {
     ast.Lt: ast.GtE,

@@ -137,8 +137,6 @@ def _beyond(saved: Interval, promise: Promise, policy: GatePolicy) -> Interval:
 
 def _until_clear(saved: Interval, beyond: Interval, promise: Promise, policy: GatePolicy) -> int | None:
     """Clusters until the shortfall is sure; more of them make the holdout's part of the uncertainty smaller, not the promise's."""
-    if not (math.isfinite(beyond.se) and beyond.se > 0):
-        return None
     stays = (beyond.high - beyond.estimate) / beyond.se * policy.kept_share * promise.se
     gap = math.sqrt(max(0.0, beyond.estimate**2 - stays**2))
     return clusters_to_settle(saved, gap, alpha=policy.evidence_alpha)
