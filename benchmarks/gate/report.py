@@ -77,7 +77,8 @@ def _bad_kinds(rows: list[Row]) -> Iterator[str]:
 def _promoted_bad(rows: list[Row]) -> Iterator[str]:
     if not rows:
         return
-    yield "Promoted although they are bad, with their true difference to the champion, over all rows and in the worst slice:"
+    yield "Promoted although they are bad, with their true difference to the champion, over all rows and in the worst slice (why a slice"
+    yield "can hide: [decisions/0009](decisions/0009-what-holds-in-doubt.md)):"
     yield ""
     lines = [(r["kind"], r["world"], r["size"], r["seed"], f"{r['D']:+.1f}", f"{r['worst_slice']:+.1f}") for r in rows]
     yield from _table(("kind", "world", "holdout", "seed", "margins", "margins in the worst slice"), lines)
