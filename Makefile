@@ -17,7 +17,7 @@ run: $(READY) ## The whole loop on real flights (ARGS="--through 2013-12" goes o
 	@$(BIN)/evergreen run $(ARGS)
 
 test: $(READY) ## All tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(READY) ## Lint, types, dependency rule, spelling
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
