@@ -129,10 +129,11 @@ def noticed(mutant: Mutant | None, folder: Path) -> bool:
 def _tests_fail(mutant: Mutant | None, folder: Path) -> bool:
     """Run the tests in a fork of this process, which has the large libraries loaded already."""
     found = (ROOT / "tests" / "evergreen").glob("test_gate_*.py")
-    tests = sorted(found, key=lambda path: (path.stem in SLOW, not _about(path, mutant), path.name))
+    tests = sorted(found, key=lambda path: (path.stem in SLOW, path.name))
+    about = [path for path in tests if _about(path, mutant)]
     child = os.fork()
-    if child == 0:
-        _run_tests([str(path) for path in tests], folder)
+    if child == 0:  # those about the file alone first: most mutants are noticed there, and only they need to be collected
+        _run_tests([[*map(str, part)] for part in (about, [path for path in tests if path not in about]) if part], folder)
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -144,7 +145,7 @@ def _tests_fail(mutant: Mutant | None, folder: Path) -> bool:
     return True
 
 
-def _run_tests(tests: list[str], folder: Path) -> None:
+def _run_tests(parts: list[list[str]], folder: Path) -> None:
     """In the fork: never returns."""
     import pytest
 
@@ -156,7 +157,10 @@ def _run_tests(tests: list[str], folder: Path) -> None:
         sys.path.insert(0, str(folder))
         sys.dont_write_bytecode = True
         os.chdir(ROOT)
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *tests]))
+        for tests in parts:
+            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *tests]))
+            if code:
+                break
         import evergreen
 
         assert str(folder) in str(evergreen.__file__), "the tests ran on another copy"  # noqa: S101 - in a fork that is there to fail

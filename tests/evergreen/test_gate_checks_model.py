@@ -192,6 +192,16 @@ def test_a_hold_says_how_many_days_settle_it_and_so_many_do():
     assert champion(later(0.0, 0.5, days=40 + more // 2), POLICY, second).outcome is Outcome.HOLD
 
 
+# the margin is 0.15: from half of it on, being surely worse at all is enough
+@pytest.mark.parametrize(("saved", "outcome"), [(-0.09, Outcome.REJECT), (-0.06, Outcome.PASS)])
+def test_what_seems_worse_is_told_how_many_days_settle_that(saved, outcome):
+    finding, second = champion(later(saved, 0.5, days=40), POLICY, ALPHA), ALPHA * POLICY.resume_share / 2
+    assert finding.outcome is Outcome.HOLD
+    more = int(finding.settle.split()[1])
+    assert champion(later(saved, 0.5, days=40 + more), POLICY, second).outcome is outcome
+    assert champion(later(saved, 0.5, days=40 + more // 2), POLICY, second).outcome is Outcome.HOLD
+
+
 @pytest.mark.parametrize("look", range(1, 6))
 def test_waiting_is_told_for_the_next_look_which_has_less_to_spend(look):
     """As the ledger deals alpha out; see docs/decisions/0008."""
