@@ -130,7 +130,7 @@ def _tests_fail(mutant: Mutant | None, folder: Path) -> bool:
     """Run the tests in a fork of this process, which has the large libraries loaded already."""
     found = (ROOT / "tests" / "evergreen").glob("test_gate_*.py")
     tests = sorted(found, key=lambda path: (path.stem in SLOW, path.name))
-    about = [path for path in tests if _about(path, mutant)]
+    about = [path for path in tests if _about(path, mutant) and path.stem not in SLOW]
     child = os.fork()
     if child == 0:  # those about the file alone first: most mutants are noticed there, and only they need to be collected
         _run_tests([[*map(str, part)] for part in (about, [path for path in tests if path not in about]) if part], folder)
