@@ -89,7 +89,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, Any]]:
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         yield f"`{told}` without not", _drop_not
     elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "CHECKS":
-        groups = [each for each in ast.walk(node) if isinstance(each, ast.Tuple)]
+        groups = _tuples(node)
         for group, tuple_node in enumerate(groups):
             for at, element in enumerate(tuple_node.elts):
                 if isinstance(element, ast.Name):
@@ -110,7 +110,11 @@ def _drop_not(twin: Any) -> None:
 
 
 def _take_out(twin: Any, group: int, at: int) -> None:
-    del [each for each in ast.walk(twin) if isinstance(each, ast.Tuple)][group].elts[at]
+    del _tuples(twin)[group].elts[at]
+
+
+def _tuples(assignment: Any) -> list[ast.Tuple]:
+    return [each for each in ast.walk(assignment.value) if isinstance(each, ast.Tuple)]
 
 
 def noticed(mutant: Mutant | None, folder: Path) -> bool:
