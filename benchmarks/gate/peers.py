@@ -65,7 +65,8 @@ def _mlflow(scene: Scene, ours: float, theirs: float) -> bool:
     from mlflow.models.evaluation.validation import ModelValidationFailedException
 
     logging.getLogger("mlflow.models.evaluation.validation").setLevel(logging.ERROR)
-    threshold = MetricThreshold(threshold=FLOOR[scene.name], min_relative_change=0.0, greater_is_better=scene.world.binary)  # type: ignore[no-untyped-call] # MLflow has no types here
+    # MLflow declares no types for these two.
+    threshold = MetricThreshold(threshold=FLOOR[scene.name], min_relative_change=0.0, greater_is_better=scene.world.binary)  # type: ignore[no-untyped-call]
     results = (EvaluationResult(metrics={"metric": value}, artifacts={}) for value in (ours, theirs))  # type: ignore[no-untyped-call]
     try:
         mlflow.validate_evaluation_results({"metric": threshold}, *results)
