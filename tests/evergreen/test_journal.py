@@ -15,7 +15,7 @@ from evergreen.journal import Journal
 
 OPENS_AND_WRITES = """
 import sys
-from evergreen.journal import Journal, cycles
+from evergreen.journal import Journal, cycles, database
 journal, row = Journal(sys.argv[1]), {"cycle": "round " + sys.argv[2], "facts": {}}
 sys.exit(0 if journal.add(cycles, **row) and not journal.add(cycles, **row) else 1)
 """
@@ -112,7 +112,7 @@ def test_six_processes_at_first_use_all_write(url: str):
     assert [process.returncode for process in running] == [0] * 6, told
     journal = Journal(url)
     assert len(journal.rows(tables.cycles)) == 6
-    assert [row["schema_version"] for row in journal.rows(tables.about)] == [tables.SCHEMA]
+    assert [row["schema_version"] for row in journal.rows(tables.about)] == [tables.database.SCHEMA]
     journal.close()
 
 
@@ -131,7 +131,7 @@ def test_another_schema_is_told_with_both_versions(journal: Journal, url: str):
 
 
 def test_a_locked_database_is_one_clear_sentence_and_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tables, "LOCKED_SECONDS", 0.1)
+    monkeypatch.setattr(tables.database, "LOCKED_SECONDS", 0.1)
     journal = Journal(url_of(tmp_path))
     other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
     other.execute("begin immediate")

@@ -1,7 +1,4 @@
-"""The history: append-only tables of what came in, what was decided, what was promoted and what was published.
-
-Rows are only ever added. Every table has a unique key made of content digests, so writing the same thing again changes nothing.
-"""
+"""The database that holds the history: SQLite, or PostgreSQL by URL. Its complaints are told in one sentence."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from evergreen.errors import JournalError, what_helps
 from evergreen.files import lock
+from evergreen.journal.tables import about, metadata, owner
 
 SCHEMA = 1
 LOCKED_SECONDS = 30.0
@@ -23,93 +21,6 @@ ANSWER_SECONDS = 10
 """How long a server may take to answer; a firewall that drops what it is sent never does."""
 WRITER = 2013
 """The number of the lock that whoever writes on PostgreSQL holds."""
-_metadata = sa.MetaData()
-
-
-def _table(name: str, *columns: sa.Column[Any], unique: tuple[str, ...]) -> sa.Table:
-    first = sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True)
-    return sa.Table(name, _metadata, first, *columns, _text("at"), sa.UniqueConstraint(*unique, name=f"{name}_once"))
-
-
-def _text(name: str) -> sa.Column[Any]:
-    return sa.Column(name, sa.Text, nullable=False)
-
-
-def _maybe(name: str, kind: Any = sa.Text) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=True)
-
-
-about = _table("about", sa.Column("schema_version", sa.Integer, nullable=False), unique=("schema_version",))
-owner = _table("owner", sa.Column("slot", sa.Integer, nullable=False), _text("problem"), unique=("slot",))
-"""The problem that this journal belongs to; one row."""
-deliveries = _table(
-    "deliveries",
-    *map(_text, ("source", "name", "delivery", "rules", "outcome", "reason", "stat")),
-    *(_maybe("batch"), _maybe("newest"), sa.Column("row_count", sa.Integer), sa.Column("warnings", sa.JSON)),
-    sa.Column("after", sa.Integer, nullable=False),
-    unique=("source", "name", "delivery", "rules", "after"),
-)
-"""One judged file. `delivery`: sha256 of its bytes; `rules`: digest of what judged it; `outcome`: published, quarantined or duplicate;
-`stat`: size and time of change; `batch`: sha256 of the published parquet; `newest`: newest time in it; `after`: `seq` of the row
-before it for the same source and name (0: the first), so that a file that changes back is a delivery of its own."""
-snapshots = _table("snapshots", _text("snapshot"), sa.Column("batches", sa.JSON), unique=("snapshot",))
-versions = _table(
-    "versions",
-    *map(_text, ("training_key", "run_id", "snapshot", "artefact", "evidence")),
-    *(sa.Column("version", sa.Integer, nullable=False), sa.Column("facts", sa.JSON)),
-    unique=("training_key",),
-)
-"""One registered model. `artefact`: digest of the model's folder; `evidence`: digest of its golden and training rows."""
-decisions = _table(
-    "decisions",
-    *map(_text, ("decision", "training_key", "inputs", "verdict", "snapshot", "data_time")),
-    *(sa.Column("candidate", sa.Integer), _maybe("champion", sa.Integer), sa.Column("record", sa.JSON)),
-    unique=("decision",),
-)
-ledger = _table("ledger", *map(_text, ("spend", "data_time", "purpose")), sa.Column("alpha", sa.Float, nullable=False), unique=("spend",))
-looks = _table(
-    "looks",
-    *map(_text, ("look", "pair")),
-    *(sa.Column(name, sa.Float, nullable=False) for name in ("alpha", "price")),
-    unique=("look",),
-)
-"""Each time that a candidate was held against a champion (`pair`), on one window (`look`): at which alpha, and what the ledger took."""
-promotions = _table(
-    "promotions",
-    *map(_text, ("promotion", "state", "kind", "reason", "person")),
-    *(sa.Column("version", sa.Integer, nullable=False), _maybe("champion", sa.Integer), _maybe("anchor", sa.Integer)),
-    unique=("promotion", "state"),
-)
-"""Moves of the aliases: first a row with state "intent", then "done" or "undone". `kind`: promotion, release, override, rollback."""
-overrides = _table(
-    "overrides",
-    *map(_text, ("override", "promotion", "decision", "verdict", "reason", "person", "expires")),
-    *(sa.Column("version", sa.Integer, nullable=False), sa.Column("checks", sa.JSON)),
-    unique=("override",),
-)
-"""A refused version that a person has serve until `expires`. `promotion`: the move, of kind override; a later row for it sets another
-end. `checks`: those that did not pass in `decision`."""
-bars = _table(
-    "bars",
-    *map(_text, ("event", "reason", "person")),
-    *(sa.Column("version", sa.Integer, nullable=False), sa.Column("barred", sa.Boolean, nullable=False)),
-    unique=("event",),
-)
-freezes = _table("freezes", *map(_text, ("event", "reason", "person")), sa.Column("frozen", sa.Boolean, nullable=False), unique=("event",))
-"""All promotions stopped or resumed; the newest row counts."""
-tunings = _table(
-    "tunings", *map(_text, ("recipe", "tuning")), sa.Column("parameters", sa.JSON), sa.Column("cost", sa.Float), unique=("tuning",)
-)
-"""Parameters that a search found. `recipe`: digest of the code and the contract that they are parameters of."""
-publications = _table(
-    "publications",
-    *map(_text, ("publication", "partition", "snapshot", "path", "content")),
-    *(sa.Column(name, sa.Integer, nullable=False) for name in ("version", "row_count", "after")),
-    unique=("partition", "publication", "after"),
-)
-"""What the pointer of a partition was moved to; `after`: `seq` of the row before it for that partition (0: the first)."""
-cycles = _table("cycles", _text("cycle"), sa.Column("facts", sa.JSON), unique=("cycle",))
-"""Finished rounds of the loop, so that a killed loop goes on where it was."""
 
 
 class Journal:
@@ -200,7 +111,7 @@ class Journal:
             with self._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         with self._writing() as connection:
-            _metadata.create_all(connection)
+            metadata.create_all(connection)
             found = connection.execute(sa.select(about.c.schema_version)).scalars().all()
             if not found:
                 connection.execute(about.insert().values(schema_version=SCHEMA, at=datetime.now(UTC).isoformat()))

@@ -1,0 +1,48 @@
+"""The history: append-only tables of what came in, what was decided, what was promoted and what was published.
+
+Rows are only ever added. Every table has a unique key made of content digests, so writing the same thing again changes nothing.
+"""
+
+from evergreen.journal.database import Journal
+from evergreen.journal.tables import (
+    about,
+    alerts,
+    bars,
+    cycles,
+    decisions,
+    deliveries,
+    freezes,
+    ledger,
+    looks,
+    overrides,
+    owner,
+    promotions,
+    publications,
+    signals,
+    snapshots,
+    triggers,
+    tunings,
+    versions,
+)
+
+__all__ = [
+    "Journal",
+    "about",
+    "alerts",
+    "bars",
+    "cycles",
+    "decisions",
+    "deliveries",
+    "freezes",
+    "ledger",
+    "looks",
+    "overrides",
+    "owner",
+    "promotions",
+    "publications",
+    "signals",
+    "snapshots",
+    "triggers",
+    "tunings",
+    "versions",
+]

@@ -1,0 +1,107 @@
+"""The tables: what came in, what was decided, what was promoted, what was published, and what set it going."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+
+def _table(name: str, *columns: sa.Column[Any], unique: tuple[str, ...]) -> sa.Table:
+    first = sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True)
+    return sa.Table(name, metadata, first, *columns, _text("at"), sa.UniqueConstraint(*unique, name=f"{name}_once"))
+
+
+def _text(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text, nullable=False)
+
+
+def _maybe(name: str, kind: Any = sa.Text) -> sa.Column[Any]:
+    return sa.Column(name, kind, nullable=True)
+
+
+about = _table("about", sa.Column("schema_version", sa.Integer, nullable=False), unique=("schema_version",))
+owner = _table("owner", sa.Column("slot", sa.Integer, nullable=False), _text("problem"), unique=("slot",))
+"""The problem that this journal belongs to; one row."""
+deliveries = _table(
+    "deliveries",
+    *map(_text, ("source", "name", "delivery", "rules", "outcome", "reason", "stat")),
+    *(_maybe("batch"), _maybe("newest"), sa.Column("row_count", sa.Integer), sa.Column("warnings", sa.JSON)),
+    sa.Column("after", sa.Integer, nullable=False),
+    unique=("source", "name", "delivery", "rules", "after"),
+)
+"""One judged file. `delivery`: sha256 of its bytes; `rules`: digest of what judged it; `outcome`: published, quarantined or duplicate;
+`stat`: size and time of change; `batch`: sha256 of the published parquet; `newest`: newest time in it; `after`: `seq` of the row
+before it for the same source and name (0: the first), so that a file that changes back is a delivery of its own."""
+snapshots = _table("snapshots", _text("snapshot"), sa.Column("batches", sa.JSON), unique=("snapshot",))
+versions = _table(
+    "versions",
+    *map(_text, ("training_key", "run_id", "snapshot", "artefact", "evidence")),
+    *(sa.Column("version", sa.Integer, nullable=False), sa.Column("facts", sa.JSON)),
+    unique=("training_key",),
+)
+"""One registered model. `artefact`: digest of the model's folder; `evidence`: digest of its golden and training rows."""
+decisions = _table(
+    "decisions",
+    *map(_text, ("decision", "training_key", "inputs", "verdict", "snapshot", "data_time")),
+    *(sa.Column("candidate", sa.Integer), _maybe("champion", sa.Integer), sa.Column("record", sa.JSON)),
+    unique=("decision",),
+)
+ledger = _table("ledger", *map(_text, ("spend", "data_time", "purpose")), sa.Column("alpha", sa.Float, nullable=False), unique=("spend",))
+looks = _table(
+    "looks",
+    *map(_text, ("look", "pair")),
+    *(sa.Column(name, sa.Float, nullable=False) for name in ("alpha", "price")),
+    unique=("look",),
+)
+"""Each time that a candidate was held against a champion (`pair`), on one window (`look`): at which alpha, and what the ledger took."""
+promotions = _table(
+    "promotions",
+    *map(_text, ("promotion", "state", "kind", "reason", "person")),
+    *(sa.Column("version", sa.Integer, nullable=False), _maybe("champion", sa.Integer), _maybe("anchor", sa.Integer)),
+    unique=("promotion", "state"),
+)
+"""Moves of the aliases: first a row with state "intent", then "done" or "undone". `kind`: promotion, release, override, rollback."""
+overrides = _table(
+    "overrides",
+    *map(_text, ("override", "promotion", "decision", "verdict", "reason", "person", "expires")),
+    *(sa.Column("version", sa.Integer, nullable=False), sa.Column("checks", sa.JSON)),
+    unique=("override",),
+)
+"""A refused version that a person has serve until `expires`. `promotion`: the move, of kind override; a later row for it sets another
+end. `checks`: those that did not pass in `decision`."""
+bars = _table(
+    "bars",
+    *map(_text, ("event", "reason", "person")),
+    *(sa.Column("version", sa.Integer, nullable=False), sa.Column("barred", sa.Boolean, nullable=False)),
+    unique=("event",),
+)
+freezes = _table("freezes", *map(_text, ("event", "reason", "person")), sa.Column("frozen", sa.Boolean, nullable=False), unique=("event",))
+"""All promotions stopped or resumed; the newest row counts."""
+tunings = _table(
+    "tunings", *map(_text, ("recipe", "tuning")), sa.Column("parameters", sa.JSON), sa.Column("cost", sa.Float), unique=("tuning",)
+)
+"""Parameters that a search found. `recipe`: digest of the code and the contract that they are parameters of."""
+publications = _table(
+    "publications",
+    *map(_text, ("publication", "partition", "snapshot", "path", "content")),
+    *(sa.Column(name, sa.Integer, nullable=False) for name in ("version", "row_count", "after")),
+    unique=("partition", "publication", "after"),
+)
+"""What the pointer of a partition was moved to; `after`: `seq` of the row before it for that partition (0: the first)."""
+cycles = _table("cycles", _text("cycle"), sa.Column("facts", sa.JSON), unique=("cycle",))
+"""Finished rounds of the loop, so that a killed loop goes on where it was."""
+triggers = _table(
+    "triggers",
+    *map(_text, ("trigger", "kind", "action", "rule", "reason", "inputs", "window")),
+    unique=("trigger", "action", "rule"),
+)
+"""What was made of each reason to retrain. `trigger`: its key; `action`: retrain, resume or skip, and by which `rule`; `inputs`: see
+`retraining.inputs_digest`; `window`: the hour of a schedule, the end of the rows that drift or decay were seen in. A trigger is skipped
+once by each rule, and acted upon once."""
+signals = _table("signals", *map(_text, ("signal", "kind", "window")), sa.Column("facts", sa.JSON), unique=("signal",))
+"""What drift or decay came to on one window of rows: found or not, with figures."""
+alerts = _table("alerts", *map(_text, ("cause", "kind", "text")), sa.Column("after", sa.Integer, nullable=False), unique=("cause", "after"))
+"""What people were told of. `cause`: digest of what it was about; `after`: `seq` of the alert before it for that cause (0: the first)."""
