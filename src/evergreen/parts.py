@@ -31,6 +31,12 @@ def _fewest_first(rows: tuple[int, int]) -> tuple[int, int]:
     return rows
 
 
+def _some_of_all(windows: tuple[int, int]) -> tuple[int, int]:
+    if windows[0] > windows[1]:
+        raise ValueError("in how many windows, of how many")
+    return windows
+
+
 def _plain_cron(text: str) -> str:
     """Five fields of numbers (or names of months and weekdays), ranges, steps and lists of these, such as "*/15 6-20 * * mon-fri".
 
@@ -61,6 +67,7 @@ Span = Annotated[timedelta, Field(ge=timedelta(0))]
 ColumnNames = Annotated[tuple[str, ...], AfterValidator(_each_once)]
 Columns = Annotated[ColumnNames, Field(min_length=1)]
 Rows = Annotated[tuple[Annotated[int, Field(ge=0)], Count], AfterValidator(_fewest_first)]
+Windows = Annotated[tuple[Count, Count], AfterValidator(_some_of_all)]
 Cron = Annotated[str, AfterValidator(_plain_cron)]
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from evergreen.parts import ColumnNames, Columns, Count, Cron, Name, NotNegative, Part, Positive, Rows, Share, Span, Text
+from evergreen.parts import ColumnNames, Columns, Count, Cron, Name, NotNegative, Part, Positive, Rows, Share, Span, Text, Windows
+from evergreen.watches import DecayPolicy, DriftPolicy
 
 
 class BinaryCosts(Part):
@@ -211,6 +212,17 @@ class RetrainingPolicy(Part):
     """When to retrain, with which seed, and how many rolling-origin folds judge a recipe inside train."""
 
     cron: Cron = "30 3 * * *"
+    """The schedule, in UTC."""
+    on: tuple[Literal["schedule", "data", "drift", "decay"], ...] = ("schedule", "data", "drift", "decay")
+    """What may set a training going by itself; a person always may."""
+    cooldown: Span = timedelta(hours=1)
+    """How long after one training began the next may begin by itself."""
+    per_day: Count = 8
+    """How many trainings may begin by themselves within 24 hours."""
+    debounce: Windows = (2, 3)
+    """Drift and decay count when seen in so many of the last so many windows, and in the newest."""
+    drift: DriftPolicy = DriftPolicy()
+    decay: DecayPolicy = DecayPolicy()
     folds: Annotated[int, Field(ge=2, le=20)] = 3
     seed: int = 0
     tuning_iterations: Count = 8

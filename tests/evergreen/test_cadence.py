@@ -1,0 +1,37 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from evergreen.cadence import cadence, last_due, next_due
+
+NIGHTLY = "30 3 * * *"
+
+
+def at(day: int, hour: int, minute: int, second: int = 0) -> datetime:
+    return datetime(2026, 11, day, hour, minute, second, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("now", "last", "following"),
+    [
+        (at(25, 3, 29, 59), at(24, 3, 30), at(25, 3, 30)),
+        (at(25, 3, 30), at(25, 3, 30), at(26, 3, 30)),
+        (at(25, 3, 30, 59), at(25, 3, 30), at(26, 3, 30)),
+        (at(25, 12, 0), at(25, 3, 30), at(26, 3, 30)),
+    ],
+)
+def test_a_moment_lies_between_two_of_the_schedule(now: datetime, last: datetime, following: datetime):
+    assert last_due(NIGHTLY, now) == last
+    assert next_due(NIGHTLY, now) == following
+
+
+def test_a_schedule_is_in_utc_whatever_the_clock_on_the_wall_says():
+    in_new_york = datetime(2026, 11, 24, 22, 30, tzinfo=timezone(timedelta(hours=-5)))
+    assert last_due(NIGHTLY, in_new_york) == at(25, 3, 30)
+
+
+@pytest.mark.parametrize(
+    ("cron", "apart"), [(NIGHTLY, timedelta(days=1)), ("*/15 * * * *", timedelta(minutes=15)), ("0 6 * * mon", timedelta(days=7))]
+)
+def test_the_cadence_is_the_time_between_two_moments(cron: str, apart: timedelta):
+    assert cadence(cron, at(25, 12, 0)) == apart
