@@ -68,7 +68,7 @@ def ingest() -> None:
         if not account.tell_leftovers(found, space.problem):
             raise typer.Exit(1)
         return
-    with one_command(space.settings.root, "judge the deliveries"):
+    with one_command(space, "judge the deliveries"):
         from flows.ingestion import ingest as flow
         from flows.news import tell_deliveries
 
@@ -85,7 +85,7 @@ def train(tune: Annotated[bool, typer.Option(help="Search for better parameters 
     from flows.server import one_command
 
     space = open_workspace()
-    with one_command(space.settings.root, "train"):
+    with one_command(space, "train"):
         from flows.cycle import train_and_tell
 
         train_and_tell(space, "asked for", tune=tune)
@@ -98,7 +98,7 @@ def predict() -> None:
     from flows.server import one_command
 
     space = open_workspace()
-    with one_command(space.settings.root, "predict"):
+    with one_command(space, "predict"):
         from flows.batch_prediction import predict_batch
         from flows.news import tell_predictions
 

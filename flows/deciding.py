@@ -98,7 +98,7 @@ def resume(version: Held = None) -> None:
 
     space = open_workspace()
     chosen = held_version(space, version).number
-    with one_command(space.settings.root, "judge again"):
+    with one_command(space, "judge again"):
         from flows.cycle import judge_again_and_tell
 
         judge_again_and_tell(space, chosen)

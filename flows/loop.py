@@ -10,7 +10,6 @@ from typing import Any
 
 from evergreen import journal as tables
 from evergreen.errors import RefusedError
-from evergreen.files import lock
 from evergreen.promotion import standing
 from evergreen.releases import waiting
 from evergreen.status import current_inputs, current_state, has_new_deliveries, is_due, look_at_landing
@@ -18,7 +17,7 @@ from evergreen.validation import import_engine
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.news import tell_notices
-from flows.server import prefect_server
+from flows.server import alone, prefect_server
 
 DELIVERIES = "deliveries"
 """Name of a round for whatever has been delivered; it is recorded by its number."""
@@ -49,7 +48,7 @@ def run_loop(through: str | None) -> bool:
             complete = account.tell_leftovers(look_at_landing(space)[0], space.problem)
     else:
         with (
-            lock(space.settings.root / ".command.lock", holder="an evergreen command", seconds=1),
+            alone(space),
             prefect_server(space.settings.root) as ready,
         ):
             for name in rounds:

@@ -8,15 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache, partial
 from pathlib import Path
 
 from evergreen.errors import EvergreenError
-from evergreen.files import atomic_path, lock
+from evergreen.files import atomic_path
+from evergreen.leases import single_flight
+from evergreen.workspace import Workspace
 from flows import account, interrupts
 
 START_SECONDS = 90.0
@@ -84,7 +85,7 @@ def prefect_server(root: Path) -> Iterator[Callable[[], str]]:
 
 
 @contextmanager
-def one_command(root: Path, what: str) -> Iterator[None]:
+def one_command(space: Workspace, what: str) -> Iterator[None]:
     """Do what needs Prefect: no other such command works in the same home, a server answers, and what is being done is shown.
 
     Raises
@@ -92,9 +93,14 @@ def one_command(root: Path, what: str) -> Iterator[None]:
     BusyError
         Another command works in this home.
     """
-    with lock(root / ".command.lock", holder="an evergreen command", seconds=1), prefect_server(root) as ready, account.working(what):
+    with alone(space), prefect_server(space.settings.root) as ready, account.working(what):
         ready()
         yield
+
+
+def alone(space: Workspace) -> AbstractContextManager[None]:
+    """Work in a home where nobody else does; see `evergreen.leases.single_flight`."""
+    return single_flight(space.journal, space.settings.root, seconds=space.settings.lease_seconds)
 
 
 def _prepare_database(database: Path) -> None:
@@ -109,7 +115,7 @@ def _start(port: int, log: Path) -> subprocess.Popen[bytes]:
     """Start a guard that starts the server; in a session of their own, so that Ctrl-C ends the flows first and the server after them."""
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui", "--no-services"]
     with log.open("wb") as file:
-        guarded = [sys.executable, "-m", "flows.server", *command]
+        guarded = [sys.executable, "-m", "flows.guard", *command]
         return subprocess.Popen(guarded, stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True)
 
 
@@ -169,24 +175,7 @@ def _stop(guard: subprocess.Popen[bytes]) -> None:
         guard.wait()
 
 
-def _guard(command: list[str]) -> None:
-    """Run the server until it ends or until whoever started us is gone, however that came about; leave nobody behind."""
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-
-    def end_with_parent() -> None:
-        sys.stdin.buffer.read()
-        server.terminate()
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    server.wait()
-    os.killpg(0, signal.SIGKILL)
-
-
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-if __name__ == "__main__":
-    _guard(sys.argv[1:])

@@ -12,6 +12,7 @@
     │   └── UnreachableError    MLflow's server does not answer
     ├── JournalError            the journal cannot be opened or written
     ├── BusyError               another process holds the lock
+    │   └── LostError           another process has taken over what this one was doing
     └── RefusedError            a person asked for something that the rules forbid
         └── FrozenError         promotions are frozen
 """
@@ -59,6 +60,10 @@ class JournalError(EvergreenError):
 
 class BusyError(EvergreenError):
     """Another process holds the lock."""
+
+
+class LostError(BusyError):
+    """Another process has taken over what this one was doing."""
 
 
 class RefusedError(EvergreenError):

@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from evergreen.errors import EvergreenError
 
+Port = Annotated[int, Field(ge=1024, le=65_535)]
+
 
 class Settings(BaseSettings):
     """Where things run. Every field is an environment variable `EVERGREEN_<FIELD>`; `.env` in the working directory is read too."""
@@ -32,6 +34,19 @@ class Settings(BaseSettings):
     """MLflow tracking URI; empty means SQLite in `home`."""
     settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.5
     """A landing file must hold still this long before it is read."""
+
+    lease_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """How long a process at work may not stir before another one takes over."""
+    poll_seconds: Annotated[float, Field(ge=5, le=86_400)] = 300.0
+    """How often the platform looks for what asks for a training, whatever events say."""
+    prefect_port: Port = 4200
+    """Of the platform's Prefect server."""
+    mlflow_port: Port = 5000
+    """Of the platform's MLflow server."""
+    work_pool: str = ""
+    """The Prefect work pool that runs the platform's flows; empty means the platform itself does."""
+    work_image: str = ""
+    """The container image that a work pool of containers starts."""
 
     @field_validator("home")
     @classmethod

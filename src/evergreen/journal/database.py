@@ -11,16 +11,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from evergreen.errors import JournalError, what_helps
+from evergreen.errors import JournalError, LostError, what_helps
+from evergreen.faults import reach
 from evergreen.files import lock
-from evergreen.journal.tables import about, metadata, owner
+from evergreen.journal.tables import about, leases, metadata, owner
 
 SCHEMA = 1
-LOCKED_SECONDS = 30.0
+LOCKED_SECONDS = 60.0
 ANSWER_SECONDS = 10
 """How long a server may take to answer; a firewall that drops what it is sent never does."""
 WRITER = 2013
 """The number of the lock that whoever writes on PostgreSQL holds."""
+_held: dict[tuple[str, str], int] = {}
+"""The fencing number of each lease that this process holds, by database and name: every row that it adds is checked against it."""
 
 
 class Journal:
@@ -60,17 +63,27 @@ class Journal:
         return self.add_all([(table, values)])
 
     def add_all(self, rows: list[tuple[sa.Table, dict[str, Any]]]) -> bool:
-        """Append all rows or, when one of them is already there, none (False)."""
+        """Append all rows or, when one of them is already there, none (False).
+
+        Raises
+        ------
+        LostError
+            This process held a lease, and another one has taken it over: nothing was written.
+        """
         now = datetime.now(UTC).isoformat()
+        names = dict.fromkeys(table.name for table, _ in rows)
         with self._explained():
             try:
                 with self._writing() as connection:
                     for table, values in rows:
                         connection.execute(table.insert().values(at=now, **_storable(values)))
+                    self._insist(connection)
+                    reach(f"before {' and '.join(names)}")
             except IntegrityError as error:
                 if _is_duplicate(error):
                     return False
                 raise
+        reach(f"after {' and '.join(names)}")
         return True
 
     def rows(self, table: sa.Table, **equal: Any) -> list[dict[str, Any]]:
@@ -102,6 +115,55 @@ class Journal:
                 "Give it a home of its own with EVERGREEN_HOME, or move the old home away."
             )
 
+    def lease(self, name: str) -> dict[str, Any] | None:
+        """Who has a lease, and what it was last seen doing; None before anybody had it."""
+        with self._explained(), self._engine.connect() as connection:
+            row = connection.execute(sa.select(leases).where(leases.c.lease == name)).mappings().first()
+            return dict(row) if row else None
+
+    def take(self, name: str, me: str, *, seen: dict[str, Any] | None) -> bool:
+        """Take a lease that nobody has, or whose owner has not stirred since it was `seen`; False when it is another's."""
+        free = leases.c.owner == ""
+        still = (leases.c.fence == seen["fence"]) & (leases.c.beat == seen["beat"]) if seen else free
+        change = leases.update().where(leases.c.lease == name, free | still).values(fence=leases.c.fence + 1, beat=0, owner=me)
+        with self._explained():
+            try:
+                with self._writing() as connection:
+                    if not connection.execute(change).rowcount:
+                        connection.execute(leases.insert().values(lease=name, fence=1, beat=0, owner=me))
+                    fence = connection.execute(sa.select(leases.c.fence).where(leases.c.lease == name)).scalar_one()
+            except IntegrityError:
+                return False
+        _held[str(self.url), name] = fence
+        return True
+
+    def beat(self, name: str) -> bool:
+        """Show that the owner of a lease, this process, lives; False when another has taken it over."""
+        change = leases.update().where(leases.c.lease == name, leases.c.fence == _held[str(self.url), name])
+        with self._explained(), self._writing() as connection:
+            return bool(connection.execute(change.values(beat=leases.c.beat + 1)).rowcount)
+
+    def give_back(self, name: str) -> None:
+        """Let others have a lease."""
+        fence = _held.pop((str(self.url), name))
+        with self._explained(), self._writing() as connection:
+            connection.execute(leases.update().where(leases.c.lease == name, leases.c.fence == fence).values(owner=""))
+
+    def holds(self, name: str) -> bool:
+        """Whether this process has taken a lease and not given it back."""
+        return (str(self.url), name) in _held
+
+    def insist(self) -> None:
+        """See that nobody has taken over what this process holds; for whoever is about to change something outside the journal.
+
+        Raises
+        ------
+        LostError
+            Somebody has.
+        """
+        with self._explained(), self._engine.connect() as connection:
+            self._insist(connection)
+
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
@@ -120,6 +182,16 @@ class Journal:
                     f"The journal {self._name} has schema {max(found)}, this version of Evergreen needs {SCHEMA}. "
                     "Use the Evergreen that wrote it, or point EVERGREEN_JOURNAL_URL to another database."
                 )
+
+    def _insist(self, connection: sa.Connection) -> None:
+        for (url, name), fence in _held.items():
+            if url == str(self.url):
+                found = connection.execute(sa.select(leases.c.fence, leases.c.owner).where(leases.c.lease == name)).one()
+                if found.fence != fence:
+                    raise LostError(
+                        f"Another process took over while this one did not stir (lease {name}, number {found.fence}, ours was {fence}). "
+                        "What this one was about to write was refused; the other one does it."
+                    )
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:

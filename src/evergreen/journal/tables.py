@@ -105,3 +105,12 @@ signals = _table("signals", *map(_text, ("signal", "kind", "window")), sa.Column
 """What drift or decay came to on one window of rows: found or not, with figures."""
 alerts = _table("alerts", *map(_text, ("cause", "kind", "text")), sa.Column("after", sa.Integer, nullable=False), unique=("cause", "after"))
 """What people were told of. `cause`: digest of what it was about; `after`: `seq` of the alert before it for that cause (0: the first)."""
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("lease", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Integer, nullable=False) for name in ("fence", "beat")),
+    _text("owner"),
+)
+"""Who works at this moment; the one table whose rows change. `fence` grows whenever a lease changes hands, `beat` while its owner lives;
+`owner` is empty when nobody has it."""
