@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from datetime import UTC, datetime
 
-from evergreen import brakes, promotion, releases
+from evergreen import brakes, moves, promotion, releases
 from evergreen import journal as tables
 from evergreen.errors import EvergreenError, RefusedError
 from evergreen.overrides import used
@@ -159,7 +159,7 @@ def check_contract() -> None:
 
 
 def _tell_unfinished(space: Workspace) -> None:
-    if begun := promotion.unfinished(space.journal):
+    if begun := moves.unfinished(space.journal):
         one = "An" if begun["kind"] == "override" else "A"
         account.say(f"{one} {begun['kind']} to version {begun['version']} was cut short. Run: evergreen reconcile", style="yellow")
 
@@ -178,7 +178,7 @@ def _refresh(space: Workspace) -> None:
 
 
 def _moves(space: Workspace) -> list[dict[str, str]]:
-    return promotion.history(space.journal)
+    return moves.history(space.journal)
 
 
 def _worth(realized: dict[str, float] | None) -> list[str]:

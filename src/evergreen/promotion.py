@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 from evergreen.brakes import barred, one_move_at_a_time, refuse_barred, refuse_frozen
 from evergreen.errors import BusyError, ModelError, RefusedError, RegistryError, StoreError
+from evergreen.faults import reach
 from evergreen.files import digest_text
 from evergreen.journal import Journal, bars, overrides, promotions
+from evergreen.moves import unfinished
 from evergreen.overrides import Override, in_force, of_move, row_of, sound_before
 from evergreen.prediction import reproduce_golden
 from evergreen.registry import Registry
@@ -158,12 +160,6 @@ def end_override(registry: Registry, *, now: datetime) -> Ending | None:
             return Ending(held, None, str(error))
 
 
-def unfinished(journal: Journal) -> dict[str, Any] | None:
-    """The move that was begun and neither done nor undone; answered without MLflow."""
-    closed = {row["promotion"] for row in journal.rows(promotions) if row["state"] != "intent"}
-    return next((row for row in journal.rows(promotions, state="intent") if row["promotion"] not in closed), None)
-
-
 def reconcile(registry: Registry) -> list[str]:
     """Finish or undo what was cut short, then see that MLflow shows what the journal says. Doing it again changes nothing.
 
@@ -187,14 +183,6 @@ def restore_aliases(registry: Registry) -> Standing:
         now = standing(registry.journal)
         _show(registry, now)
         return now
-
-
-def history(journal: Journal) -> list[dict[str, Any]]:
-    """All moves, oldest first, each with its latest state, the champion before it, who asked for it and why."""
-    moves: dict[str, dict[str, Any]] = {}
-    for row in journal.rows(promotions):
-        moves[row["promotion"]] = row
-    return list(moves.values())
 
 
 def _go_back(registry: Registry, word: Word) -> int:
@@ -238,6 +226,7 @@ def _finish(registry: Registry, intent: dict[str, Any]) -> None:
     journal, new = registry.journal, Standing(intent["version"], intent["champion"], intent["anchor"])
     row = {name: intent[name] for name in ("promotion", "kind", "reason", "person", "version", "champion", "anchor")}
     registry.set_alias(CHALLENGER, new.champion)
+    reach("after alias challenger")
     try:
         reproduce_golden(registry, registry.version(intent["version"]))
     except (ModelError, StoreError):
@@ -246,6 +235,8 @@ def _finish(registry: Registry, intent: dict[str, Any]) -> None:
         raise
     if intent["kind"] == "override":
         registry.tag(registry.version(intent["version"]), override=of_move(journal, intent["promotion"]).sentence)
+    reach("before the aliases move")
+    journal.insist()
     _show(registry, new)
     shown = registry.aliases().get(CHAMPION)
     if shown != new.champion:
@@ -282,6 +273,7 @@ def _show(registry: Registry, now: Standing) -> None:
     """Make MLflow's aliases say it. Previous first: whoever sees the new champion can also see what to go back to."""
     for alias, number in _aliases(now).items():
         registry.set_alias(alias, number)
+        reach(f"after alias {alias}, moving")
 
 
 def _aliases(now: Standing) -> dict[str, int | None]:

@@ -16,6 +16,7 @@ import numpy as np
 from evergreen.candidate import Trained
 from evergreen.contract import Problem
 from evergreen.errors import RegistryError, StoreError
+from evergreen.faults import reach
 from evergreen.files import digest_folder, digest_text, lock, read_json
 from evergreen.journal import Journal, versions
 from evergreen.packing import pack_evidence, pack_model
@@ -128,9 +129,11 @@ class Registry:
         with self._explained():
             for file in files:
                 self._client.log_artifact(version.run_id, str(file), "decision")
+                reach("after a file of the decision in MLflow")
             log_holdout(self._client, version.run_id, record)
             for name in ("verdict", "decision"):
                 self._client.set_model_version_tag(self.problem.name, str(version.number), name, record[name])
+                reach(f"after MLflow's tag {name}")
 
     def tag(self, version: Version, **tags: str) -> None:
         """Show something else on a version, in the place of what the same tags said before."""
@@ -169,12 +172,16 @@ class Registry:
             model, evidence = Path(scratch) / "model", Path(scratch) / "evidence"
             pack_model(trained, self.problem, lock=self.settings.lock, folder=model)
             pack_evidence(trained, self.problem, folder=evidence)
+            reach("before MLflow's run")
             run = client.create_run(experiment, run_name=f"train-{trained.training_key[:12]}", tags=tags).info
+            reach("after MLflow's run")
             logged = client.create_logged_model(experiment, name="model", source_run_id=run.run_id, tags=tags)
             _stamp(model, run_id=run.run_id, model_id=logged.model_id)
             log_training(client, run.run_id, trained)
             client.log_artifacts(run.run_id, str(evidence), "evidence")
+            reach("after the evidence is stored")
             client.log_model_artifacts(logged.model_id, str(model))
+            reach("after the model is stored")
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, 0)])
         client.set_terminated(run.run_id)
@@ -183,9 +190,12 @@ class Registry:
             "artefact": stored_digest(self._local(logged.artifact_location)),
             "evidence": stored_digest(self._local(f"{run.artifact_uri}/evidence")),
         }
-        return client.create_model_version(
+        reach("before MLflow's version")
+        made = client.create_model_version(
             self.problem.name, logged.artifact_location, run_id=run.run_id, tags=tags, model_id=logged.model_id
         )
+        reach("after MLflow's version")
+        return made
 
     def _record(self, found: ModelVersion) -> Version:
         """Write a version of MLflow's into the journal, when what is stored is what its tags say."""

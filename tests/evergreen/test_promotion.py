@@ -8,16 +8,15 @@ from evergreen.brakes import barred, unbar
 from evergreen.errors import BusyError, ModelError, RefusedError, RegistryError, StoreError
 from evergreen.files import lock
 from evergreen.journal import bars, promotions
+from evergreen.moves import history, unfinished
 from evergreen.promotion import (
     Standing,
     Word,
-    history,
     promote,
     reconcile,
     restore_aliases,
     rollback,
     standing,
-    unfinished,
 )
 from evergreen.registry import Registry
 

@@ -10,6 +10,7 @@ from evergreen import brakes, promotion
 from evergreen.errors import BusyError, FrozenError, ModelError, RefusedError
 from evergreen.files import lock
 from evergreen.journal import bars, decisions, freezes, overrides, promotions
+from evergreen.moves import history
 from evergreen.overrides import Override, in_force
 from evergreen.promotion import Standing, end_override, reconcile, rollback, standing
 from evergreen.registry import Registry
@@ -181,7 +182,7 @@ def test_an_expired_override_ends_in_a_rollback_that_says_so(registry: Registry)
     ending = end_override(registry, now=END)
     assert (ending.override.version, ending.back_to) == (2, 1)
     assert standing(registry.journal) == Standing(1, 2, 1)
-    last = promotion.history(registry.journal)[-1]
+    last = history(registry.journal)[-1]
     assert (last["kind"], last["person"]) == ("rollback", "expiry")
     assert last["reason"].startswith("the override of version 2 by Ada (known and harmless) expired")
     assert brakes.barred(registry.journal) == {2}

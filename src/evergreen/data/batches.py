@@ -18,6 +18,7 @@ import pandas as pd
 from evergreen.data.landing import Delivery, active, batch_path, has_verdict, stat_of
 from evergreen.data.reading import read_delivery
 from evergreen.errors import DataError, StoreError
+from evergreen.faults import reach
 from evergreen.files import atomic_path, digest_file, write_bytes, write_json
 from evergreen.journal import Journal, deliveries
 from evergreen.policies import Source
@@ -130,7 +131,9 @@ def publish(content: bytes, source: str, *, root: Path) -> str:
     digest = hashlib.sha256(content).hexdigest()
     path = batch_path(root, source, digest)
     if not path.exists() or digest_file(path) != digest:
+        reach("before a batch is stored")
         write_bytes(path, content)
+        reach("after a batch is stored")
     return digest
 
 
@@ -222,11 +225,14 @@ def _quarantine(refusal: Refusal, path: Path, cell: Path, render: Callable[[Refu
         shutil.copyfile(path, copy)
         if digest_file(copy) != refusal.digest:
             raise _ChangedError
+    reach("after a refused delivery is kept")
     told = {"source": refusal.source, "name": refusal.name, "delivery": refusal.digest, "reason": refusal.reason}
     write_json(cell / "reason.json", {**told, "at": refusal.at.isoformat(), "release": list(refusal.release)})
     report = refusal.report
     write_json(cell / "result.json", {**report.to_dict(), "great_expectations": report.result} if report else {})
+    reach("before the page of a refused delivery")
     write_bytes(cell / "index.html", render(refusal).encode())
+    reach("after the page of a refused delivery")
 
 
 def _told(row: dict[str, Any], root: Path) -> Judged:

@@ -18,6 +18,7 @@ from evergreen.contract import Problem
 from evergreen.data.joins import PREDICTION_TIME
 from evergreen.data.snapshots import content_digest
 from evergreen.errors import DataError, StoreError
+from evergreen.faults import reach
 from evergreen.files import atomic_path, digest_file, digest_text, read_json, write_json
 from evergreen.journal import Journal
 
@@ -73,8 +74,11 @@ def publish(root: Path, journal: Journal, problem: Problem, order: Order, *, pre
     if done and done["publication"] == key and _is_published(folder, key, done["content"]):
         return Publication(key, partition, order.version, done["snapshot"], done["row_count"], path, is_new=False)
     _write(path, problem, order, predict)
+    reach("after predictions are written")
+    journal.insist()
     content, facts = digest_file(path), {"publication": key, "version": order.version, "snapshot": order.snapshot}
     write_json(folder / POINTER, {**facts, "path": path.name, "rows": len(order.rows), "sha256": content})
+    reach("after the pointer has moved")
     row = {**facts, "partition": partition, "path": path.relative_to(root).as_posix(), "content": content, "row_count": len(order.rows)}
     journal.add(tables.publications, **row, after=done["seq"] if done else 0)
     return Publication(key, partition, order.version, order.snapshot, len(order.rows), path, is_new=True)
@@ -132,6 +136,7 @@ def _write(path: Path, problem: Problem, order: Order, predict: Predict) -> None
         rows, sample, answers, again = (Path(scratch) / part for part in ("rows", "sample", "answers", "again"))
         for file, frame in ((rows, order.rows), (sample, picked)):
             frame[wanted].to_parquet(file, index=False)
+        reach("before predicting")
         predict([(rows, answers), (sample, again)])
         _audit(problem.key, order.rows, pd.read_parquet(answers), pd.read_parquet(again))
         with atomic_path(path) as temporary:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evergreen.contract import Problem
+from evergreen.faults import reach
 from evergreen.files import read_json, write_bytes, write_json
 from evergreen.report import plots
 from evergreen.report.contract import describe
@@ -92,8 +93,10 @@ def write_decision(folder: Path, record: dict[str, Any], problem: Problem, *, an
     anew = anew or bool(used and file.exists() and read_json(file).get("override_used") != used)
     if anew or not page.exists():
         write_bytes(page, render_decision(record, problem, overview="../index.html").encode())
+        reach("after the decision's page")
     if anew or not file.exists():  # last: it tells what the page shows
         write_json(file, record)
+        reach("after the decision's record")
     return page, file
 
 
