@@ -8,26 +8,29 @@ from typing import Any
 from prefect import flow
 
 from evergreen import journal as tables
-from evergreen import nursery, promotion
+from evergreen import nursery, occasions, promotion
 from evergreen.brakes import frozen
+from evergreen.errors import BusyError, EvergreenError, UnreachableError
 from evergreen.promotion import Ending, standing
 from evergreen.releases import waiting
 from evergreen.status import current_inputs, current_state, realized_so_far, refresh_site
+from evergreen.triggers import Decision, Kind, Trigger
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.batch_prediction import predict_batch
 from flows.ingestion import ingest
 from flows.loop import DELIVERIES
 from flows.news import tell_deliveries, tell_ending, tell_notices, tell_predictions, tell_stale, tell_verdict, tell_worth
+from flows.server import ServerLostError
 from flows.steps import step
 from flows.training import carry_out, judge_again, train, write_down
 
 
 @flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=36_000, persist_result=False)
-def cycle(name: str, rehearsal: bool = False) -> bool:
+def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
     """Go once round; False when a delivery could not be read or belongs to no source.
 
-    `name` is what arrived, or DELIVERIES; `rehearsal` stops after ingestion, while more is still to arrive.
+    `name` is what arrived, or DELIVERIES; `kind` is why a round is gone now; `rehearsal` stops after ingestion, while more is to arrive.
     """
     space = open_workspace()
     with account.working("judge the deliveries"):
@@ -42,18 +45,55 @@ def cycle(name: str, rehearsal: bool = False) -> bool:
     with account.working("see what earlier predictions were worth"):
         worth = realized_so_far(space)
     tell_worth(space, worth)
-    with account.working("join and validate the training data"):
-        record = train_and_tell(space, name)
+    record = answer(space, kind, name)
     with account.working("predict what is to come"):
         publication = predict_batch()
     tell_predictions(space, publication)
     refresh_site(space, worth)
     serves = publication.version if publication else standing(space.journal).champion
-    data, state = f"{record['window']['end'] or record['made_at']:.10}", current_state(space, inputs, serves)
-    facts = {"decision": record["decision"], "data": data, "state": state}
+    close_round(space, name, record, current_state(space, inputs, serves))
+    return complete
+
+
+def answer(space: Workspace, kind: Kind, reason: str) -> dict[str, Any] | None:
+    """Decide what is made of the reason for this round, and do it; returns the decision record, None when nothing was judged."""
+    trigger, decision = decide_on(space, kind)
+    if decision.action == "skip" and kind != "person":
+        account.done("trigger", f"{kind}: skipped, {decision.reason}")
+        return None
+    try:
+        with account.working("join and validate the training data"):
+            return judge_again_and_tell(space, None) if decision.action == "resume" else train_and_tell(space, reason)
+    except (BusyError, UnreachableError, ServerLostError):
+        raise
+    except EvergreenError as error:
+        occasions.record_failure(space.journal, trigger, error)
+        raise
+
+
+@step()
+def decide_on(space: Workspace, kind: Kind) -> tuple[Trigger, Decision]:
+    """Hold the reason for a round against the contract's policy, and write down what is made of it."""
+    now = datetime.now(UTC)
+    trigger = occasions.trigger_of(space, kind, now)
+    if trigger is None:
+        return Trigger(kind, ""), Decision("skip", "nothing new", "there is nothing new to learn from, or it was answered already")
+    decision = occasions.judge(space, trigger, now)
+    occasions.record(space.journal, trigger, decision)
+    return trigger, decision
+
+
+def close_round(space: Workspace, name: str, record: dict[str, Any] | None, state: str) -> None:
+    """Write down that a round has been gone to its end."""
+    last = space.journal.last(tables.decisions)
+    told = record or (last["record"] if last else None)
+    facts = {"decision": record["decision"] if record else None, "data": _through(told), "state": state}
     gone = len(space.journal.rows(tables.cycles))
     space.journal.add(tables.cycles, cycle=f"{name} {gone}" if name == DELIVERIES else name, facts=facts)
-    return complete
+
+
+def _through(record: dict[str, Any] | None) -> str:
+    return "" if record is None else f"{record['window']['end'] or record['made_at']:.10}"
 
 
 def train_and_tell(space: Workspace, reason: str, *, tune: bool = False) -> dict[str, Any]:

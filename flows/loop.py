@@ -112,6 +112,8 @@ def show_rounds(space: Workspace) -> None:
     records = {row["decision"]: row["record"] for row in space.journal.rows(tables.decisions)}
     rows = []
     for finished in space.journal.rows(tables.cycles):
+        if finished["facts"]["decision"] is None:
+            continue  # a round in which nothing was judged
         record = records[finished["facts"]["decision"]]
         costs = {row["name"]: row["cost_per_1000"] for row in record["money"]}
         shown = [f"{costs[name]:,.0f}" if name in costs else "-" for name in COSTS]

@@ -54,7 +54,7 @@ def prepare_again(space: Workspace, snapshot: Snapshot, version: Version) -> Mat
     DataError
         As `prepare` does, or there is no such row.
     """
-    _refuse_changed(space, snapshot, version)
+    refuse_changed(space, snapshot, version)
     material = prepare(space, snapshot)
     now = standing(space.journal)
     others = {number for number in (now.champion, now.anchor) if number not in (None, version.number)}
@@ -63,7 +63,8 @@ def prepare_again(space: Workspace, snapshot: Snapshot, version: Version) -> Mat
     return dataclasses.replace(material, split=split, again=True)
 
 
-def _refuse_changed(space: Workspace, snapshot: Snapshot, version: Version) -> None:
+def refuse_changed(space: Workspace, snapshot: Snapshot, version: Version) -> None:
+    """Refuse a version whose contract, code or packages are no longer those it was trained with."""
     now, then = provenance_digests(space.problem, snapshot=snapshot.id, lock=space.settings.lock), version.facts["provenance"]
     names = {"contract": "the contract", "code": "the problem's code", "lock": "the locked packages"}
     changed = [told for name, told in names.items() if now[name] != then[name]]

@@ -1,0 +1,146 @@
+"""What asks for a round at this moment, found in the journal and the landing folders: the poll that is the truth, whatever events say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from evergreen import journal as tables
+from evergreen import resuming, triggers
+from evergreen.cadence import last_due
+from evergreen.data.landing import active
+from evergreen.data.snapshots import Snapshot, take_snapshot
+from evergreen.errors import RefusedError
+from evergreen.gate.finding import Verdict
+from evergreen.journal import Journal
+from evergreen.promotion import standing
+from evergreen.releases import is_carried_out
+from evergreen.retraining import inputs_digest
+from evergreen.status import current_state, freshness, has_new_deliveries, is_due
+from evergreen.triggers import Decision, Kind, State, Trigger
+from evergreen.workspace import Workspace
+
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """Why a round should be gone now."""
+
+    kind: Kind
+    reason: str
+
+
+def find_occasion(space: Workspace, now: datetime) -> Occasion | None:
+    """The first reason to go a round now, None when there is nothing to do.
+
+    Triggers that are skipped are recorded here, so no run has to be started to skip them.
+    """
+    if has_new_deliveries(space):
+        return Occasion("data", "a delivery waits to be judged")
+    if is_due(space, now):
+        return Occasion("data", "a move of the champion is due")
+    for kind in ("data", "schedule", "drift", "decay"):
+        trigger = trigger_of(space, kind, now)
+        if trigger is None:
+            continue
+        decision = judge(space, trigger, now)
+        if decision.action != "skip":
+            return Occasion(kind, decision.reason)
+        record(space.journal, trigger, decision)
+    return Occasion("data", "the last round was not gone to its end") if _is_unfinished(space) else None
+
+
+def trigger_of(space: Workspace, kind: Kind, now: datetime) -> Trigger | None:
+    """The trigger of a kind as it stands now; None when there is none: no hour of the schedule has passed, nothing was measured."""
+    inputs, journal = _inputs(space), space.journal
+    if kind == "data":
+        return Trigger(kind, inputs) if inputs and not _is_judged(journal, inputs) else None
+    if kind == "person":
+        return Trigger(kind, inputs, now.astimezone(UTC).isoformat())
+    if kind == "schedule":
+        hour = last_due(space.problem.retraining.cron, now)
+        since = datetime.fromisoformat(journal.rows(tables.about)[0]["at"])
+        told = {row["window"] for row in journal.rows(tables.triggers, kind=kind)}
+        due = hour > since and hour.isoformat() not in told
+        return Trigger(kind, inputs, hour.isoformat()) if due or _is_cut_short(journal, kind, hour.isoformat()) else None
+    signal = journal.last(tables.signals, kind=kind)
+    return Trigger(kind, inputs, signal["window"]) if signal and signal["facts"]["found"] else None
+
+
+def judge(space: Workspace, trigger: Trigger, now: datetime) -> Decision:
+    """Hold a trigger against the contract's policy and how things stand."""
+    return triggers.decide(trigger, space.problem.retraining, state_of(space, trigger, now))
+
+
+def state_of(space: Workspace, trigger: Trigger, now: datetime) -> State:
+    """How things stand for a trigger."""
+    journal = space.journal
+    missing = tuple(source.name for source in space.problem.sources if not active(journal, source.name))
+    snapshot = None if missing else take_snapshot(journal, space.problem)
+    own = journal.rows(tables.triggers, trigger=trigger.key)
+    begun = list({row["trigger"]: row for row in reversed(journal.rows(tables.triggers, action="retrain"))}.values())
+    return State(
+        now=now,
+        missing=missing,
+        stale=tuple(one.source for one in freshness(space) if one.is_stale),
+        is_judged=_is_judged(journal, trigger.inputs),
+        failed=next((row["reason"] for row in own if row["rule"] == FAILED), ""),
+        acted=next((row["action"] for row in own if row["action"] != "skip"), None),
+        windows=tuple(bool(row["facts"]["found"]) for row in journal.rows(tables.signals, kind=trigger.kind)),
+        begun=tuple(datetime.fromisoformat(row["at"]) for row in begun),
+        by_themselves=tuple(datetime.fromisoformat(row["at"]) for row in begun if row["kind"] != "person"),
+        is_first=standing(journal).champion is None,
+        held=_resumable(space, snapshot) if snapshot else None,
+    )
+
+
+def record(journal: Journal, trigger: Trigger, decision: Decision) -> None:
+    """Write down what is made of a trigger; what is written already is not written again."""
+    row = {"trigger": trigger.key, "kind": trigger.kind, "inputs": trigger.inputs, "window": trigger.window}
+    journal.add(tables.triggers, **row, action=decision.action, rule=decision.rule, reason=decision.reason)
+
+
+def record_failure(journal: Journal, trigger: Trigger, error: Exception) -> None:
+    """Write down that a training failed in a way that trying again does not mend, so that it is not tried every few minutes."""
+    record(journal, trigger, Decision("skip", FAILED, str(error)))
+
+
+def _inputs(space: Workspace) -> str:
+    if not all(active(space.journal, source.name) for source in space.problem.sources):
+        return ""
+    return inputs_digest(space, take_snapshot(space.journal, space.problem))
+
+
+def _is_judged(journal: Journal, inputs: str) -> bool:
+    """Whether a verdict on these inputs stands: against the champion of today, about it, or carried out."""
+    serves = standing(journal).champion
+    return any(
+        serves in {row["champion"], row["candidate"]} or (row["verdict"] == Verdict.PROMOTE and is_carried_out(journal, row["candidate"]))
+        for row in journal.rows(tables.decisions, inputs=inputs)
+    )
+
+
+def _is_cut_short(journal: Journal, kind: Kind, window: str) -> bool:
+    """Whether a trigger was acted upon and left no verdict."""
+    acted = [row for row in journal.rows(tables.triggers, kind=kind) if row["window"] == window and row["action"] == "retrain"]
+    return any(not journal.rows(tables.decisions, inputs=row["inputs"]) for row in acted)
+
+
+def _is_unfinished(space: Workspace) -> bool:
+    """Whether the last round ended elsewhere than where things stand now, as when it was killed after the verdict."""
+    inputs, last = _inputs(space), space.journal.last(tables.cycles)
+    if not inputs:
+        return False
+    state = current_state(space, inputs, standing(space.journal).champion)
+    return last is None or last["facts"].get("state") != state
+
+
+def _resumable(space: Workspace, snapshot: Snapshot) -> int | None:
+    try:
+        version = resuming.held_version(space)
+        resuming.refuse_changed(space, snapshot, version)
+    except RefusedError:
+        return None
+    last = space.journal.last(tables.decisions, candidate=version.number)
+    return version.number if last and last["snapshot"] != snapshot.id else None
