@@ -1,6 +1,6 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock bench-loop bench-gate clean
+.PHONY: help run up down status test check format lock bench-loop bench-gate clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -15,6 +15,15 @@ help: ## Show this list
 
 run: $(READY) ## The whole loop on real flights (ARGS="--through 2013-12" goes on to December)
 	@$(BIN)/evergreen run $(ARGS)
+
+up: $(READY) ## Start the platform: Prefect, MLflow, and rounds by schedule, by event and by a look every few minutes
+	@$(BIN)/evergreen up
+
+down: $(READY) ## Stop the platform
+	@$(BIN)/evergreen down
+
+status: $(READY) ## What serves, what waits, and whether the platform is up and healthy
+	@$(BIN)/evergreen status
 
 test: $(READY) ## All tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)

@@ -107,11 +107,35 @@ def predict() -> None:
 
 
 @app.command()
+def up() -> None:
+    """Start the platform: Prefect, MLflow, and whatever is due from then on."""
+    from flows import platform
+
+    platform.up()
+
+
+@app.command()
+def down() -> None:
+    """Stop the platform."""
+    from flows import platform
+
+    platform.down()
+
+
+@app.command()
 def status() -> None:
     """Tell which version serves, what its predictions were worth, and how fresh the data are."""
     from flows.telling import tell_status
 
     tell_status()
+
+
+@app.command()
+def triggers() -> None:
+    """Tell every decision on whether to retrain, with its reason, skips too."""
+    from flows.telling import tell_triggers
+
+    tell_triggers()
 
 
 @app.command()

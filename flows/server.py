@@ -63,7 +63,7 @@ def prefect_server(root: Path) -> Iterator[Callable[[], str]]:
         return
     home, port = root / "prefect", _free_port()
     home.mkdir(parents=True, exist_ok=True)
-    _prepare_database(home / "prefect.db")
+    prepare_database(home / "prefect.db")
     address, log = f"http://127.0.0.1:{port}/api", home / "server.log"
     os.environ |= {"PREFECT_HOME": str(home), "PREFECT_API_URL": address}
     process, cure = _start(port, log), partial(_make_room_or_read, log)
@@ -103,7 +103,7 @@ def alone(space: Workspace) -> AbstractContextManager[None]:
     return single_flight(space.journal, space.settings.root, seconds=space.settings.lease_seconds)
 
 
-def _prepare_database(database: Path) -> None:
+def prepare_database(database: Path) -> None:
     """Copy the empty database that `make` prepared; without one Prefect makes its tables, which takes ten seconds more."""
     prepared = Path(sys.prefix) / "prefect" / "prefect.db"
     if prepared.is_file() and not database.exists():

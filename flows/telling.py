@@ -14,7 +14,7 @@ from evergreen.report.site import with_override, write_decision
 from evergreen.settings import load_settings
 from evergreen.status import freshness, in_quarantine, look_at_landing, notices, realized_so_far, refresh_site
 from evergreen.workspace import Workspace, load_problem, open_workspace
-from flows import account
+from flows import account, platform
 
 
 def tell_status() -> None:
@@ -44,6 +44,19 @@ def tell_status() -> None:
     for one in freshness(space):
         behind = "" if one.behind is None else f", {one.behind.days} days behind the newest of all"
         account.done(one.source, f"{one.newest or 'nothing yet'}{behind}", tone="hold" if one.is_stale else "plain")
+    health = platform.look(space.settings)
+    account.title("Platform" if health else "The platform is not up. To start it: make up")
+    platform.tell(health)
+
+
+def tell_triggers() -> None:
+    """Say every decision on whether to retrain, oldest first."""
+    space = open_workspace()
+    rows = space.journal.rows(tables.triggers)
+    for row in rows:
+        account.say(f"{row['at'][:19]}  {row['kind']:<9} {row['action']:<8} {row['rule']:<12} {row['reason']}")
+    if not rows:
+        account.say("Nothing has asked for a training yet.")
 
 
 def tell_history() -> None:

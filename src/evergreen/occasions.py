@@ -79,7 +79,7 @@ def state_of(space: Workspace, trigger: Trigger, now: datetime) -> State:
     missing = tuple(source.name for source in space.problem.sources if not active(journal, source.name))
     snapshot = None if missing else take_snapshot(journal, space.problem)
     own = journal.rows(tables.triggers, trigger=trigger.key)
-    begun = list({row["trigger"]: row for row in reversed(journal.rows(tables.triggers, action="retrain"))}.values())
+    begun = {row["trigger"]: row["at"] for row in reversed(journal.rows(tables.triggers, action="retrain")) if row["kind"] != "person"}
     return State(
         now=now,
         missing=missing,
@@ -88,8 +88,7 @@ def state_of(space: Workspace, trigger: Trigger, now: datetime) -> State:
         failed=next((row["reason"] for row in own if row["rule"] == FAILED), ""),
         acted=next((row["action"] for row in own if row["action"] != "skip"), None),
         windows=tuple(bool(row["facts"]["found"]) for row in journal.rows(tables.signals, kind=trigger.kind)),
-        begun=tuple(datetime.fromisoformat(row["at"]) for row in begun),
-        by_themselves=tuple(datetime.fromisoformat(row["at"]) for row in begun if row["kind"] != "person"),
+        begun=tuple(map(datetime.fromisoformat, begun.values())),
         is_first=standing(journal).champion is None,
         held=_resumable(space, snapshot) if snapshot else None,
     )

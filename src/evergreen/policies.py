@@ -215,8 +215,8 @@ class RetrainingPolicy(Part):
     """The schedule, in UTC."""
     on: tuple[Literal["schedule", "data", "drift", "decay"], ...] = ("schedule", "data", "drift", "decay")
     """What may set a training going by itself; a person always may."""
-    cooldown: Span = timedelta(hours=1)
-    """How long after one training began the next may begin by itself."""
+    cooldown: Span = timedelta(minutes=10)
+    """How long after a training began by itself the next may."""
     per_day: Count = 8
     """How many trainings may begin by themselves within 24 hours."""
     debounce: Windows = (2, 3)

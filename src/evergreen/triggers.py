@@ -51,9 +51,7 @@ class State:
     windows: tuple[bool, ...] = ()
     """Whether the trigger's drift or decay was found, window by window, newest last."""
     begun: tuple[datetime, ...] = ()
-    """When trainings began, whoever asked for them."""
-    by_themselves: tuple[datetime, ...] = ()
-    """When trainings began that no person asked for."""
+    """When trainings began by themselves, that no person asked for."""
     is_first: bool = False
     """Whether no model serves yet."""
     held: int | None = None
@@ -117,7 +115,7 @@ def _brakes(policy: RetrainingPolicy, state: State) -> Iterator[tuple[str, str]]
     last = max((begun for begun in state.begun if begun <= state.now), default=None)
     if last is not None and not state.is_first and state.now < last + policy.cooldown:
         yield "cooldown", f"a training began at {last:%Y-%m-%d %H:%M} UTC; the next may from {last + policy.cooldown:%Y-%m-%d %H:%M} on"
-    today = [begun for begun in state.by_themselves if state.now - DAY < begun <= state.now]
+    today = [begun for begun in state.begun if state.now - DAY < begun <= state.now]
     if len(today) >= policy.per_day:
         yield "budget", f"{len(today)} trainings began by themselves within 24 hours; the contract allows {policy.per_day}"
 

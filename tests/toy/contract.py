@@ -56,4 +56,5 @@ PROBLEM = Problem(
     slices=("region",),
     build_estimator=features.build_estimator,
     split=p.ForwardSplit(holdout_days=25, min_train_days=30),
+    retraining=p.RetrainingPolicy(cooldown=timedelta(0), per_day=100),
 )

@@ -1,0 +1,111 @@
+"""What Prefect runs by itself: the round, by schedule and by event, and the poll. `python -m flows.deployments` serves both."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from threading import Event, Thread
+from typing import Any, cast
+from uuid import UUID
+
+from prefect import serve
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, State
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.deployments.runner import RunnerDeployment
+from prefect.events import DeploymentEventTrigger, emit_event
+from prefect.schedules import Cron, Interval, Schedule
+from prefect.states import Crashed
+from prefect.types.entrypoint import EntrypointType
+
+from evergreen.contract import Problem
+from evergreen.settings import Settings, load_settings
+from evergreen.triggers import Kind
+from evergreen.workspace import load_problem
+from flows.arrivals import watch
+from flows.monitoring import AT_WORK, look
+from flows.retraining import retrain
+
+NAME = "evergreen"
+EVENTS: dict[str, Kind] = {
+    "evergreen.delivery.arrived": "data",
+    "evergreen.data.published": "data",
+    "evergreen.drift.found": "drift",
+    "evergreen.decay.found": "decay",
+    "evergreen.retraining.asked": "person",
+}
+"""Events that start a round, and why it is gone then. Anybody may emit them."""
+ONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
+"""One round at a time; another one waits for its turn, and finds then that there is nothing left to do."""
+RUNS = 2
+"""How many flow runs the platform itself works on at once: a round, and the poll."""
+
+
+def deployments(problem: Problem, settings: Settings) -> list[RunnerDeployment]:
+    """The round and the poll, as the contract's retraining policy has them."""
+    policy = problem.retraining
+    schedule: list[Schedule] = [Cron(policy.cron, timezone="UTC", parameters={"kind": "schedule"})] if "schedule" in policy.on else []
+    pool: dict[str, Any] = {"work_pool_name": settings.work_pool} if settings.work_pool else {}
+    rounds = retrain.to_deployment(
+        NAME,
+        schedules=schedule,
+        triggers=[_on(event, kind) for event, kind in EVENTS.items()],
+        concurrency_limit=ONE,
+        description=f"{problem.business.question} Judge what was delivered, decide whether to retrain, predict what is to come.",
+        tags=[problem.name],
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        **pool,
+    )
+    poll = look.to_deployment(
+        NAME,
+        schedules=[Interval(timedelta(seconds=settings.poll_seconds))],
+        concurrency_limit=ONE,
+        description="Find what asks for a round, whatever events say, and start one.",
+        tags=[problem.name],
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        **pool,
+    )
+    return [cast(RunnerDeployment, one) for one in (rounds, poll)]  # a coroutine only where a loop runs
+
+
+def _on(event: str, kind: Kind) -> DeploymentEventTrigger:
+    return DeploymentEventTrigger(name=event, expect={event}, parameters={"kind": kind})
+
+
+def register(made: list[RunnerDeployment]) -> list[UUID]:
+    """Make both known to the Prefect server, in the place of what it knew of them; nothing is run by that."""
+    return [cast(UUID, one.apply()) for one in made]
+
+
+def close_left_behind(deployments: list[UUID]) -> None:
+    """Mark as crashed what Prefect believes to be running, which frees its place: for whoever works on it has just been started."""
+    wanted = {"deployment_id": {"any_": deployments}, "state": {"type": {"any_": AT_WORK}}}
+    message = "The platform was killed while this ran; the next round goes on from where it was."
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted), sort=FlowRunSort.START_TIME_DESC, limit=200):
+            crashed: State[Any] = Crashed(message=message)
+            client.set_flow_run_state(run.id, crashed, force=True)
+
+
+def tell_arrival(problem: Problem) -> None:
+    """Emit the event that something has arrived."""
+    emit_event("evergreen.delivery.arrived", resource={"prefect.resource.id": f"evergreen.landing.{problem.name}"})
+
+
+def main() -> None:
+    """Serve both until told to stop, and take the first look at once."""
+    settings = load_settings()
+    problem = load_problem(settings.problem)
+    made = deployments(problem, settings)
+    known = register(made)
+    close_left_behind(known)
+    with get_client(sync_client=True) as client:
+        client.create_flow_run_from_deployment(known[-1])
+    seen = Thread(target=watch, args=(settings.landing, partial(tell_arrival, problem), Event()), daemon=True)
+    seen.start()
+    serve(*made, pause_on_shutdown=False, print_starting_message=False, limit=RUNS)
+
+
+if __name__ == "__main__":
+    main()
