@@ -59,7 +59,7 @@ def answer(space: Workspace, kind: Kind, reason: str) -> dict[str, Any] | None:
     """Decide what is made of the reason for this round, and do it; returns the decision record, None when nothing was judged."""
     trigger, decision = decide_on(space, kind)
     if decision.action == "skip" and kind != "person":
-        account.done("trigger", f"{kind}: skipped, {decision.reason}")
+        account.done("trigger", f"{trigger.kind}: skipped, {decision.reason}")
         return None
     try:
         with account.working("join and validate the training data"):
@@ -73,14 +73,19 @@ def answer(space: Workspace, kind: Kind, reason: str) -> dict[str, Any] | None:
 
 @step()
 def decide_on(space: Workspace, kind: Kind) -> tuple[Trigger, Decision]:
-    """Hold the reason for a round against the contract's policy, and write down what is made of it."""
-    now = datetime.now(UTC)
-    trigger = occasions.trigger_of(space, kind, now)
-    if trigger is None:
-        return Trigger(kind, ""), Decision("skip", "nothing new", "there is nothing new to learn from, or it was answered already")
-    decision = occasions.judge(space, trigger, now)
-    occasions.record(space.journal, trigger, decision)
-    return trigger, decision
+    """Hold the reason for a round against the contract's policy, and write down what is made of it.
+
+    Where it is skipped, another reason may be as good: a round for a drift finds data that arrived meanwhile.
+    """
+    kinds = dict.fromkeys([kind, *(() if kind == "person" else occasions.BY_THEMSELVES)])
+    skipped = []
+    for trigger, decision in occasions.weigh(space, kinds, datetime.now(UTC)):
+        occasions.record(space.journal, trigger, decision)
+        if decision.action != "skip":
+            return trigger, decision
+        skipped.append((trigger, decision))
+    nothing = Trigger(kind, ""), Decision("skip", "nothing new", "there is nothing new to learn from, or it was answered already")
+    return skipped[0] if skipped else nothing
 
 
 def close_round(space: Workspace, name: str, record: dict[str, Any] | None, state: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Event, Thread
 from typing import Any, cast
@@ -10,13 +10,10 @@ from uuid import UUID
 
 from prefect import serve
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, State
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger, emit_event
 from prefect.schedules import Cron, Interval, Schedule
-from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
 from evergreen.contract import Problem
@@ -24,8 +21,9 @@ from evergreen.settings import Settings, load_settings
 from evergreen.triggers import Kind
 from evergreen.workspace import load_problem
 from flows.arrivals import watch
-from flows.monitoring import AT_WORK, look
+from flows.monitoring import look
 from flows.retraining import retrain
+from flows.runs import close_left_behind, drop_late
 
 NAME = "evergreen"
 EVENTS: dict[str, Kind] = {
@@ -38,6 +36,8 @@ EVENTS: dict[str, Kind] = {
 """Events that start a round, and why it is gone then. Anybody may emit them."""
 ONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
 """One round at a time; another one waits for its turn, and finds then that there is nothing left to do."""
+ONE_OR_NONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+"""One look at a time; another one meanwhile would see the same."""
 RUNS = 2
 """How many flow runs the platform itself works on at once: a round, and the poll."""
 
@@ -60,7 +60,7 @@ def deployments(problem: Problem, settings: Settings) -> list[RunnerDeployment]:
     poll = look.to_deployment(
         NAME,
         schedules=[Interval(timedelta(seconds=settings.poll_seconds))],
-        concurrency_limit=ONE,
+        concurrency_limit=ONE_OR_NONE,
         description="Find what asks for a round, whatever events say, and start one.",
         tags=[problem.name],
         entrypoint_type=EntrypointType.MODULE_PATH,
@@ -78,16 +78,6 @@ def register(made: list[RunnerDeployment]) -> list[UUID]:
     return [cast(UUID, one.apply()) for one in made]
 
 
-def close_left_behind(deployments: list[UUID]) -> None:
-    """Mark as crashed what Prefect believes to be running, which frees its place: for whoever works on it has just been started."""
-    wanted = {"deployment_id": {"any_": deployments}, "state": {"type": {"any_": AT_WORK}}}
-    message = "The platform was killed while this ran; the next round goes on from where it was."
-    with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(wanted), sort=FlowRunSort.START_TIME_DESC, limit=200):
-            crashed: State[Any] = Crashed(message=message)
-            client.set_flow_run_state(run.id, crashed, force=True)
-
-
 def tell_arrival(problem: Problem) -> None:
     """Emit the event that something has arrived."""
     emit_event("evergreen.delivery.arrived", resource={"prefect.resource.id": f"evergreen.landing.{problem.name}"})
@@ -100,10 +90,13 @@ def main() -> None:
     made = deployments(problem, settings)
     known = register(made)
     close_left_behind(known)
+    drop_late(known, datetime.now(UTC))
     with get_client(sync_client=True) as client:
         client.create_flow_run_from_deployment(known[-1])
     seen = Thread(target=watch, args=(settings.landing, partial(tell_arrival, problem), Event()), daemon=True)
     seen.start()
+    if settings.work_pool:
+        seen.join()  # workers of the pool do the rest
     serve(*made, pause_on_shutdown=False, print_starting_message=False, limit=RUNS)
 
 

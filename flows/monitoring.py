@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
 
-from prefect import flow
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter
-from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect import flow, runtime
+from prefect.client.schemas.objects import State
 from prefect.deployments import run_deployment
 from prefect.states import Completed
 
 from evergreen.occasions import Occasion, find_occasion
 from evergreen.workspace import Workspace, open_workspace
+from flows.runs import drop_late, is_under_way
 from flows.steps import step
 
 RETRAINING = "retraining/evergreen"
-AT_WORK = {StateType.RUNNING, StateType.PENDING, StateType.CANCELLING}
-SOON = timedelta(minutes=1)
 
 
 @flow(name="monitoring", flow_run_name="look for what asks for a round", timeout_seconds=1_800, persist_result=False)
-def look() -> State[None]:
+def look() -> State[Any]:
     """Find what asks for a round and start one, unless one is under way or about to begin."""
     space = open_workspace()
+    drop_missed_looks()
     occasion = find(space)
     if occasion is None:
         return Completed(message="There is nothing to do.")
-    if under_way():
-        return Completed(message=f"{occasion.reason}; a round is under way already.")
+    if is_under_way(RETRAINING, datetime.now(UTC)):
+        return Completed(message=f"A round is under way already: {occasion.reason}.")
     begin(occasion)
     return Completed(message=f"Started a round: {occasion.reason}.")
+
+
+@step()
+def drop_missed_looks() -> None:
+    """Leave out the looks that were due before this one; it sees what they would have seen."""
+    if own := runtime.deployment.id:
+        drop_late([UUID(own)], datetime.now(UTC))
 
 
 @step()
@@ -41,24 +47,6 @@ def find(space: Workspace) -> Occasion | None:
 
 
 @step()
-def under_way() -> bool:
-    """Whether a round works, or is about to."""
-    with get_client(sync_client=True) as client:
-        wanted = {
-            "deployment_id": {"any_": [client.read_deployment_by_name(RETRAINING).id]},
-            "state": {"type": {"any_": [*AT_WORK, StateType.SCHEDULED]}},
-        }
-        runs = client.read_flow_runs(
-            flow_run_filter=FlowRunFilter.model_validate(wanted), sort=FlowRunSort.EXPECTED_START_TIME_ASC, limit=200
-        )
-    return any(_is_near(run, datetime.now(UTC)) for run in runs)
-
-
-@step()
 def begin(occasion: Occasion) -> None:
     """Start a round in a run of its own."""
     run_deployment(RETRAINING, parameters={"kind": occasion.kind}, timeout=0, as_subflow=False)
-
-
-def _is_near(run: FlowRun, now: datetime) -> bool:
-    return run.state_type in AT_WORK or (run.expected_start_time is not None and run.expected_start_time <= now + SOON)

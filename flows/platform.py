@@ -199,6 +199,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "EVERGREEN_MLFLOW_ARTIFACTS": (settings.root / "mlartifacts").as_uri(),
         **{"PREFECT_API_URL": prefect.health.removesuffix("/health"), "PREFECT_HOME": settings.root / "prefect"},
         **{"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_RUNNER_POLL_FREQUENCY": "5"},
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
         **{"OMP_NUM_THREADS": "1", "COLUMNS": "160", "PYTHONUNBUFFERED": "1"},
     }
     quiet = {name: value for name, value in {**QUIET_PREFECT, **QUIET_MLFLOW}.items() if name not in own}

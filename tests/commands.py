@@ -94,9 +94,9 @@ class Home:
             start_new_session=True,
         )
 
-    def evergreen_cold(self, *words: str) -> Ended:
+    def evergreen_cold(self, *words: str, **environment: str) -> Ended:
         """Run the installed command to its end."""
-        process = self.start_cold(*words)
+        process = self.start_cold(*words, **environment)
         out, err = process.communicate(timeout=SECONDS)
         return Ended(process.returncode, out, err)
 

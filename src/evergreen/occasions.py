@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,6 +22,7 @@ from evergreen.triggers import Decision, Kind, State, Trigger
 from evergreen.workspace import Workspace
 
 FAILED = "failed"
+BY_THEMSELVES: tuple[Kind, ...] = ("data", "schedule", "drift", "decay")
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,19 @@ def find_occasion(space: Workspace, now: datetime) -> Occasion | None:
         return Occasion("data", "a delivery waits to be judged")
     if is_due(space, now):
         return Occasion("data", "a move of the champion is due")
-    for kind in ("data", "schedule", "drift", "decay"):
-        trigger = trigger_of(space, kind, now)
-        if trigger is None:
-            continue
-        decision = judge(space, trigger, now)
+    for trigger, decision in weigh(space, BY_THEMSELVES, now):
         if decision.action != "skip":
-            return Occasion(kind, decision.reason)
+            return Occasion(trigger.kind, decision.reason)
         record(space.journal, trigger, decision)
     return Occasion("data", "the last round was not gone to its end") if _is_unfinished(space) else None
+
+
+def weigh(space: Workspace, kinds: Iterable[Kind], now: datetime) -> Iterator[tuple[Trigger, Decision]]:
+    """Every trigger of these kinds that there is, with what is to be made of it; whoever acts on one does not ask for the next."""
+    for kind in kinds:
+        trigger = trigger_of(space, kind, now)
+        if trigger is not None:
+            yield trigger, triggers.decide(trigger, space.problem.retraining, state_of(space, trigger, now))
 
 
 def trigger_of(space: Workspace, kind: Kind, now: datetime) -> Trigger | None:
@@ -66,11 +72,6 @@ def trigger_of(space: Workspace, kind: Kind, now: datetime) -> Trigger | None:
         return Trigger(kind, inputs, hour.isoformat()) if due or _is_cut_short(journal, kind, hour.isoformat()) else None
     signal = journal.last(tables.signals, kind=kind)
     return Trigger(kind, inputs, signal["window"]) if signal and signal["facts"]["found"] else None
-
-
-def judge(space: Workspace, trigger: Trigger, now: datetime) -> Decision:
-    """Hold a trigger against the contract's policy and how things stand."""
-    return triggers.decide(trigger, space.problem.retraining, state_of(space, trigger, now))
 
 
 def state_of(space: Workspace, trigger: Trigger, now: datetime) -> State:

@@ -1,0 +1,53 @@
+"""What Prefect's server knows of the platform's runs, and what is put in order there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.states import Cancelled, Crashed
+
+AT_WORK = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
+SOON = timedelta(minutes=1)
+MOST = 200
+
+
+def is_under_way(deployment: str, now: datetime) -> bool:
+    """Whether a run of a deployment works, or is about to within a minute."""
+    with get_client(sync_client=True) as client:
+        found = _runs(client, [client.read_deployment_by_name(deployment).id], [*AT_WORK, StateType.SCHEDULED])
+    return any(run.state_type in AT_WORK or _due(run) <= now + SOON for run in found)
+
+
+def close_left_behind(deployments: list[UUID]) -> None:
+    """Mark as crashed what Prefect believes to be running, which frees its place: for whoever works on it has just been started."""
+    message = "The platform was killed while this ran; the next round goes on from where it was."
+    with get_client(sync_client=True) as client:
+        for run in _runs(client, deployments, AT_WORK):
+            crashed: State[Any] = Crashed(message=message)
+            client.set_flow_run_state(run.id, crashed, force=True)
+
+
+def drop_late(deployments: list[UUID], now: datetime) -> None:
+    """Cancel what a schedule should have started before `now`: one look finds everything that was missed."""
+    with get_client(sync_client=True) as client:
+        for run in _runs(client, deployments, [StateType.SCHEDULED]):
+            if run.auto_scheduled and _due(run) < now:
+                cancelled: State[Any] = Cancelled(message="It was missed; a later look did its work.")
+                client.set_flow_run_state(run.id, cancelled, force=True)
+
+
+def _runs(client: SyncPrefectClient, deployments: list[UUID], states: Iterable[StateType]) -> list[FlowRun]:
+    wanted = {"deployment_id": {"any_": deployments}, "state": {"type": {"any_": list(states)}}}
+    chosen = FlowRunFilter.model_validate(wanted)
+    return client.read_flow_runs(flow_run_filter=chosen, sort=FlowRunSort.EXPECTED_START_TIME_ASC, limit=MOST)
+
+
+def _due(run: FlowRun) -> datetime:
+    return run.expected_start_time or datetime.max.replace(tzinfo=UTC)

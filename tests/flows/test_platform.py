@@ -1,0 +1,148 @@
+"""The live system on one machine: real servers, real schedules and events, real kills."""
+
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import commands
+import platforms
+import pytest
+from commands import AHEAD, LABELLED, Home, told
+from platforms import CONTRACT, Platform, until
+
+SECONDS = 90
+EVERY_MINUTE = CONTRACT.format(policy='cron="* * * * *", cooldown=timedelta(0), per_day=100')
+
+
+def published(home: Home) -> int:
+    return len(home.rows("publications"))
+
+
+def acted(home: Home) -> list[tuple[str, str]]:
+    return [(row["kind"], row["rule"]) for row in home.rows("triggers") if row["action"] == "retrain"]
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform whose schedule names every minute, with its first deliveries made into a champion."""
+    home = commands.make_home(tmp_path_factory.mktemp("live"), problem="minutely:PROBLEM", contract=EVERY_MINUTE)
+    with platforms.up(platforms.platform_of(home)) as platform:
+        home.deliver()
+        until(lambda: published(home), seconds=2 * SECONDS)
+        yield platform
+
+
+def test_status_tells_that_every_part_is_healthy_and_where_it_is(live: Platform):
+    ended = live.evergreen("status")
+    assert ended.code == 0, ended
+    for name, setting in (("prefect", "EVERGREEN_PREFECT_PORT"), ("mlflow", "EVERGREEN_MLFLOW_PORT")):
+        assert f"  {name:<9} healthy    http://127.0.0.1:{live.environment[setting]}" in ended.out
+    assert "  runner    healthy" in ended.out
+    again = live.evergreen("up")
+    assert (again.code, again.err) == (0, "")
+    assert len([process for process in live.processes() if "supervisor.supervisord" in process.cmdline()]) == 1
+
+
+def test_a_file_that_is_dropped_leads_to_data_a_verdict_and_new_predictions_without_another_command(live: Platform):
+    before, decided = published(live.home), len(live.home.rows("decisions"))
+    live.home.deliver(LABELLED + AHEAD, start=LABELLED)
+    until(lambda: published(live.home) > before, seconds=SECONDS)
+    assert {row["outcome"] for row in live.home.rows("deliveries")} == {"published"}
+    assert len(live.home.rows("decisions")) == decided + 1
+    newest = live.home.rows("publications")[-1]
+    assert newest["snapshot"] == live.home.rows("decisions")[-1]["snapshot"]
+    assert set(live.home.published()["model_version"]) == {newest["version"]}
+
+
+def test_a_cron_schedule_fires_on_the_server_and_with_nothing_new_its_skip_is_recorded(live: Platform):
+    def fired() -> list[dict[str, object]]:
+        return [run for run in live.runs() if run["auto_scheduled"] and run["state_type"] == "COMPLETED"]
+
+    run = until(fired, seconds=130)[0]
+    assert run["parameters"] == {"kind": "schedule"}
+    skips = until(lambda: [row for row in live.home.rows("triggers") if row["kind"] == "schedule" and row["action"] == "skip"], seconds=70)
+    assert {row["rule"] for row in skips} == {"nothing new"}
+    assert len({row["window"] for row in skips}) == len(skips)
+    trained = [row["snapshot"] for row in live.home.rows("versions")]
+    assert len(trained) == len(set(trained))
+    assert "schedule  skip     nothing new  the verdict on these very data" in live.evergreen("triggers").out
+
+
+def test_an_event_starts_a_round_of_its_kind(live: Platform):
+    live.emit("evergreen.drift.found")
+    run = until(lambda: [run for run in live.runs() if run["parameters"] == {"kind": "drift"}], seconds=60)[0]
+    assert run["created_by"]["type"] == "AUTOMATION"
+
+
+def test_two_triggers_at_once_are_one_training(live: Platform):
+    before, versions = len(acted(live.home)), len(live.home.rows("versions"))
+    shown = published(live.home)
+    live.home.deliver(LABELLED + 2 * AHEAD, start=LABELLED + AHEAD)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(live.emit, ("evergreen.data.published", "evergreen.delivery.arrived")))
+    until(lambda: published(live.home) > shown, seconds=SECONDS)
+    time.sleep(10)
+    until(lambda: all(run["state_type"] == "COMPLETED" for run in live.runs()), seconds=SECONDS)
+    assert len(acted(live.home)) == before + 1
+    assert len(live.home.rows("versions")) == versions + 1
+
+
+@pytest.mark.parametrize("part", ["prefect", "flows.deployments"])
+def test_a_part_that_is_killed_is_started_again(live: Platform, part: str):
+    killed = next(process for process in live.processes() if process.cmdline()[1:3] == ["-m", part])
+    killed.kill()
+    gone = killed.pid
+    until(lambda: [p for p in live.processes() if p.cmdline()[1:3] == ["-m", part] and p.pid != gone], seconds=30)
+    until(lambda: live.evergreen("status").out.count(" healthy ") == 3, seconds=60)
+
+
+def test_with_every_event_lost_the_poll_does_it_and_a_kill_of_everything_is_survived(tmp_path: Path):
+    home = commands.make_home(tmp_path)
+    lost = {"PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false"}
+    platform = platforms.platform_of(home, **lost)
+    with platforms.up(platform):
+        home.deliver()
+        until(lambda: acted(home), seconds=SECONDS)
+        assert platform.kill() >= 6
+        assert platform.processes() == []
+        again = platform.evergreen("up")
+        assert (again.code, again.err) == (0, "")
+        until(lambda: published(home), seconds=SECONDS)
+        assert acted(home) in ([("data", "data")], [("data", "data"), ("data", "cut short")])
+        assert len(home.rows("versions")) == len(home.rows("decisions")) == 1
+        shown = published(home)
+        home.deliver(LABELLED + AHEAD, start=LABELLED)
+        until(lambda: published(home) > shown, seconds=SECONDS)
+        assert all(run["created_by"] is None or run["created_by"]["type"] != "AUTOMATION" for run in platform.runs())
+
+
+def test_nobody_outlives_the_supervisor(home: Home):
+    with platforms.up(platforms.platform_of(home)) as platform:
+        supervisor = next(process for process in platform.processes() if "supervisor.supervisord" in process.cmdline())
+        supervisor.kill()
+        until(lambda: platform.processes() == [], seconds=30)
+        again = platform.evergreen("up")
+        assert (again.code, again.err) == (0, "")
+        down = platform.evergreen("down")
+        assert (down.code, "The platform is down." in down.out) == (0, True)
+        until(lambda: platform.processes() == [], seconds=30)
+
+
+def test_a_port_that_is_taken_is_told_with_its_setting_and_nothing_is_started(home: Home):
+    platform = platforms.platform_of(home)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", int(platform.environment["EVERGREEN_MLFLOW_PORT"])))
+        listener.listen()
+        ended = platform.evergreen("up")
+    told(ended, f"Port {platform.environment['EVERGREEN_MLFLOW_PORT']}, which mlflow is to listen on, is taken", "EVERGREEN_MLFLOW_PORT")
+    assert platform.processes() == []
+    assert "The platform is not up." in platform.evergreen("down").out
+
+
+def test_a_platform_that_does_not_get_healthy_says_why_and_is_stopped(home: Home):
+    platform = platforms.platform_of(home, PREFECT_API_DATABASE_CONNECTION_URL="nonsense")
+    ended = platform.evergreen("up")
+    told(ended, "prefect", "did not get healthy", code=1)
+    until(lambda: platform.processes() == [], seconds=60)

@@ -1,0 +1,104 @@
+"""The platform of a home, for tests: really up, on ports of its own, and gone when the test is over."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psutil
+from commands import Ended, Home
+
+CONTRACT = """
+from datetime import timedelta
+from evergreen.policies import RetrainingPolicy
+from toy.contract import PROBLEM as TOY
+
+PROBLEM = type(TOY)(**{{**dict(TOY), "retraining": RetrainingPolicy({policy})}})
+"""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A home and the ports that its platform listens on."""
+
+    home: Home
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.environment['EVERGREEN_PREFECT_PORT']}/api"
+
+    def evergreen(self, *words: str) -> Ended:
+        return self.home.evergreen_cold(*words, **self.environment)
+
+    def runs(self, deployment: str = "retraining") -> list[dict[str, Any]]:
+        """Prefect's own record of a deployment's runs that have begun, oldest first."""
+        found = httpx.get(f"{self.api}/deployments/name/{deployment}/evergreen").raise_for_status().json()
+        wanted = {"deployments": {"id": {"any_": [found["id"]]}}, "sort": "START_TIME_ASC", "limit": 200}
+        runs = httpx.post(f"{self.api}/flow_runs/filter", json=wanted).raise_for_status().json()
+        return [run for run in runs if run["start_time"]]
+
+    def emit(self, event: str) -> None:
+        """Send Prefect an event, as anybody may, through its public interface."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        told = {"event": event, "resource": {"prefect.resource.id": "somebody"}, "occurred": now, "id": str(uuid4())}
+        httpx.post(f"{self.api}/events", json=[told]).raise_for_status()
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that works for this home: it has the home in its environment."""
+        return [process for process in psutil.process_iter() if process.pid != os.getpid() and self._is_ours(process)]
+
+    def kill(self) -> int:
+        """kill -9 of all of it, at once; returns how many there were."""
+        found = self.processes()
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(found, timeout=30)
+        return len(found)
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get("EVERGREEN_HOME") == str(self.home.var) and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+
+
+def platform_of(home: Home, *, poll: int = 15, **environment: str) -> Platform:
+    """A platform on free ports; it is not up yet."""
+    ports = {f"EVERGREEN_{name}_PORT": str(_free_port()) for name in ("PREFECT", "MLFLOW")}
+    return Platform(home, {**ports, "EVERGREEN_POLL_SECONDS": str(poll), **environment})
+
+
+@contextlib.contextmanager
+def up(platform: Platform) -> Iterator[Platform]:
+    """Have it up, and in the end leave nobody behind."""
+    try:
+        started = platform.evergreen("up")
+        assert (started.code, started.err) == (0, ""), started
+        yield platform
+    finally:
+        platform.evergreen("down")
+        platform.kill()
+
+
+def until(happened: Callable[[], Any], *, seconds: float) -> Any:
+    """Wait for something to be true, and give it back."""
+    deadline = time.monotonic() + seconds
+    while not (found := happened()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.1)
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
