@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
+
+
+def ever_comes(cron: str) -> bool:
+    """Whether the schedule names any moment at all; the 31st of February never comes."""
+    try:
+        return next(CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC)), None) is not None
+    except CronSimError:
+        return False
 
 
 def last_due(cron: str, now: datetime) -> datetime:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from evergreen.cadence import ever_comes
 from evergreen.errors import ContractError
 
 _CRON = {
@@ -40,7 +41,7 @@ def _some_of_all(windows: tuple[int, int]) -> tuple[int, int]:
 def _plain_cron(text: str) -> str:
     """Five fields of numbers (or names of months and weekdays), ranges, steps and lists of these, such as "*/15 6-20 * * mon-fri".
 
-    Checked here, and no more than every scheduler understands, because the libraries that read cron are there only for Prefect's sake.
+    No more than every scheduler understands, so that Prefect and the poll read the same moments.
     """
     fields = text.split()
     if len(fields) != len(_CRON):
@@ -54,6 +55,8 @@ def _plain_cron(text: str) -> str:
             bounds = [int(number) for number in (found.groups() if found else ()) if number]
             if not found or bounds != sorted(bounds) or any(not low <= number <= high for number in bounds):
                 raise ValueError(f"five fields of cron; {field!r} is no {unit} ({low} to {high}, such as * or {low} or {low}-{high}/2)")
+    if not ever_comes(text):
+        raise ValueError("five fields of cron that name a moment; these name none, such as a 31st of February")
     return text
 
 

@@ -103,6 +103,7 @@ def test_a_schedule_in_plain_cron_is_taken_as_it_is(cron: str):
         ("*/0 3 * * *", "'*/0' is no minute"),
         ("1,,2 3 * * *", "'1,,2' is no minute"),
         ("x 3 * * *", "'x' is no minute"),
+        ("0 0 31 2 *", "these name none"),
     ],
 )
 def test_what_is_no_cron_is_refused_with_the_field_that_is_wrong(cron: str, told: str):

@@ -1,0 +1,176 @@
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import workspaces
+
+from evergreen import journal as tables
+from evergreen import occasions
+from evergreen.data.snapshots import take_snapshot
+from evergreen.errors import DataError
+from evergreen.policies import RetrainingPolicy
+from evergreen.promotion import standing
+from evergreen.status import current_inputs, current_state
+from evergreen.triggers import Decision, Kind, Trigger
+from evergreen.workspace import Workspace
+
+DAYS = 60
+NIGHTLY = workspaces.changed(workspaces.PROBLEM, retraining=RetrainingPolicy(cron="30 3 * * *", cooldown=timedelta(0), per_day=9))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A home with a champion, nothing left to do. Nobody may add to it but rows about triggers, which each test takes away."""
+    space = workspaces.open_space(tmp_path_factory.mktemp("trained") / "home", problem=NIGHTLY)
+    workspaces.deliver_days(space, DAYS)
+    workspaces.ingest(space)
+    workspaces.train(space)
+    close(space)
+    yield space
+    space.journal.close()
+
+
+def close(space: Workspace) -> None:
+    """Write down a finished round, as the flow does."""
+    state = current_state(space, current_inputs(space), standing(space.journal).champion)
+    number = len(space.journal.rows(tables.cycles))
+    space.journal.add(tables.cycles, cycle=f"round {number}", facts={"decision": None, "data": "", "state": state})
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def tomorrow(hour: int = 4) -> datetime:
+    return (now() + timedelta(days=1)).replace(hour=hour, minute=0)
+
+
+def told(space: Workspace, kind: Kind) -> list[tuple[str, str]]:
+    return [(row["action"], row["rule"]) for row in space.journal.rows(tables.triggers, kind=kind)]
+
+
+def signal(space: Workspace, kind: Kind, window: str, *, found: bool) -> None:
+    space.journal.add(tables.signals, signal=f"{kind} {window}", kind=kind, window=window, facts={"found": found})
+
+
+def test_where_nothing_has_been_delivered_there_is_nothing_to_do(empty_space: Workspace):
+    empty_space.settings.landing.mkdir(parents=True)
+    assert occasions.find_occasion(empty_space, now()) is None
+    assert told(empty_space, "data") == []
+
+
+def test_a_file_that_waits_asks_for_a_round_whatever_is_in_it(empty_space: Workspace):
+    workspaces.deliver_days(empty_space, 3)
+    found = occasions.find_occasion(empty_space, now())
+    assert (found and found.kind, found and found.reason) == ("data", "a delivery waits to be judged")
+
+
+def test_data_without_a_verdict_ask_for_a_training_until_there_is_one(space: Workspace):
+    found = occasions.find_occasion(space, now())
+    assert (found and found.kind, found and found.reason) == ("data", "there is something new to learn from")
+    assert told(space, "data") == []  # only whoever acts on it writes it down
+
+
+def test_after_a_finished_round_there_is_nothing_to_do(trained: Workspace):
+    assert occasions.find_occasion(trained, now()) is None
+    assert occasions.trigger_of(trained, "data", now()) is None
+
+
+def test_an_hour_of_the_schedule_that_has_passed_is_answered_once_with_nothing_new(trained: Workspace):
+    for _ in range(3):
+        assert occasions.find_occasion(trained, tomorrow()) is None
+    assert told(trained, "schedule") == [("skip", "nothing new")]
+    row = trained.journal.rows(tables.triggers, kind="schedule")[0]
+    assert row["window"] == tomorrow(3).replace(minute=30, second=0, microsecond=0).isoformat()
+    assert occasions.find_occasion(trained, tomorrow() + timedelta(days=1)) is None
+    assert told(trained, "schedule") == [("skip", "nothing new")] * 2
+
+
+def test_an_hour_before_the_journal_was_made_was_nobodys_to_keep(trained: Workspace):
+    began = datetime.fromisoformat(trained.journal.rows(tables.about)[0]["at"])
+    assert occasions.trigger_of(trained, "schedule", began) is None
+
+
+@pytest.mark.parametrize("kind", ["drift", "decay"])
+def test_a_signal_is_skipped_when_nothing_new_can_be_learnt_and_counts_only_when_found(trained: Workspace, kind: Kind):
+    assert occasions.trigger_of(trained, kind, now()) is None
+    signal(trained, kind, "2026-03-01", found=False)
+    assert occasions.trigger_of(trained, kind, now()) is None
+    signal(trained, kind, "2026-03-02", found=True)
+    trigger = occasions.trigger_of(trained, kind, now())
+    assert trigger is not None
+    assert trigger.window == "2026-03-02"
+    assert occasions.state_of(trained, trigger, now()).windows == (False, True)
+    assert occasions.find_occasion(trained, now()) is None
+    assert told(trained, kind) == [("skip", "nothing new")]
+
+
+def test_a_training_that_was_begun_and_cut_short_goes_on(space: Workspace):
+    trigger = occasions.trigger_of(space, "data", now())
+    assert trigger is not None
+    occasions.record(space.journal, trigger, Decision("retrain", "data", "new"))
+    found = occasions.find_occasion(space, now())
+    assert found is not None
+    assert "was cut short and goes on" in found.reason
+
+
+def test_a_training_that_failed_is_left_alone_until_something_changes_or_the_schedule_comes(space: Workspace):
+    trigger = occasions.trigger_of(space, "data", now())
+    assert trigger is not None
+    occasions.record(space.journal, trigger, Decision("retrain", "data", "new"))
+    occasions.record_failure(space.journal, trigger, DataError("a column is gone"))
+    close(space)
+    assert occasions.find_occasion(space, now()) is None
+    assert ("skip", "failed") in told(space, "data")
+    night = occasions.find_occasion(space, tomorrow())
+    assert (night and night.kind) == "schedule"
+    workspaces.deliver_days(space, 2, start=6)
+    workspaces.ingest(space)
+    changed = occasions.find_occasion(space, now())
+    assert (changed and changed.kind) == "data"
+
+
+def test_a_round_that_was_killed_after_its_verdict_is_gone_to_its_end(trained: Workspace, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(occasions, "current_state", lambda *_: "elsewhere")
+    found = occasions.find_occasion(trained, now())
+    assert (found and found.reason) == "the last round was not gone to its end"
+
+
+def test_what_a_person_asks_for_is_a_reason_of_its_own_each_time(trained: Workspace):
+    first, second = (occasions.trigger_of(trained, "person", now()) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.key != second.key
+
+
+def test_a_trigger_is_acted_upon_once_however_often_it_is_written(space: Workspace):
+    trigger = Trigger("data", "inputs")
+    for _ in range(3):
+        occasions.record(space.journal, trigger, Decision("retrain", "data", "new"))
+        occasions.record(space.journal, trigger, Decision("skip", "cooldown", "later"))
+    assert told(space, "data") == [("retrain", "data"), ("skip", "cooldown")]
+
+
+def test_trainings_that_began_by_themselves_are_counted_once_each_and_a_persons_are_not(space: Workspace):
+    for kind, inputs, rule in (("data", "a", "data"), ("data", "a", "cut short"), ("schedule", "b", "schedule"), ("person", "c", "person")):
+        occasions.record(space.journal, Trigger(kind, inputs), Decision("retrain", rule, "why"))
+    assert len(occasions.state_of(space, Trigger("data", "d"), now()).begun) == 2
+
+
+def test_a_held_version_can_be_judged_again_once_there_is_more_to_judge_it_on(tmp_path: Path):
+    space = workspaces.open_space(
+        tmp_path / "home", problem=workspaces.changed(NIGHTLY, gate=workspaces.changed(NIGHTLY.gate, min_rows=100_000))
+    )
+    workspaces.deliver_days(space, DAYS)
+    workspaces.ingest(space)
+    assert workspaces.train(space)["verdict"] == "hold"
+    trigger = Trigger("data", occasions._inputs(space))
+    assert occasions.state_of(space, trigger, now()).held is None
+    assert occasions.state_of(space, trigger, now()).is_judged
+    workspaces.deliver_days(space, 2, start=DAYS)
+    workspaces.ingest(space)
+    take_snapshot(space.journal, space.problem)
+    later = occasions.state_of(space, Trigger("data", occasions._inputs(space)), now())
+    assert (later.held, later.is_judged) == (1, False)
+    space.journal.close()
