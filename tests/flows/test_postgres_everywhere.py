@@ -59,23 +59,17 @@ class ServedHome(Home):
 
 @dataclass(frozen=True)
 class Databases:
-    """Databases that have MLflow's and Prefect's tables, and the home that has files instead, with its rounds done."""
+    """A server, its database that has Prefect's tables, and the home that has files instead, with its rounds done."""
 
     server: Server
-    mlflow: str
     prefect: str
     files: Home
 
-    def served(self, root: Path, *, mlflow: str) -> ServedHome:
-        """A home for the same deliveries."""
-        home = make_home(root)
-        return ServedHome(home.root, home.problem, home.path, server=self.server, journal=self.server.new_database(), mlflow=mlflow)
-
-    def another_mlflow(self) -> str:
-        name = f"{self.mlflow}_copy"
-        with self.server.connect() as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {self.mlflow}")
-        return name
+    def served(self, root: Path) -> ServedHome:
+        """A home for the same deliveries, with empty databases."""
+        home, server = make_home(root), self.server
+        home.deliver()
+        return ServedHome(home.root, home.problem, home.path, server=server, journal=server.new_database(), mlflow=server.new_database())
 
 
 def surroundings(**more: str) -> dict[str, str]:
@@ -85,25 +79,21 @@ def surroundings(**more: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def databases(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    mlflow, prefect = server.new_database(), server.new_database()
-    files = make_home(tmp_path_factory.mktemp("files"))
+    prefect, files = server.new_database(), make_home(tmp_path_factory.mktemp("files"))
     files.deliver()
     with server.connect(prefect) as connection:
         connection.execute(INSTEAD_OF_TRGM)
     url = server.url(prefect, driver="postgresql+asyncpg")
     where = surroundings(PREFECT_HOME=str(files.root), PREFECT_API_DATABASE_CONNECTION_URL=url)
-    making = [
-        [PROGRAMS / "mlflow", "db", "upgrade", server.url(mlflow, driver="postgresql+psycopg")],
-        [PROGRAMS / "prefect", "server", "database", "upgrade", "-y"],
-    ]
-    running = [subprocess.Popen(each, env=where, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for each in making]
-    ended = files.evergreen("run")
-    said = [process.communicate(timeout=SECONDS)[0] for process in running]
-    assert ([process.returncode for process in running], ended.code) == ([0, 0], 0), (said, ended)
+    making = [PROGRAMS / "prefect", "server", "database", "upgrade", "-y"]
+    with subprocess.Popen(making, env=where, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        ended = files.evergreen("run")
+        said, _ = process.communicate()
+    assert (process.returncode, ended.code) == (0, 0), (said, ended)
     with server.connect(prefect) as connection:
         for (name,) in connection.execute("SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%gin_trgm_ops%'").fetchall():
             connection.execute(f"DROP INDEX {name}")
-    return Databases(server, mlflow, prefect, files)
+    return Databases(server, prefect, files)
 
 
 @contextmanager
@@ -134,8 +124,7 @@ def serving(log: Path, *words: str | Path, **environment: str) -> Iterator[Calla
 
 
 def test_a_run_with_all_three_on_postgresql_comes_to_what_files_come_to(databases: Databases, tmp_path: Path):
-    server, home = databases.server, databases.served(tmp_path, mlflow=databases.another_mlflow())
-    home.deliver()
+    server, home = databases.server, databases.served(tmp_path)
     tables = ["--backend-store-uri", server.url(home.mlflow, driver="postgresql+psycopg")]
     files = ["--artifacts-destination", str(home.var / "mlartifacts")]
     settings = {
@@ -161,8 +150,7 @@ def test_a_run_with_all_three_on_postgresql_comes_to_what_files_come_to(database
 
 
 def test_mlflows_database_is_reached_by_the_same_kind_of_url_without_a_server(databases: Databases, tmp_path: Path):
-    home = databases.served(tmp_path, mlflow=databases.mlflow)
-    home.deliver()
+    home = databases.served(tmp_path)
     where = {"EVERGREEN_JOURNAL_URL": databases.server.url(home.journal), "EVERGREEN_MLFLOW_URI": databases.server.url(home.mlflow)}
     ended = home.evergreen("run", **where)
     assert ended.code == 0, ended
