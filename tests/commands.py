@@ -136,7 +136,7 @@ class Home:
         """What MLflow has of the decisions: tags, numbers and files by their kind (digests and times of day differ between homes)."""
         tags = [row for row in self.rows("model_version_tags", "mlflow.db") if row["key"] == "verdict"]
         numbers = {(row["key"], row["value"]) for row in self.rows("metrics", "mlflow.db") if row["key"].startswith("holdout_")}
-        files = [path.suffix for path in self.var.glob("mlartifacts/*/artifacts/decision/*")]
+        files = [path.suffix for path in self.var.glob("mlartifacts/**/artifacts/decision/*")]
         return [(row["version"], row["value"]) for row in tags] + sorted(numbers) + sorted(files)
 
     def published(self, number: int = -1) -> pd.DataFrame:

@@ -26,6 +26,15 @@ def server() -> Iterator[postgres.Server]:
         yield running
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a journal is kept, on either kind of database: nobody has opened it yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'journal.db'}"
+    server: postgres.Server = request.getfixturevalue("server")
+    return server.url(server.new_database())
+
+
 @pytest.fixture
 def empty_space(tmp_path: Path) -> Iterator[Workspace]:
     """A workspace of the toy problem in which nothing has been delivered yet."""

@@ -21,7 +21,7 @@ from evergreen.files import digest_folder, digest_text, lock, read_json
 from evergreen.journal import Journal, versions
 from evergreen.packing import pack_evidence, pack_model
 from evergreen.settings import Settings
-from evergreen.tracking import explained, log_holdout, log_training, prepare_store
+from evergreen.tracking import explained, is_database, log_holdout, log_training, prepare_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -158,7 +158,7 @@ class Registry:
                 client.create_registered_model(name)
             if found := client.get_experiment_by_name(name):
                 return client, found.experiment_id
-            local = (self.settings.root / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None
+            local = (self.settings.root / "mlartifacts").as_uri() if is_database(uri) else None
             return client, client.create_experiment(name, artifact_location=local)
 
     def _log(self, trained: Trained) -> ModelVersion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +32,7 @@ class Settings(BaseSettings):
     journal_url: str = ""
     """SQLAlchemy URL of the journal; empty means SQLite in `home`."""
     mlflow_uri: Annotated[str, Field(validation_alias=AliasChoices("EVERGREEN_MLFLOW_URI", "MLFLOW_TRACKING_URI"))] = ""
-    """MLflow tracking URI; empty means SQLite in `home`."""
+    """MLflow tracking URI: a server's, or that of a database of its own; empty means SQLite in `home`."""
     settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.5
     """A landing file must hold still this long before it is read."""
 
@@ -62,8 +63,8 @@ class Settings(BaseSettings):
 
     @property
     def mlflow(self) -> str:
-        """MLflow's tracking URI, absolute: MLflow's own default follows the working directory."""
-        return self.mlflow_uri or f"sqlite:///{self.root / 'mlflow.db'}"
+        """MLflow's tracking URI, absolute: MLflow's own default follows the working directory. A PostgreSQL is reached through psycopg."""
+        return re.sub("^postgres(ql)?://", "postgresql+psycopg://", self.mlflow_uri) or f"sqlite:///{self.root / 'mlflow.db'}"
 
     @property
     def root(self) -> Path:

@@ -36,17 +36,26 @@ QUIET = {
 }
 PARAMETERS_AT_ONCE, NAME_LENGTH, VALUE_LENGTH = 100, 250, 6_000
 """What MLflow takes."""
-SQLITE = "sqlite:///"
+SQLITE, POSTGRESQL = "sqlite:///", "postgresql+psycopg://"
+ANSWER_SECONDS = 10
+"""How long a database may take to answer; MLflow itself would ask again for minutes."""
 SETTING = "EVERGREEN_MLFLOW_URI"
 OTHER_SCHEMA = re.compile(r"database schema \(found version (\w+), but expected (\w+)\)")
+
+
+def is_database(uri: str) -> bool:
+    """Whether MLflow's tables are reached without a server of MLflow's; such a store keeps no files."""
+    return uri.startswith(("sqlite:", "postgresql"))
 
 
 def prepare_store(uri: str) -> None:
     """Make the tables of a new SQLite store under another name, and give it its own when they are all there.
 
     MLflow makes them in place, one after the other; a process that is killed meanwhile, or a full disk, would leave a store that no
-    later run can use. Call it under a lock. Stores that are there already, and servers, are left alone.
+    later run can use. Call it under a lock. Stores that are there already, and servers, are left alone; a PostgreSQL must answer.
     """
+    if uri.startswith(POSTGRESQL):
+        _see_that_it_answers(uri.replace(POSTGRESQL, "postgresql://", 1))
     database = Path(uri.removeprefix(SQLITE))
     if not uri.startswith(SQLITE) or database.exists():
         return
@@ -56,6 +65,22 @@ def prepare_store(uri: str) -> None:
         client = MlflowClient(f"{SQLITE}{temporary}", f"{SQLITE}{temporary}")
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
+
+
+def _see_that_it_answers(url: str) -> None:
+    import psycopg
+
+    # Nothing of a wrong one is repeated: it would be a part of the password.
+    wrong = RegistryError(
+        "The URL of MLflow's database cannot be used: expected postgresql://user:password@host/database, "
+        f"with @ and % in a password written as %40 and %25. Correct {SETTING}."
+    )
+    if url.count("@") > 1:
+        raise wrong
+    try:
+        psycopg.connect(url, connect_timeout=ANSWER_SECONDS).close()
+    except psycopg.ProgrammingError:
+        raise wrong from None
 
 
 def log_training(client: MlflowClient, run_id: str, trained: Trained) -> None:
@@ -113,7 +138,7 @@ def explained(uri: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not isinstance(error, MlflowException) and not type(error).__module__.startswith("sqlalchemy"):
+        if not isinstance(error, MlflowException) and not type(error).__module__.startswith(("sqlalchemy", "psycopg")):
             raise
         kind = UnreachableError if "API request to" in str(error) else RegistryError
         raise kind(_sentence(error, _without_password(uri))) from error

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres import Server
 from sqlalchemy.exc import IntegrityError
 
 from evergreen import journal as tables
 from evergreen.errors import JournalError
 from evergreen.journal import Journal
+from evergreen.journal.tables import SCHEMA
 
 OPENS_AND_WRITES = """
 import sys
@@ -23,15 +23,6 @@ sys.exit(0 if journal.add(cycles, **row) and not journal.add(cycles, **row) else
 
 def url_of(folder: Path) -> str:
     return f"sqlite:///{folder / 'journal.db'}"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database that nobody has opened yet."""
-    if request.param == "sqlite":
-        return url_of(tmp_path)
-    server: Server = request.getfixturevalue("server")
-    return server.url(server.new_database())
 
 
 @pytest.fixture
@@ -112,7 +103,7 @@ def test_six_processes_at_first_use_all_write(url: str):
     assert [process.returncode for process in running] == [0] * 6, told
     journal = Journal(url)
     assert len(journal.rows(tables.cycles)) == 6
-    assert [row["schema_version"] for row in journal.rows(tables.about)] == [tables.database.SCHEMA]
+    assert [row["schema_version"] for row in journal.rows(tables.about)] == [SCHEMA]
     journal.close()
 
 
@@ -122,12 +113,6 @@ def test_a_row_survives_a_power_cut_because_sqlite_syncs(tmp_path: Path):
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     journal.close()
-
-
-def test_another_schema_is_told_with_both_versions(journal: Journal, url: str):
-    journal.add(tables.about, schema_version=99)
-    with pytest.raises(JournalError, match=r"has schema 99, this version of Evergreen needs 1\. Use the Evergreen that wrote it"):
-        Journal(url)
 
 
 def test_a_locked_database_is_one_clear_sentence_and_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -167,14 +152,3 @@ def test_a_read_only_folder_is_told(tmp_path: Path):
 def test_a_url_that_cannot_be_opened_is_told(url: str):
     with pytest.raises(JournalError, match=r"cannot be used: .*EVERGREEN_JOURNAL_URL"):
         Journal(url)
-
-
-def test_a_home_of_an_earlier_version_gets_the_tables_it_lacks_and_keeps_its_rows(journal: Journal):
-    journal.add(tables.bars, event="e", reason="late", person="me", version=2, barred=True)
-    for table in (tables.overrides, tables.freezes):
-        table.drop(journal._engine)
-    again = Journal(str(journal.url.render_as_string(hide_password=False)))
-    assert again.add(tables.freezes, event="f", frozen=True, reason="audit", person="me")
-    assert again.rows(tables.overrides) == []
-    assert [row["event"] for row in again.rows(tables.bars)] == ["e"]
-    again.close()

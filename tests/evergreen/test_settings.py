@@ -46,6 +46,11 @@ def test_mlflow_is_found_by_its_own_variable_and_ours_goes_first(monkeypatch: py
     assert load_settings().mlflow == "http://ours:5000"
 
 
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_mlflows_postgresql_is_named_as_the_journals_is(scheme: str):
+    assert Settings(mlflow_uri=f"{scheme}://me:a%40b@db/mlflow").mlflow == "postgresql+psycopg://me:a%40b@db/mlflow"
+
+
 def test_a_file_in_the_working_directory_is_read_and_the_environment_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / ".env").write_text("EVERGREEN_PROBLEM=shop.contract:PROBLEM\nEVERGREEN_HOME=from_file\nOTHERS=1\n")
     monkeypatch.setenv("EVERGREEN_HOME", "from_environment")

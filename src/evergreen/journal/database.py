@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from evergreen.errors import JournalError, LostError, what_helps
 from evergreen.faults import reach
 from evergreen.files import lock
-from evergreen.journal.tables import about, leases, metadata, owner
+from evergreen.journal import schema
+from evergreen.journal.tables import leases, owner
 
-SCHEMA = 1
 LOCKED_SECONDS = 60.0
 ANSWER_SECONDS = 10
 """How long a server may take to answer; a firewall that drops what it is sent never does."""
@@ -32,7 +32,8 @@ class Journal:
     Parameters
     ----------
     url
-        SQLAlchemy URL; without a driver PostgreSQL's is psycopg. The tables are made at first use, by one process at a time.
+        SQLAlchemy URL; without a driver PostgreSQL's is psycopg. The tables are made at first use, and those of an earlier version brought
+        up to date, by one process at a time.
 
     Raises
     ------
@@ -46,9 +47,8 @@ class Journal:
         self._name = str(sa.URL.create(self.url.drivername, host=self.url.host, port=self.url.port, database=self.url.database))
         with self._explained():
             self._engine = _engine(self.url)
-            folder = Path(str(self.url.database)).parent
             try:
-                with lock(folder / ".journal.lock", holder="the journal") if self._sqlite else nullcontext():
+                if not self._is_ready():
                     self._prepare()
             except BaseException:
                 self.close()
@@ -168,20 +168,23 @@ class Journal:
         """Give the connections back."""
         self._engine.dispose()
 
+    def _is_ready(self) -> bool:
+        """Whether there is nothing to prepare; no lock is needed to see it."""
+        if self._sqlite and not Path(str(self.url.database)).is_file():
+            return False  # to ask would make an empty one
+        with self._engine.connect() as connection:
+            if self._sqlite and connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+                return False
+            return schema.is_current(connection)
+
     def _prepare(self) -> None:
-        if self._sqlite:
-            with self._engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        with self._writing() as connection:
-            metadata.create_all(connection)
-            found = connection.execute(sa.select(about.c.schema_version)).scalars().all()
-            if not found:
-                connection.execute(about.insert().values(schema_version=SCHEMA, at=datetime.now(UTC).isoformat()))
-            elif max(found) != SCHEMA:
-                raise JournalError(
-                    f"The journal {self._name} has schema {max(found)}, this version of Evergreen needs {SCHEMA}. "
-                    "Use the Evergreen that wrote it, or point EVERGREEN_JOURNAL_URL to another database."
-                )
+        folder = Path(str(self.url.database)).parent
+        with lock(folder / ".journal.lock", holder="the journal") if self._sqlite else nullcontext():
+            if self._sqlite:
+                with self._engine.connect() as connection:
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            with self._writing() as connection:
+                schema.bring_up_to_date(connection, name=self._name)
 
     def _insist(self, connection: sa.Connection) -> None:
         for (url, name), fence in _held.items():
@@ -197,7 +200,9 @@ class Journal:
     def _writing(self) -> Iterator[sa.Connection]:
         """A transaction of the only writer, as every one of SQLite's is: rows become visible in the order of their `seq`."""
         with self._engine.begin() as connection:
-            if not self._sqlite:
+            if self._sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # else Python begins at the first row, and no table is a part of it
+            else:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER)))
             yield connection
 

@@ -1,4 +1,7 @@
-"""The tables: what came in, what was decided, what was promoted, what was published, and what set it going."""
+"""The tables: what came in, what was decided, what was promoted, what was published, and what set it going.
+
+Whoever changes them adds a file to `migrations/versions` and one to `SCHEMA`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+SCHEMA = 2
+"""The number of the newest revision."""
+REVISIONS = "journal_revision"
+"""The table in which Alembic writes down what a journal has. MLflow and Prefect have an `alembic_version` of their own each, and one
+database may hold MLflow's tables and ours."""
 metadata = sa.MetaData()
 
 
@@ -23,6 +31,7 @@ def _maybe(name: str, kind: Any = sa.Text) -> sa.Column[Any]:
 
 
 about = _table("about", sa.Column("schema_version", sa.Integer, nullable=False), unique=("schema_version",))
+"""Since when the journal has had which schema; up to 1 there was no Alembic to ask."""
 owner = _table("owner", sa.Column("slot", sa.Integer, nullable=False), _text("problem"), unique=("slot",))
 """The problem that this journal belongs to; one row."""
 deliveries = _table(
