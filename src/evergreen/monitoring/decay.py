@@ -55,7 +55,7 @@ def judge(problem: Problem, rows: pd.DataFrame, record: dict[str, Any] | None, *
     Notes
     -----
     The lower bound of the increase is made of the cluster-robust bounds of both costs, which are independent: Zou & Donner, Construction
-    of Confidence Limits about Effect Measures, Statistics in Medicine 27 (2008), equation 3. It errs with chance `DecayPolicy.alpha`.
+    of Confidence Limits about Effect Measures, Statistics in Medicine 27 (2008). It errs with chance `DecayPolicy.alpha`.
     """
     policy, groups = problem.retraining.decay, clusters(rows, problem.gate.cluster) if len(rows) else np.empty(0)
     untold = Decay(

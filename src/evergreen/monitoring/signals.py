@@ -17,6 +17,7 @@ from evergreen.gate.record import json_safe
 from evergreen.journal import Journal
 from evergreen.monitoring import decay, drift
 from evergreen.monitoring.performance import last_predictions
+from evergreen.monitoring.windows import end_of, newest, successive
 from evergreen.promotion import standing
 from evergreen.registry import Version
 from evergreen.workspace import Workspace
@@ -77,29 +78,26 @@ def _drift(space: Workspace, champion: Version, frame: Frame) -> drift.Drift:
     problem, policy = space.problem, space.problem.retraining.drift
     features = [name for name in champion.facts["features"] if name in frame.rows]
     learnt = frame.rows[np.isin(row_fingerprints(frame.rows, problem.key), space.registry.training_rows(champion))]
-    span, time = pd.Timedelta(days=policy.days), frame.time
-    windows = [window[features] for window in _windows(learnt, time, span, most=policy.windows)]
-    recent = frame.still_open if time is None else _newest(frame.rows, time, span)
-    said = _said(space, champion, frame, span)
-    return drift.compare(windows, recent[features], policy, said=said, window_end=_end(frame.rows, time))
+    windows = [window[features] for window in successive(learnt, frame.time, days=policy.days, most=policy.windows)]
+    recent = frame.still_open if frame.time is None else newest(frame.rows, frame.time, days=policy.days)
+    said = _said(space, champion, frame)
+    return drift.compare(windows, recent[features], policy, said=said, window_end=end_of(frame.rows, frame.time))
 
 
-def _said(space: Workspace, champion: Version, frame: Frame, span: pd.Timedelta) -> drift.Said:
+def _said(space: Workspace, champion: Version, frame: Frame) -> drift.Said:
     """The champion's answers to its golden rows, most of them unseen in training, and to the newest rows that it predicted."""
-    key, time = space.problem.key, frame.time
     golden = pd.read_parquet(space.registry.evidence_folder(champion) / "golden.parquet")
-    now = _predicted_by(space, champion, frame.rows)
-    now = now if time is None else _newest(now, time, span)
-    answers = [name for name in golden.columns if is_answer(name) and name in now and name != key]
+    now = newest(_predicted_by(space, champion, frame.rows), frame.time, days=space.problem.retraining.drift.days)
+    answers = [name for name in golden.columns if is_answer(name) and name in now]
     return drift.Said(golden[answers], now[answers])
 
 
 def _decay(space: Workspace, champion: Version, frame: Frame) -> decay.Decay:
     """The newest rows with outcomes, as far as the champion itself predicted them."""
-    days, time, labelled = pd.Timedelta(days=space.problem.retraining.decay.days), frame.time, frame.labelled
+    labelled = frame.labelled
     decided = space.journal.last(tables.decisions, candidate=champion.number)
-    rows = _predicted_by(space, champion, labelled if time is None else _newest(labelled, time, days))
-    end = _end(labelled if len(labelled) else frame.rows, time)
+    rows = _predicted_by(space, champion, newest(labelled, frame.time, days=space.problem.retraining.decay.days))
+    end = end_of(labelled if len(labelled) else frame.rows, frame.time)
     return decay.judge(space.problem, rows, decided["record"] if decided else None, window_end=end)
 
 
@@ -110,24 +108,6 @@ def _predicted_by(space: Workspace, champion: Version, rows: pd.DataFrame) -> pd
     answers = [name for name in said.columns if is_answer(name)]
     others = rows.drop(columns=answers, errors="ignore")
     return others.merge(said[[space.problem.key, *answers]], on=space.problem.key, validate="one_to_one")
-
-
-def _windows(rows: pd.DataFrame, time: str | None, span: pd.Timedelta, *, most: int) -> list[pd.DataFrame]:
-    """The newest windows of the rows, in order of time; the oldest may be cut short by half. All rows where there is no time."""
-    if time is None or rows.empty:
-        return [rows] if len(rows) else []
-    last = rows[time].max()
-    number = min(most, max(1, round((last - rows[time].min()) / span)))
-    ends = [last - at * span for at in reversed(range(number))]
-    return [rows[(rows[time] > end - span) & (rows[time] <= end)] for end in ends]
-
-
-def _newest(rows: pd.DataFrame, time: str, span: pd.Timedelta) -> pd.DataFrame:
-    return rows.loc[rows[time] > rows[time].max() - span]
-
-
-def _end(rows: pd.DataFrame, time: str | None) -> str | None:
-    return None if time is None or rows.empty else rows[time].max().tz_convert("UTC").isoformat()
 
 
 Judge = Callable[[Workspace, Version, Frame], drift.Drift | decay.Decay]

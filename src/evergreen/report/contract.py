@@ -27,6 +27,7 @@ def describe(problem: Problem) -> list[tuple[str, list[str]]]:
         ("What it is judged on", _judged_on(problem)),
         ("How sure we must be", _sureness(problem)),
         ("When it retrains", _retraining(problem.retraining, tuned=problem.search_space is not None)),
+        ("What is watched in service", _watched(problem)),
         ("How it must react", _behaviour(problem)),
         ("What it may take", _limits(problem)),
     ]
@@ -176,6 +177,21 @@ def _retraining(policy: p.RetrainingPolicy, *, tuned: bool) -> list[str]:
     if tuned:
         lines.append(f"When tuning is asked for, {_count(policy.tuning_iterations, 'setting')} of the parameters are tried.")
     return lines
+
+
+def _watched(problem: Problem) -> list[str]:
+    drift, decay, thing = problem.retraining.drift, problem.retraining.decay, entity_name(problem)
+    usual = f", and more than {drift.times_usual:g} times the most that neighbouring windows do" if drift.times_usual else ""
+    return [
+        f"Drift: the newest {_count(drift.days, 'day')} of rows are held against windows as long of what the model has learnt from."
+        f" A column has drifted when it differs by {percent(drift.min_distance)} of the rows or more (and a PSI of {drift.min_psi:g})"
+        f" from the most similar of them{usual}; at least {_count(drift.min_features, 'such column')} must be found.",
+        f"Decay: what the model's own predictions cost, of the newest {_count(decay.days, 'day')} with known outcomes. It is decay when one"
+        f" {thing} surely costs {percent(decay.margin_share)} more than on the rows that it was judged on, with a chance of"
+        f" {percent(decay.alpha)} of being wrong.",
+        f"Drift is not judged on less than {drift.min_rows:,} rows, decay not on less than {decay.min_rows:,} rows or"
+        f" {decay.min_clusters:,} pieces of evidence.",
+    ]
 
 
 def _behaviour(problem: Problem) -> list[str]:
