@@ -114,7 +114,7 @@ def page(rows: pd.DataFrame) -> str:
         [
             "# Drift, measured",
             "",
-            "Written by `python -m benchmarks.drift` from the flights of 2013, by the default `DriftPolicy`. A month is a window of 30 days.",
+            "Written by `python -m benchmarks.drift` from the flights of 2013 by the default `DriftPolicy`. A month is its last 30 days.",
             "",
             "## Why no floor alone will do",
             "",
@@ -127,7 +127,7 @@ def page(rows: pd.DataFrame) -> str:
             "",
             "So each feature is held against the window of the training that is most like it, and must lie farther from it than",
             "neighbouring windows of the training lie from each other (`usual`). The first summer is found, by champions that have seen",
-            "none; the autumn, which is like the spring that they have seen, is not. With few windows, as at the beginning, little is usual.",
+            "none; the autumn, which is like the spring that they have seen, is not. With few windows, as in spring, little is usual.",
             "",
             *replayed(rows),
             "",

@@ -48,8 +48,8 @@ def figures_of_numbers(one: np.ndarray, other: np.ndarray) -> Figures:
     """
     first, second = one[~np.isnan(one)], other[~np.isnan(other)]
     test = stats.ks_2samp(first, second, method="asymp")
-    edges = np.unique(np.quantile(first, np.linspace(0, 1, BINS + 1)))
-    edges[0] = np.nextafter(edges[0], -np.inf)  # the smallest number lies inside
+    below = np.nextafter(first.min(), -np.inf)  # the smallest number lies inside
+    edges = np.unique([below, *np.quantile(first, np.arange(1, BINS + 1) / BINS)])
     index = psi(_binned(one, edges), _binned(other, edges))
     return Figures(index, float(test.statistic), float(test.statistic), float(test.pvalue))
 

@@ -132,6 +132,8 @@ def _by_kind(columns: list[pd.Series]) -> dict[Kind, list[np.ndarray]]:
         numbers = [_numbers(column) for column in columns]
         missing = [np.isnan(column).astype(np.int64) for column in numbers]
         return {"numbers": numbers, **({"missing": missing} if any(column.any() for column in missing) else {})}
+    if any(map(_is_number, known)):  # what was a number is text now: it is the kind that differs, whatever the texts say
+        columns = [column.astype(object).where(column.isna(), "number" if _is_number(column) else "text") for column in columns]
     texts = pd.concat([column.astype(object).map(str, na_action="ignore") for column in columns], ignore_index=True)
     codes = pd.factorize(texts, use_na_sentinel=False)[0]
     ends = np.cumsum([len(column) for column in columns])

@@ -180,15 +180,17 @@ def _retraining(policy: p.RetrainingPolicy, *, tuned: bool) -> list[str]:
 
 
 def _watched(problem: Problem) -> list[str]:
-    drift, decay, thing = problem.retraining.drift, problem.retraining.decay, entity_name(problem)
-    usual = f", and more than {drift.times_usual:g} times the most that neighbouring windows do" if drift.times_usual else ""
+    drift, decay = problem.retraining.drift, problem.retraining.decay
+    rows = f"the newest {_count(drift.days, 'day')} of rows are" if problem.time else "the rows that wait to be predicted are"
+    outcomes = f"the newest {_count(decay.days, 'day')} with known outcomes" if problem.time else "all rows with known outcomes"
+    times = "" if drift.times_usual == 1 else f"{drift.times_usual:g} times "
+    usual = f", and by more than {times}what neighbouring windows do" if drift.times_usual else ""
     return [
-        f"Drift: the newest {_count(drift.days, 'day')} of rows are held against windows as long of what the model has learnt from."
-        f" A column has drifted when it differs by {percent(drift.min_distance)} of the rows or more (and a PSI of {drift.min_psi:g})"
-        f" from the most similar of them{usual}; at least {_count(drift.min_features, 'such column')} must be found.",
-        f"Decay: what the model's own predictions cost, of the newest {_count(decay.days, 'day')} with known outcomes. It is decay when one"
-        f" {thing} surely costs {percent(decay.margin_share)} more than on the rows that it was judged on, with a chance of"
-        f" {percent(decay.alpha)} of being wrong.",
+        f"Drift: {rows} held against windows as long of what the model has learnt from. A column has drifted when it differs by"
+        f" {percent(drift.min_distance)} of the rows or more (and a PSI of {drift.min_psi:g}) from the most similar window{usual}."
+        f" Drift is {_count(drift.min_features, 'such column')} or more.",
+        f"Decay: {outcomes}, as far as the model itself predicted them, surely cost {percent(decay.margin_share)} more than what it was"
+        f" judged on, with a chance of {percent(decay.alpha)} of being wrong.",
         f"Drift is not judged on less than {drift.min_rows:,} rows, decay not on less than {decay.min_rows:,} rows or"
         f" {decay.min_clusters:,} pieces of evidence.",
     ]
