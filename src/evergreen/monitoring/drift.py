@@ -87,15 +87,18 @@ def compare(
     False discoveries are controlled as in Benjamini & Hochberg, Controlling the False Discovery Rate, Journal of the Royal Statistical
     Society B 57 (1995). Rows are taken as independent, which they seldom are: with many of them the floors decide, not chance.
     """
-    names = list(dict.fromkeys([*recent.columns, *(name for window in windows for name in window.columns)]))
-    moved = [one for name in names for one in _moved(name, [*windows, recent], policy)]
+    moved = _all_moved([*windows, recent], policy)
     if said is not None:
-        for name in said.now.columns:
-            moved += [replace(one, feature=f"predicted {name}") for one in _moved(name, [said.then, said.now], policy)]
+        moved += _all_moved([said.then.add_prefix("predicted "), said.now.add_prefix("predicted ")], policy)
     features = tuple(_told(one, policy) for one in _with_q(moved))
     drifted = [one for one in features if one.is_drifted]
     found = len(drifted) >= policy.min_features
     return Drift(features, found, _summary(features, found=found), window_end)
+
+
+def _all_moved(frames: Sequence[pd.DataFrame], policy: DriftPolicy) -> list[Moved]:
+    names = dict.fromkeys(str(name) for frame in reversed(frames) for name in frame.columns)
+    return [one for name in names for one in _moved(name, frames, policy)]
 
 
 def _moved(name: str, frames: Sequence[pd.DataFrame], policy: DriftPolicy) -> list[Moved]:

@@ -88,8 +88,8 @@ def _said(space: Workspace, champion: Version, frame: Frame) -> drift.Said:
     """The champion's answers to its golden rows, most of them unseen in training, and to the newest rows that it predicted."""
     golden = pd.read_parquet(space.registry.evidence_folder(champion) / "golden.parquet")
     now = newest(_predicted_by(space, champion, frame.rows), frame.time, days=space.problem.retraining.drift.days)
-    answers = [name for name in golden.columns if is_answer(name) and name in now]
-    return drift.Said(golden[answers], now[answers])
+    then, said = ([name for name in rows.columns if is_answer(name)] for rows in (golden, now))
+    return drift.Said(golden[then], now[said])
 
 
 def _decay(space: Workspace, champion: Version, frame: Frame) -> decay.Decay:
