@@ -57,25 +57,27 @@ def judge(problem: Problem, rows: pd.DataFrame, record: dict[str, Any] | None, *
     The lower bound of the increase is made of the cluster-robust bounds of both costs, which are independent: Zou & Donner, Construction
     of Confidence Limits about Effect Measures, Statistics in Medicine 27 (2008). It errs with chance `DecayPolicy.alpha`.
     """
-    policy, groups = problem.retraining.decay, clusters(rows, problem.gate.cluster) if len(rows) else np.empty(0)
-    untold = Decay(
-        found=False, is_judged=False, sentence="", window_end=window_end, rows=len(rows), clusters=int(pd.Series(groups).nunique())
-    )
+    policy, counted = problem.retraining.decay, pd.Series(_clusters(problem, rows)).nunique()
+    untold = Decay(found=False, is_judged=False, sentence="", window_end=window_end, rows=len(rows), clusters=int(counted))
     before = _level(problem, record)
     if isinstance(before, str):
-        return replace(untold, sentence=f"Decay was not judged: {before}.")
+        return _not_judged(untold, before)
     if untold.rows < policy.min_rows or untold.clusters < policy.min_clusters:
         got = f"{untold.rows:,} rows in {untold.clusters:,} clusters that the champion predicted have an outcome"
-        expected = f"expected at least {policy.min_rows:,} in {policy.min_clusters:,}"
-        return replace(untold, sentence=f"Decay was not judged: {got}; {expected}.")
-    y = training_target(rows, problem)
+        return _not_judged(untold, f"{got}; expected at least {policy.min_rows:,} in {policy.min_clusters:,}")
+    told = _compared(problem, rows, before, replace(untold, rule_of_thumb_before=_rule_before(record)))
+    return replace(told, sentence=_sentence(problem.business.unit, told)) if told.is_judged else told
+
+
+def _compared(problem: Problem, rows: pd.DataFrame, before: Interval, untold: Decay) -> Decay:
+    policy, y, groups = problem.retraining.decay, training_target(rows, problem), _clusters(problem, rows)
     cost = central_cost(problem, rows, y, Predicted(rows[DECISION].to_numpy()))
     rule = central_cost(problem, rows, y, rule_of_thumb(problem, rows))
     if not np.isfinite([cost, rule]).all() or pd.isna(groups).any():
-        return replace(untold, sentence="Decay was not judged: the cost or the cluster of some row is missing or infinite.")
+        return _not_judged(untold, "the cost or the cluster of some row is missing or infinite")
     now, margin = paired_interval(cost, groups, alpha=policy.alpha), policy.margin_share * abs(before.estimate)
     low = _low(now, before, policy.alpha)
-    told = replace(
+    return replace(
         untold,
         found=low > margin,
         is_judged=True,
@@ -85,9 +87,15 @@ def judge(problem: Problem, rows: pd.DataFrame, record: dict[str, Any] | None, *
         low=low,
         margin=margin,
         rule_of_thumb=float(rule.mean()),
-        rule_of_thumb_before=_rule_before(record),
     )
-    return replace(told, sentence=_sentence(problem.business.unit, told))
+
+
+def _clusters(problem: Problem, rows: pd.DataFrame) -> np.ndarray:
+    return clusters(rows, problem.gate.cluster) if len(rows) else np.empty(0)
+
+
+def _not_judged(untold: Decay, why: str) -> Decay:
+    return replace(untold, sentence=f"Decay was not judged: {why}.")
 
 
 def _level(problem: Problem, record: dict[str, Any] | None) -> Interval | str:
