@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from toy import data
+from toy.tasks import MULTICLASS_WITHOUT_TIME
 from workspaces import changed, correct, deliver, deliver_days, ingest, open_space, train
 
 from evergreen import journal as tables
@@ -265,3 +266,33 @@ def test_a_correction_judges_the_same_window_again(served: Workspace):
     measure(served)
     assert [row["facts"]["found"] for row in served.journal.rows(tables.signals, kind="drift")] == [False, True]
     assert findings(served.journal, "drift", 1) == (True,)
+
+
+def test_several_classes_without_time_are_watched_too_and_a_window_is_a_snapshot(tmp_path: Path):
+    space = open_space(tmp_path / "home", problem=MULTICLASS_WITHOUT_TIME)
+    deliver_days(space, 30, without=("stock",))
+    ingest(space)
+    assert train(space)["verdict"] == "promote"
+    deliver_days(space, 20, start=30, without=("stock", "outcomes"))
+    ingest(space)
+    snapshot = take_snapshot(space.journal, space.problem)
+    waiting = build_frame(space.settings.root, snapshot, space.problem).still_open
+
+    def answer(files: list[tuple[Path, Path]]) -> None:
+        for given, out in files:
+            pd.read_parquet(given)[["order_id"]].assign(decision="exchange", probability_keep=0.0).to_parquet(out, index=False)
+
+    publish(space.settings.root, space.journal, space.problem, Order(waiting, 1, "1" * 64, snapshot.id, ("amount",)), predict=answer)
+    drift, decay = measure(space)
+    assert {drift["window"], decay["window"]} == {snapshot.id}
+    assert {one["feature"] for one in drift["facts"]["features"] if one["is_drifted"]} >= {
+        "predicted decision",
+        "predicted probability_keep",
+    }
+    assert not {one["feature"] for one in drift["facts"]["features"] if one["is_drifted"]} & {"product", "amount"}
+    assert not decay["facts"]["is_judged"]
+    deliver_days(space, 20, start=30, without=("stock", "orders"))
+    ingest(space)
+    assert facts(space, "decay")["found"]
+    assert findings(space.journal, "decay", 1) == (False, True)
+    space.journal.close()
