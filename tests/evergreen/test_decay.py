@@ -199,3 +199,18 @@ def test_the_rows_are_left_as_they_were():
 def test_a_policy_that_means_nothing_is_refused(values: dict[str, Any], told: str):
     with pytest.raises(ContractError, match=f"in DecayPolicy:\n  - {told}"):
         DecayPolicy(**values)
+
+
+def test_rows_that_cost_nothing_as_before_are_no_decay():
+    decay = judge(PROBLEM, wrong_in(0.0), record(0.0))
+    assert (decay.is_judged, decay.low, decay.margin, decay.found) == (True, 0.0, 0.0, False)
+
+
+def test_costs_below_zero_have_a_margin_above_it():
+    def earned(rows: pd.DataFrame, y: np.ndarray, decision: np.ndarray) -> np.ndarray:
+        return np.asarray(PROBLEM.business.row_cost(rows, y, decision) - 100.0)
+
+    earning = changed(business=changed(PROBLEM.business, row_cost=earned))
+    decay = judge(earning, wrong_in(0.2), record(0.1, problem=earning))
+    assert decay.before < 0 < decay.low < decay.margin
+    assert not decay.found
