@@ -55,6 +55,11 @@ class Trained:
             raise ModelError(f"The golden rows lack {', '.join(missing)}; expected every feature and the predictions made in training.")
 
 
+def is_answer(column: str) -> bool:
+    """Whether a column of predictions is what the model said: its decision or a probability."""
+    return column in {DECISION, PROBABILITY} or column.startswith(f"{PROBABILITY}_")
+
+
 def predicted(estimator: Any, X: pd.DataFrame) -> pd.DataFrame:
     """What a model says of each row: `decision`, and for a classifier with probabilities `probability` or `probability_<class>`.
 

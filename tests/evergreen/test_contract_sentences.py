@@ -6,6 +6,7 @@ from toy.contract import PROBLEM
 from evergreen import policies as p
 from evergreen.contract import Problem
 from evergreen.report.contract import describe, percent, span
+from evergreen.watches import DecayPolicy, DriftPolicy
 
 
 def changed(**values: object) -> Problem:
@@ -73,6 +74,31 @@ def test_how_sure_one_must_be_follows_the_gate_policy():
     assert "2% a year, shared by 4 decisions" in sure
     assert "by more than 0.5 EUR for one order" in sure
     assert "Rows with the same customer_id count as one piece of evidence" in text(problem, "What it is judged on")
+
+
+def test_what_is_watched_in_service_is_told_with_every_floor():
+    drift = DriftPolicy(days=7, min_rows=80, min_psi=0.3, min_distance=0.15, min_features=2)
+    decay = DecayPolicy(days=14, min_rows=90, min_clusters=12, margin_share=0.2, alpha=0.01)
+    told = text(changed(retraining=p.RetrainingPolicy(drift=drift, decay=decay)), "What is watched in service")
+    assert "Drift: the newest 7 days of rows are held against windows as long of what the model has learnt from." in told
+    assert "differs by 15% of the rows or more (and a PSI of 0.3) from the most similar window, and by more than what neighbouring" in told
+    assert "Drift is 2 such columns or more." in told
+    assert "Decay: the newest 14 days with known outcomes, as far as the model itself predicted them, surely cost 20% more" in told
+    assert "with a chance of 1% of being wrong" in told
+    assert "Drift is not judged on less than 80 rows, decay not on less than 90 rows or 12 pieces of evidence." in told
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        (0.0, "similar window. Drift"),
+        (1.0, "by more than what neighbouring windows do."),
+        (1.5, "more than 1.5 times what neighbouring windows do."),
+    ],
+)
+def test_what_is_usual_is_told_as_far_as_it_counts(times: float, words: str):
+    policy = p.RetrainingPolicy(drift=DriftPolicy(times_usual=times))
+    assert words in text(changed(retraining=policy), "What is watched in service")
 
 
 def test_what_the_model_must_do_is_told_in_its_authors_words():

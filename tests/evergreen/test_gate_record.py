@@ -14,6 +14,7 @@ from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DUMMY, RULE_OF_
 from evergreen.gate.finding import Finding, Outcome
 from evergreen.gate.ledger import FIRST, GATE, Budget
 from evergreen.gate.record import Context, build_record, json_safe
+from evergreen.gate.statistics import Interval, paired_interval
 from evergreen.policies import GatePolicy
 
 POLICY = GatePolicy()
@@ -21,7 +22,7 @@ KEYS = {
     *("decision", "problem", "question", "verdict", "headline", "made_at", "unit", "entity"),
     *("why", "settle", "checked", "not_judged", "changed", "changes", "next", "override"),
     *("candidate", "champion", "anchor", "window", "money", "comparisons", "frequencies", "findings", "budget"),
-    *("metrics", "plots", "best_trivial_measure", "diagnosis", "margin_next", "provenance", "facts"),
+    *("metrics", "plots", "best_trivial_measure", "cost_level", "diagnosis", "margin_next", "provenance", "facts"),
 }
 CONTEXT = Context(
     decision="d-1",
@@ -102,6 +103,13 @@ def test_money_is_the_mean_cost_of_a_thousand_rows_of_everyone():
     assert rows[CANDIDATE]["cost_per_1000"] == pytest.approx(1000 * evidence.contenders[CANDIDATE].cost.mean())
     assert rows["best trivial"]["cost_per_1000"] == pytest.approx(1000 * min(p.cost.mean() for p in evidence.trivial.values()))
     assert rows["best trivial"]["label"] == "the best trivial policy (always 1)"
+
+
+def test_how_sure_the_candidates_cost_is_stands_on_record_for_decay_to_be_judged_by():
+    evidence = compared()
+    level = record(evidence)["cost_level"]
+    assert Interval(**level) == paired_interval(evidence.contenders[CANDIDATE].cost, evidence.cluster, alpha=0.05)
+    assert record(given.change(compared(), CHAMPION, measure=np.full(2000, np.nan)))["cost_level"] is None
 
 
 def test_comparisons_are_those_the_gate_made():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -12,9 +13,12 @@ from scipy import stats
 from evergreen.gate.calibration import quantile_bins
 from evergreen.gate.comparison import best_trivial, rivals, saving
 from evergreen.gate.evidence import CANDIDATE, DUMMY, RULE_OF_THUMB, Contender, Evidence
+from evergreen.gate.statistics import paired_interval
 
 BEST_TRIVIAL = "best trivial"
 PLOTS = ("costs_over_time", "slices", "calibration", "residuals", "learning_curve")
+LEVEL_ALPHA = 0.05
+"""Of the bounds that the record shows; decay takes those of its own policy."""
 MAX_CLUSTERS, MAX_VALUES, MIN_SLICE = 400, 12, 100
 """A curve of more clusters, and a slice with more values or fewer rows, are not readable."""
 
@@ -35,6 +39,12 @@ def money(evidence: Evidence, labels: dict[str, str]) -> list[dict[str, Any]]:
         }
         for name, contender in compared(evidence).items()
     ]
+
+
+def cost_level(evidence: Evidence) -> dict[str, float]:
+    """What a row costs with the candidate at the contract's central costs, as an interval of `gate.statistics`; decay is judged by it."""
+    level = paired_interval(evidence.contenders[CANDIDATE].cost, evidence.cluster, alpha=LEVEL_ALPHA)
+    return dataclasses.asdict(level)
 
 
 def comparisons(evidence: Evidence, alpha: float, alpha_first: float) -> list[dict[str, Any]]:

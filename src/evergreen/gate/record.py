@@ -72,7 +72,7 @@ def json_safe(value: Any) -> Any:
 def _numbers(evidence: Evidence, decision: Decision, context: Context) -> dict[str, Any]:
     if unsound(evidence):
         empty: dict[str, list[Any]] = {name: [] for name in figures.PLOTS}
-        nothing = {"frequencies": {}, "metrics": {}, "plots": empty, "best_trivial_measure": None, "diagnosis": None}
+        nothing = {"frequencies": {}, "metrics": {}, "plots": empty, "best_trivial_measure": None, "diagnosis": None, "cost_level": None}
         return {"money": [], "comparisons": [], **nothing}
     labels = {name: context.label(name, evidence) for name in figures.compared(evidence)}
     return {
@@ -83,6 +83,7 @@ def _numbers(evidence: Evidence, decision: Decision, context: Context) -> dict[s
         "plots": figures.plots(evidence),
         "diagnosis": diagnose(evidence),
         "best_trivial_measure": float(best_trivial(evidence).measure.mean()),
+        "cost_level": figures.cost_level(evidence),
     }
 
 

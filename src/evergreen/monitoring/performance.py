@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen import journal as tables
-from evergreen.candidate import DECISION
+from evergreen.candidate import DECISION, is_answer
 from evergreen.contract import Problem
 from evergreen.errors import StoreError
 from evergreen.evaluation import Predicted, central_cost, rule_of_thumb, trivial_policies
@@ -19,7 +19,9 @@ from evergreen.training import training_target
 
 
 def last_predictions(root: Path, journal: Journal, problem: Problem) -> pd.DataFrame:
-    """The last published prediction of every entity: its key, `decision`, `model_version`, and the `partition` it stands in.
+    """The last published prediction of every entity.
+
+    It has the key, `decision`, the probabilities if there are some, `model_version`, and the `partition` that it stands in.
 
     Raises
     ------
@@ -31,8 +33,9 @@ def last_predictions(root: Path, journal: Journal, problem: Problem) -> pd.DataF
         path = root / row["path"]
         if not path.is_file() or digest_file(path) != row["content"]:
             raise StoreError(f"{path} is not what was published. Restore it from a backup; nothing was changed.")
-        columns = [problem.key, DECISION, "model_version"]
-        parts.append(pd.read_parquet(path, columns=columns).assign(partition=row["partition"]))
+        said = pd.read_parquet(path)
+        columns = [problem.key, *filter(is_answer, said.columns), "model_version"]
+        parts.append(said[columns].assign(partition=row["partition"]))
     if not parts:
         return pd.DataFrame(columns=[problem.key, DECISION, "model_version", "partition"])
     return pd.concat(parts, ignore_index=True).drop_duplicates(problem.key, keep="last")

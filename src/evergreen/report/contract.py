@@ -27,6 +27,7 @@ def describe(problem: Problem) -> list[tuple[str, list[str]]]:
         ("What it is judged on", _judged_on(problem)),
         ("How sure we must be", _sureness(problem)),
         ("When it retrains", _retraining(problem.retraining, tuned=problem.search_space is not None)),
+        ("What is watched in service", _watched(problem)),
         ("How it must react", _behaviour(problem)),
         ("What it may take", _limits(problem)),
     ]
@@ -176,6 +177,23 @@ def _retraining(policy: p.RetrainingPolicy, *, tuned: bool) -> list[str]:
     if tuned:
         lines.append(f"When tuning is asked for, {_count(policy.tuning_iterations, 'setting')} of the parameters are tried.")
     return lines
+
+
+def _watched(problem: Problem) -> list[str]:
+    drift, decay = problem.retraining.drift, problem.retraining.decay
+    rows = f"the newest {_count(drift.days, 'day')} of rows are" if problem.time else "the rows that wait to be predicted are"
+    outcomes = f"the newest {_count(decay.days, 'day')} with known outcomes" if problem.time else "all rows with known outcomes"
+    times = "" if drift.times_usual == 1 else f"{drift.times_usual:g} times "
+    usual = f", and by more than {times}what neighbouring windows do" if drift.times_usual else ""
+    return [
+        f"Drift: {rows} held against windows as long of what the model has learnt from. A column has drifted when it differs by"
+        f" {percent(drift.min_distance)} of the rows or more (and a PSI of {drift.min_psi:g}) from the most similar window{usual}."
+        f" Drift is {_count(drift.min_features, 'such column')} or more.",
+        f"Decay: {outcomes}, as far as the model itself predicted them, surely cost {percent(decay.margin_share)} more than what it was"
+        f" judged on, with a chance of {percent(decay.alpha)} of being wrong.",
+        f"Drift is not judged on less than {drift.min_rows:,} rows, decay not on less than {decay.min_rows:,} rows or"
+        f" {decay.min_clusters:,} pieces of evidence.",
+    ]
 
 
 def _behaviour(problem: Problem) -> list[str]:
