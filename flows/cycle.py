@@ -11,6 +11,7 @@ from evergreen import journal as tables
 from evergreen import nursery, occasions, promotion
 from evergreen.brakes import frozen
 from evergreen.errors import BusyError, EvergreenError, UnreachableError
+from evergreen.monitoring.signals import measure
 from evergreen.promotion import Ending, standing
 from evergreen.releases import waiting
 from evergreen.status import current_inputs, current_state, realized_so_far, refresh_site
@@ -20,7 +21,7 @@ from flows import account
 from flows.batch_prediction import predict_batch
 from flows.ingestion import ingest
 from flows.loop import DELIVERIES
-from flows.news import tell_deliveries, tell_ending, tell_notices, tell_predictions, tell_stale, tell_verdict, tell_worth
+from flows.news import tell_deliveries, tell_ending, tell_notices, tell_predictions, tell_signals, tell_stale, tell_verdict, tell_worth
 from flows.server import ServerLostError
 from flows.steps import step
 from flows.training import carry_out, judge_again, train, write_down
@@ -45,6 +46,8 @@ def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
     with account.working("see what earlier predictions were worth"):
         worth = realized_so_far(space)
     tell_worth(space, worth)
+    with account.working("see whether the world has changed"):
+        tell_signals(watch(space))
     record = answer(space, kind, name)
     with account.working("predict what is to come"):
         publication = predict_batch()
@@ -69,6 +72,12 @@ def answer(space: Workspace, kind: Kind, reason: str) -> dict[str, Any] | None:
     except EvergreenError as error:
         occasions.record_failure(space.journal, trigger, error)
         raise
+
+
+@step()
+def watch(space: Workspace) -> list[dict[str, Any]]:
+    """Measure drift and decay of the version that serves."""
+    return measure(space)
 
 
 @step()

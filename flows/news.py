@@ -59,6 +59,13 @@ def tell_worth(space: Workspace, worth: list[dict[str, Any]]) -> None:
     )
 
 
+def tell_signals(signals: list[dict[str, Any]]) -> None:
+    """Say of drift and decay what was found; what was not found is in the journal only."""
+    for row in signals:
+        if row["facts"]["found"]:
+            account.done(row["kind"], row["facts"]["sentence"], tone="hold")
+
+
 def tell_verdict(space: Workspace, record: dict[str, Any]) -> None:
     """Say the verdict and its first reasons."""
     candidate, window, which = record["candidate"], record["window"], "later" if space.problem.time else "other"

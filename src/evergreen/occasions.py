@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from evergreen import journal as tables
 from evergreen import resuming, triggers
@@ -14,6 +15,7 @@ from evergreen.data.snapshots import Snapshot, take_snapshot
 from evergreen.errors import RefusedError
 from evergreen.gate.finding import Verdict
 from evergreen.journal import Journal
+from evergreen.monitoring.signals import findings
 from evergreen.promotion import standing
 from evergreen.releases import is_carried_out
 from evergreen.retraining import inputs_digest
@@ -70,8 +72,8 @@ def trigger_of(space: Workspace, kind: Kind, now: datetime) -> Trigger | None:
         told = {row["window"] for row in journal.rows(tables.triggers, kind=kind)}
         due = hour > since and hour.isoformat() not in told
         return Trigger(kind, inputs, hour.isoformat()) if due or _is_cut_short(journal, kind, hour.isoformat()) else None
-    signal = journal.last(tables.signals, kind=kind)
-    return Trigger(kind, inputs, signal["window"]) if signal and signal["facts"]["found"] else None
+    newest = _newest_signal(journal, kind)
+    return Trigger(kind, inputs, newest["window"]) if newest and newest["facts"]["found"] else None
 
 
 def state_of(space: Workspace, trigger: Trigger, now: datetime) -> State:
@@ -88,7 +90,7 @@ def state_of(space: Workspace, trigger: Trigger, now: datetime) -> State:
         is_judged=_is_judged(journal, trigger.inputs),
         failed=next((row["reason"] for row in own if row["rule"] == FAILED), ""),
         acted=next((row["action"] for row in own if row["action"] != "skip"), None),
-        windows=tuple(bool(row["facts"]["found"]) for row in journal.rows(tables.signals, kind=trigger.kind)),
+        windows=_windows(journal, trigger.kind),
         begun=tuple(map(datetime.fromisoformat, begun.values())),
         is_first=standing(journal).champion is None,
         held=_resumable(space, snapshot) if snapshot else None,
@@ -119,6 +121,17 @@ def _is_judged(journal: Journal, inputs: str) -> bool:
         serves in {row["champion"], row["candidate"]} or (row["verdict"] == Verdict.PROMOTE and is_carried_out(journal, row["candidate"]))
         for row in journal.rows(tables.decisions, inputs=inputs)
     )
+
+
+def _newest_signal(journal: Journal, kind: Kind) -> dict[str, Any] | None:
+    """The last that was written down of the version that serves."""
+    serves = standing(journal).champion
+    return next((row for row in reversed(journal.rows(tables.signals, kind=kind)) if row["facts"]["champion"] == serves), None)
+
+
+def _windows(journal: Journal, kind: Kind) -> tuple[bool, ...]:
+    serves = standing(journal).champion
+    return findings(journal, kind, serves) if kind in {"drift", "decay"} and serves is not None else ()
 
 
 def _is_cut_short(journal: Journal, kind: Kind, window: str) -> bool:

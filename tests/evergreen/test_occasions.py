@@ -51,7 +51,13 @@ def told(space: Workspace, kind: Kind) -> list[tuple[str, str]]:
 
 
 def signal(space: Workspace, kind: Kind, window: str, *, found: bool) -> None:
-    space.journal.add(tables.signals, signal=f"{kind} {window}", kind=kind, window=window, facts={"found": found})
+    space.journal.add(
+        tables.signals,
+        signal=f"{kind} {window}",
+        kind=kind,
+        window=window,
+        facts={"found": found, "champion": standing(space.journal).champion},
+    )
 
 
 def test_where_nothing_has_been_delivered_there_is_nothing_to_do(empty_space: Workspace):

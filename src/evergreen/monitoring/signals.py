@@ -46,7 +46,7 @@ def measure(space: Workspace) -> list[dict[str, Any]]:
     return [_once(space, kind, champion, snapshot) for kind in JUDGES]
 
 
-def findings(journal: Journal, kind: Kind, champion: int) -> tuple[bool, ...]:
+def findings(journal: Journal, kind: str, champion: int) -> tuple[bool, ...]:
     """Whether it was found in successive windows of one champion, the newest last; what was not judged was not found.
 
     A window that was judged several times, as when a correction came, counts once, by its last judgement.
