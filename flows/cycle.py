@@ -15,6 +15,7 @@ from evergreen.releases import waiting
 from evergreen.status import current_inputs, current_state, realized_so_far, refresh_site
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
+from flows.alerting import tell_alerts
 from flows.batch_prediction import predict_batch
 from flows.ingestion import ingest
 from flows.loop import DELIVERIES
@@ -53,6 +54,7 @@ def cycle(name: str, rehearsal: bool = False) -> bool:
     facts = {"decision": record["decision"], "data": data, "state": state}
     gone = len(space.journal.rows(tables.cycles))
     space.journal.add(tables.cycles, cycle=f"{name} {gone}" if name == DELIVERIES else name, facts=facts)
+    tell_alerts(space, datetime.now(UTC))
     return complete
 
 

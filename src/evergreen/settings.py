@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from evergreen.errors import EvergreenError
@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     """MLflow tracking URI; empty means SQLite in `home`."""
     settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.5
     """A landing file must hold still this long before it is read."""
+
+    alert_urls: SecretStr = SecretStr("")
+    """Where alerts are sent: URLs as apprise reads them, separated by spaces, or by commas where another one begins."""
 
     @field_validator("home")
     @classmethod
