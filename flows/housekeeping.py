@@ -1,4 +1,4 @@
-"""The commands that keep a home in order: back it up, restore it."""
+"""The commands that keep a home in order: back it up, restore it, remove what is not needed any more."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 app = typer.Typer()
 Into = Annotated[Path | None, typer.Argument(help="The archive to write, *.zip; in the working directory unless you say where.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Remove it; without, nothing is removed and it is only told.")]
 From = Annotated[Path, typer.Argument(help="An archive that `evergreen backup` wrote.")]
 
 
@@ -41,3 +42,32 @@ def restore(file: From) -> None:
     with account.working("restore"):
         made = unpack(settings, load_problem(settings.problem).name, file)
     account.say(f"{made.files:,} files, {made.megabytes:,.1f} MB, are in {settings.root} again. Next: evergreen status")
+
+
+@app.command()
+def clean(yes: Yes = False) -> None:
+    """Tell what is old and needed by nothing, and with --yes remove it."""
+    from collections import defaultdict
+
+    from evergreen import retention
+    from evergreen.workspace import open_workspace
+    from flows import account
+
+    space, now = open_workspace(), datetime.now(UTC)
+    with account.working("clean" if yes else "look for what is not needed any more"):
+        found = retention.clean(space, now=now) if yes else retention.find_removable(space, now=now)
+    groups: dict[str, list[float]] = defaultdict(list)
+    for one in found:
+        groups[one.kind].append(one.megabytes)
+    settings = space.settings
+    kept = f"the candidates of the last {settings.keep_decisions} decisions, and whatever is younger than {settings.keep_days:g} days"
+    if not found:
+        account.say(f"There is nothing to remove. Spared are {kept}.")
+        return
+    rows = [[kind, f"{len(sizes):,}", f"{sum(sizes):,.1f}", retention.WHY[kind]] for kind, sizes in groups.items()]
+    account.table(["what", "how many", "MB", "why"], rows)
+    total = sum(one.megabytes for one in found)
+    if yes:
+        account.say(f"Removed: {total:,.1f} MB. Spared were {kept}.")
+    else:
+        account.say(f"Nothing was removed. To remove these {total:,.1f} MB: evergreen clean --yes")

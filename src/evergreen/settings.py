@@ -36,6 +36,11 @@ class Settings(BaseSettings):
     alert_urls: SecretStr = SecretStr("")
     """Where alerts are sent: URLs as apprise reads them, separated by spaces, or by commas where another one begins."""
 
+    keep_decisions: Annotated[int, Field(ge=1)] = 20
+    """A clean-up spares the candidates of so many newest decisions."""
+    keep_days: Annotated[float, Field(ge=0)] = 90.0
+    """A clean-up spares whatever is younger."""
+
     @field_validator("home")
     @classmethod
     def _fits_into_a_url(cls, home: Path) -> Path:
