@@ -15,7 +15,7 @@ from evergreen.releases import waiting
 from evergreen.status import current_inputs, current_state, realized_so_far, refresh_site
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
-from flows.alerting import tell_alerts
+from flows.alerting import tell_alerts, tell_failed_round
 from flows.batch_prediction import predict_batch
 from flows.ingestion import ingest
 from flows.loop import DELIVERIES
@@ -24,7 +24,7 @@ from flows.steps import step
 from flows.training import carry_out, judge_again, train, write_down
 
 
-@flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=36_000, persist_result=False)
+@flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=36_000, persist_result=False, on_failure=[tell_failed_round])
 def cycle(name: str, rehearsal: bool = False) -> bool:
     """Go once round; False when a delivery could not be read or belongs to no source.
 
