@@ -18,6 +18,7 @@ from evergreen.status import current_inputs, current_state, realized_so_far, ref
 from evergreen.triggers import Decision, Kind, Trigger
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
+from flows.alerting import tell_alerts, tell_failed_round
 from flows.batch_prediction import predict_batch
 from flows.ingestion import ingest
 from flows.loop import DELIVERIES
@@ -27,7 +28,7 @@ from flows.steps import step
 from flows.training import carry_out, judge_again, train, write_down
 
 
-@flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=36_000, persist_result=False)
+@flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=36_000, persist_result=False, on_failure=[tell_failed_round])
 def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
     """Go once round; False when a delivery could not be read or belongs to no source.
 
@@ -55,6 +56,7 @@ def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
     refresh_site(space, worth)
     serves = publication.version if publication else standing(space.journal).champion
     close_round(space, name, record, current_state(space, inputs, serves))
+    tell_alerts(space, datetime.now(UTC))
     return complete
 
 

@@ -13,6 +13,7 @@ from prefect.states import Completed
 
 from evergreen.occasions import Occasion, find_occasion
 from evergreen.workspace import Workspace, open_workspace
+from flows.alerting import tell_alerts
 from flows.runs import drop_late, is_under_way
 from flows.steps import step
 
@@ -24,6 +25,7 @@ def look() -> State[Any]:
     """Find what asks for a round and start one, unless one is under way or about to begin."""
     space = open_workspace()
     drop_missed_looks()
+    warn(space)
     occasion = find(space)
     if occasion is None:
         return Completed(message="There is nothing to do.")
@@ -44,6 +46,12 @@ def drop_missed_looks() -> None:
 def find(space: Workspace) -> Occasion | None:
     """Ask the journal and the landing folders; triggers that are skipped are recorded."""
     return find_occasion(space, datetime.now(UTC))
+
+
+@step()
+def warn(space: Workspace) -> None:
+    """Tell people what they should know, each cause once in a while."""
+    tell_alerts(space, datetime.now(UTC))
 
 
 @step()

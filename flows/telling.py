@@ -78,7 +78,8 @@ def tell_history() -> None:
         (row["at"], "frozen" if row["frozen"] else "unfrozen", f"by {row['person']}: {row['reason']}")
         for row in space.journal.rows(tables.freezes)
     ]
-    for at, what, text in sorted([*decided, *moved, *overruled, *freed, *stopped]):
+    gone = [(row["at"], "removed", f"{row['kind']} {row['name']}: {row['reason']}") for row in space.journal.rows(tables.removals)]
+    for at, what, text in sorted([*decided, *moved, *overruled, *freed, *stopped, *gone]):
         account.say(f"{at[:19]}  {what:<10} {text}")
     _tell_notices(space)
     if not decided:

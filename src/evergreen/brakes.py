@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from evergreen.errors import FrozenError, RefusedError
+from evergreen.errors import FrozenError, RefusedError, StoreError
 from evergreen.files import digest_text, lock
-from evergreen.journal import Journal, bars, freezes
+from evergreen.journal import Journal, bars, freezes, removals
 
 WAIT_SECONDS = 60.0
 
@@ -22,6 +22,26 @@ def barred(journal: Journal) -> set[int]:
     """Versions that may not be promoted, since somebody rolled back from them."""
     last = {row["version"]: row["barred"] for row in journal.rows(bars)}
     return {version for version, is_barred in last.items() if is_barred}
+
+
+def removed(journal: Journal) -> dict[int, str]:
+    """Versions whose model is no longer there because a clean-up removed it, with the day of it."""
+    return {int(row["name"]): row["at"][:10] for row in journal.rows(removals, kind="model")}
+
+
+def refuse_removed(journal: Journal, version: int) -> None:
+    """Refuse to use a version whose model was removed.
+
+    Raises
+    ------
+    StoreError
+        It was; says when, and what to do.
+    """
+    if day := removed(journal).get(version):
+        raise StoreError(
+            f"The model of version {version} is not there any more: `evergreen clean` removed it on {day}. "
+            "Restore a backup from before that day, or train a new version on newer outcomes: evergreen train"
+        )
 
 
 def unbar(journal: Journal, version: int, *, reason: str, person: str) -> None:

@@ -49,6 +49,7 @@ class Problem(Part):
     retraining: p.RetrainingPolicy = p.RetrainingPolicy()
     serving: p.ServingPolicy = p.ServingPolicy()
     cost: p.CostPolicy = p.CostPolicy()
+    alerts: p.AlertPolicy = p.AlertPolicy()
     behaviour: tuple[p.Perturbation, ...] = ()
     """What the model must and must not do when rows are changed in ways whose effect people know."""
     trusted_types: tuple[str, ...] = ()

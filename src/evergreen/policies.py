@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -249,6 +249,17 @@ class CostPolicy(Part):
     max_memory_megabytes: Positive = 2_000.0
     """What loading and predicting take on top of an empty process."""
     max_load_seconds: Positive = 30.0
+
+
+AlertKind = Literal["quarantine", "late", "missing", "verdict", "budget", "silence", "failure", "drift", "decay"]
+
+
+class AlertPolicy(Part):
+    """What people are told of without asking, and how often."""
+
+    on: tuple[AlertKind, ...] = get_args(AlertKind)
+    cooldown: Span = timedelta(days=1)
+    """How long the same cause is not told again."""
 
 
 class Perturbation(Part):

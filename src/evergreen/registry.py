@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 
+from evergreen.brakes import refuse_removed
 from evergreen.candidate import Trained
 from evergreen.contract import Problem
 from evergreen.errors import RegistryError, StoreError
@@ -95,7 +96,7 @@ class Registry:
         Raises
         ------
         StoreError
-            It is missing, or not what was registered.
+            It is missing, was removed by a clean-up, or is not what was registered.
         """
         return self._checked(version, "model_uri", version.artefact)
 
@@ -215,6 +216,7 @@ class Registry:
         return self.version(int(found.version))
 
     def _checked(self, version: Version, uri: str, digest: str) -> Path:
+        refuse_removed(self.journal, version.number)
         what = "The model" if uri == "model_uri" else "The evidence"
         return self._checked_folder(version.facts[uri], digest, what=f"{what} of version {version.number}")
 
@@ -232,10 +234,9 @@ class Registry:
 
     def _local(self, uri: str) -> Path:
         """The folder that a URI names: itself when it is local, else a copy in the cache, complete or absent."""
-        parts = urlparse(uri)
-        if parts.scheme in ("", "file"):
-            return Path(unquote(parts.path))
-        copy = self.settings.root / "cache" / digest_text(uri)[:24]
+        if folder := local_folder(uri):
+            return folder
+        copy = self.settings.root / "cache" / cache_name(uri)
         if not copy.exists():
             _ = self._client
             from mlflow.artifacts import download_artifacts
@@ -250,6 +251,17 @@ class Registry:
 
     def _explained(self) -> AbstractContextManager[None]:
         return explained(self.settings.mlflow)
+
+
+def local_folder(uri: str) -> Path | None:
+    """The folder that a URI names on this machine; None where it names another."""
+    parts = urlparse(uri)
+    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
+
+
+def cache_name(uri: str) -> str:
+    """What the copy of a folder elsewhere is called in `cache/`."""
+    return digest_text(uri)[:24]
 
 
 def stored_digest(folder: Path) -> str:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from evergreen.brakes import barred
+from evergreen.brakes import barred, refuse_removed
 from evergreen.errors import FrozenError, RefusedError
 from evergreen.gate.evidence import ANCHOR
 from evergreen.gate.finding import Outcome, Verdict
@@ -98,6 +98,7 @@ def override(registry: Registry, version: int, *, reason: str, person: str, expi
 def _judged(registry: Registry, version: int) -> tuple[int, dict[str, Any]]:
     """The version's number and the row of the newest decision on it."""
     number = registry.version(version).number
+    refuse_removed(registry.journal, number)
     row = registry.journal.last(decisions, candidate=number)
     if row is None:
         raise RefusedError(

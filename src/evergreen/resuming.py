@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen import journal as tables
-from evergreen.brakes import barred
+from evergreen.brakes import barred, refuse_removed, removed
 from evergreen.data.snapshots import Snapshot, row_fingerprints
 from evergreen.errors import DataError, RefusedError
 from evergreen.gate.finding import Verdict
@@ -29,15 +29,18 @@ def held_version(space: Workspace, number: int | None = None) -> Version:
     ------
     RefusedError
         It is not held, or none is.
+    StoreError
+        A clean-up has removed its model.
     """
     last = {row["candidate"]: row["verdict"] for row in space.journal.rows(tables.decisions)}
-    out = barred(space.journal) | {standing(space.journal).champion}
+    out = barred(space.journal) | {standing(space.journal).champion} | set(removed(space.journal))
     held = [one for one in sorted(last) if last[one] == Verdict.HOLD and one not in out]
     if number is None and not held:
         raise RefusedError("No version is held. See what was decided: evergreen history")
     chosen = held[-1] if number is None else space.registry.version(number).number
     if chosen in held:
         return space.registry.version(chosen)
+    refuse_removed(space.journal, chosen)
     why = f"was judged {last[chosen].upper()}" if chosen in last else "was not judged"
     if chosen in out:
         why = "serves already" if chosen == standing(space.journal).champion else "is barred"

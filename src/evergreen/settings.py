@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from evergreen.errors import EvergreenError
@@ -48,6 +48,13 @@ class Settings(BaseSettings):
     """The Prefect work pool that runs the platform's flows; empty means the platform itself does."""
     work_image: str = ""
     """The container image that a work pool of containers starts."""
+    alert_urls: SecretStr = SecretStr("")
+    """Where alerts are sent: URLs as apprise reads them, separated by spaces, or by commas where another one begins."""
+
+    keep_decisions: Annotated[int, Field(ge=1)] = 20
+    """A clean-up spares the candidates of so many newest decisions."""
+    keep_days: Annotated[float, Field(ge=0)] = 90.0
+    """A clean-up spares whatever is younger."""
 
     @field_validator("home")
     @classmethod

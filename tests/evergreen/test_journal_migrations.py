@@ -29,7 +29,7 @@ FIRST_RELEASE = {"about", "owner", "deliveries", "snapshots", "versions", "decis
     "publications",
     "cycles",
 }
-SINCE = {"looks", "overrides", "freezes", "triggers", "signals", "alerts", "leases"}
+SINCE = {"looks", "overrides", "freezes", "triggers", "signals", "alerts", "removals", "leases"}
 OPENS = "import sys; from evergreen.journal import Journal; Journal(sys.argv[1]).close()"
 OPENS_AND_IS_KILLED = """
 import os, signal, sys

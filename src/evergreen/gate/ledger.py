@@ -101,6 +101,16 @@ def open_budget(journal: j.Journal, question: Question, *, data_time: datetime, 
     return Budget(alpha, spent, allowed, allowed - spent, key, known is not None, FIRST if first else GATE, data_time, price, question.pair)
 
 
+def has_room_from(journal: j.Journal, *, data_time: datetime, policy: GatePolicy) -> datetime | None:
+    """When, in data time, the year has room for the gate of another candidate again; None where it has some at `data_time`."""
+    rows = [row for row in journal.rows(j.ledger) if row["purpose"] == GATE]
+    returns = sorted(datetime.fromisoformat(row["data_time"]) + YEAR for row in rows)
+    for time in (data_time, *(end for end in returns if end > data_time)):
+        if _spent_around(rows, time) + policy.alpha <= policy.alpha_per_year + ROUNDING:
+            return None if time == data_time else time
+    return None
+
+
 def spending(budget: Budget) -> list[tuple[Any, dict[str, Any]]]:
     """The rows for the journal, to be added in one transaction with the decision.
 

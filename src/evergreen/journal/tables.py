@@ -112,6 +112,8 @@ triggers = _table(
 once by each rule, and acted upon once."""
 signals = _table("signals", *map(_text, ("signal", "kind", "window")), sa.Column("facts", sa.JSON), unique=("signal",))
 """What drift or decay came to on one window of rows: found or not, with figures."""
+removals = _table("removals", *map(_text, ("removal", "kind", "name", "reason")), unique=("removal",))
+"""What was removed to save room although the journal names it. `kind`: model (`name`: its version) or prediction (its path)."""
 alerts = _table("alerts", *map(_text, ("cause", "kind", "text")), sa.Column("after", sa.Integer, nullable=False), unique=("cause", "after"))
 """What people were told of. `cause`: digest of what it was about; `after`: `seq` of the alert before it for that cause (0: the first)."""
 leases = sa.Table(

@@ -9,6 +9,17 @@ from datetime import timedelta
 from evergreen import policies as p
 from evergreen.contract import Problem
 
+ALERTS = {
+    "quarantine": "a delivery in quarantine that nothing has taken the place of",
+    "late": "a source that lies farther behind than it may",
+    "missing": "a source that has never delivered while others have",
+    "verdict": "a version that the gate holds or rejects",
+    "budget": "an error budget that is spent",
+    "silence": "a loop that gives no sign of life for twice the time between two runs",
+    "failure": "a run that failed",
+    "drift": "data that drift",
+    "decay": "a model that decays",
+}
 TASKS = {
     "binary": "The answer is yes or no.",
     "multiclass": "The answer is one of several classes.",
@@ -30,6 +41,7 @@ def describe(problem: Problem) -> list[tuple[str, list[str]]]:
         ("What is watched in service", _watched(problem)),
         ("How it must react", _behaviour(problem)),
         ("What it may take", _limits(problem)),
+        ("What people are told of", _alerts(problem)),
     ]
     return [(heading, sentences) for heading, sentences in groups if sentences]
 
@@ -214,6 +226,18 @@ def _limits(problem: Problem) -> list[str]:
     if serving.carry:
         lines.append(f"A published prediction also carries {_listed(serving.carry, 'and')}.")
     return lines
+
+
+def _alerts(problem: Problem) -> list[str]:
+    policy = problem.alerts
+    if not policy.on:
+        return ["Of nothing: who wants to know must look."]
+    again = (
+        f"The same cause is told again after {span(policy.cooldown)}."
+        if policy.cooldown
+        else "Each is told by every run, for as long as it holds."
+    )
+    return [f"{_sentence(_listed((ALERTS[kind] for kind in policy.on), 'and').capitalize())}", again]
 
 
 def _schedule(cron: str) -> str:

@@ -1,4 +1,4 @@
-"""The tables since 0.1.0 and before Alembic: looks, a person's overrides and freezes, what set a training going, and who works.
+"""The tables since 0.1.0 and before Alembic: looks, a person's words, alerts and signals, triggers, removals, and who works.
 
 Evergreen made what was missing whenever it opened a journal, so a journal in the field has any of them.
 """
@@ -34,5 +34,6 @@ def upgrade() -> None:
     )
     make("signals", *texts("signal", "kind", "window"), sa.Column("facts", sa.JSON), unique=("signal",))
     make("alerts", *texts("cause", "kind", "text"), *numbers("after"), unique=("cause", "after"))
+    make("removals", *texts("removal", "kind", "name", "reason"), unique=("removal",))
     if not sa.inspect(op.get_bind()).has_table("leases"):
         op.create_table("leases", sa.Column("lease", sa.Text, primary_key=True), *numbers("fence", "beat"), *texts("owner"))

@@ -1,0 +1,40 @@
+"""Telling people what they should know: what the journal shows at the end of a round, and a run that failed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from prefect import Flow, State
+from prefect.client.schemas.objects import FlowRun
+
+from evergreen.causes import find_alerts
+from evergreen.monitoring.alerts import Alert, run_failed, tell
+from evergreen.monitoring.channels import Channels, split_urls
+from evergreen.workspace import Workspace, open_workspace
+from flows import account
+
+
+def tell_alerts(space: Workspace, now: datetime) -> list[Alert]:
+    """Find what holds now and tell what was not told within its cooldown; returns what was told."""
+    return _tell(space, find_alerts(space, now), now)
+
+
+def tell_failure(space: Workspace, name: str, error: BaseException) -> list[Alert]:
+    """Tell that a run failed, where the contract wants it told; returns what was told. Raise the error again afterwards."""
+    wanted = "failure" in space.problem.alerts.on
+    return _tell(space, [run_failed(space.problem, name, error)] if wanted else [], datetime.now(UTC))
+
+
+def tell_failed_round(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Prefect's hook for a round that failed: tell that it did, and what else holds now."""
+    error = state.result(raise_on_failure=False)
+    space = open_workspace()
+    tell_failure(space, flow_run.name or flow.name, error if isinstance(error, BaseException) else RuntimeError(str(state.message)))
+    tell_alerts(space, datetime.now(UTC))
+
+
+def _tell(space: Workspace, alerts: list[Alert], now: datetime) -> list[Alert]:
+    channels = Channels(partial(account.done, "alert", tone="bad"), split_urls(space.settings.alert_urls.get_secret_value()))
+    return tell(space.journal, alerts, channels=channels, cooldown=space.problem.alerts.cooldown, now=now)

@@ -1,0 +1,82 @@
+"""Alerts: what happened, who is affected, the one command to run; told once, and again only when its cooldown is over."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from textwrap import shorten
+
+from evergreen import journal as tables
+from evergreen.contract import Problem
+from evergreen.files import digest_text
+from evergreen.journal import Journal
+from evergreen.monitoring.channels import Channels
+
+LONGEST = 400
+NUMBERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
+PASSWORD = re.compile(r"(://[^/@\s]*?):[^/\s]*@")
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that a person should know of."""
+
+    kind: str
+    """One of `policies.AlertKind`."""
+    cause: str
+    """Digest of what it is about: the same cause is not told twice within a cooldown."""
+    problem: str
+    what: str
+    """What happened, in whole sentences."""
+    affected: str
+    """Whose decisions suffer."""
+    command: str
+    """The one command to run."""
+
+    @property
+    def text(self) -> str:
+        """All of it in words."""
+        return f"{self.what} Affected: {self.affected}. Run: {self.command}"
+
+
+def alert(problem: Problem, kind: str, *names: str, what: str, command: str) -> Alert:
+    """An alert of a problem; `names` tell its cause from others of its kind."""
+    owner = problem.business.owner.rstrip(".")
+    return Alert(kind, digest_text("alert", kind, *names), problem.name, what, owner, command)
+
+
+def run_failed(problem: Problem, name: str, error: BaseException) -> Alert:
+    """The alert of a run that ended with an error; failures that differ in numbers and digests only have the same cause."""
+    said = " ".join(PASSWORD.sub(r"\1:***@", str(error)).split()) or "without a word"
+    kind, short = type(error).__name__, shorten(said, LONGEST, placeholder=" …")
+    what = f"The run {name} failed: {kind}: {short}{'' if short.endswith(('.', '…')) else '.'}"
+    return alert(problem, "failure", name, kind, NUMBERS.sub("#", said), what=what, command="evergreen run")
+
+
+def tell(journal: Journal, alerts: list[Alert], *, channels: Channels, cooldown: timedelta, now: datetime) -> list[Alert]:
+    """Tell what was not told within its cooldown; a channel that fails is told on the console and raises nothing.
+
+    The journal's row is written before anything is sent, so two processes never both tell; one that is killed between the two tells
+    nobody until the cooldown is over.
+
+    Returns
+    -------
+    list of Alert
+        Those that were told.
+    """
+    told = [one for one in alerts if _is_first(journal, one, cooldown, now)]
+    for one in told:
+        channels.console(one.text)
+    if told:
+        channels.send(f"Evergreen: {told[0].problem}", "\n\n".join(one.text for one in told))
+    return told
+
+
+def _is_first(journal: Journal, one: Alert, cooldown: timedelta, now: datetime) -> bool:
+    """Whether it has to be told, and nobody else has just begun to: of several processes one gets the row."""
+    last = journal.last(tables.alerts, cause=one.cause)
+    # The distance, not the age: a clock that was set back silences nothing for longer than a cooldown.
+    if last and abs(now - datetime.fromisoformat(last["at"])) < cooldown:
+        return False
+    return journal.add(tables.alerts, cause=one.cause, kind=one.kind, text=one.text, after=last["seq"] if last else 0)

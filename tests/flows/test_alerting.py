@@ -1,0 +1,63 @@
+"""What a round tells people of, by the command itself."""
+
+import pytest
+from commands import Home, told
+from receivers import SECRET, Receiver, running
+from workspaces import changed, open_space
+
+from evergreen.errors import DataError
+from evergreen.policies import AlertPolicy
+from evergreen.workspace import Workspace
+from flows import account
+from flows.alerting import tell_failure
+
+
+def test_a_clean_round_tells_nobody(two_months):
+    assert "alert" not in two_months.first.out + two_months.second.out
+    assert two_months.home.rows("alerts") == []
+
+
+def test_a_round_that_leaves_a_delivery_in_quarantine_tells_it_once(home: Home):
+    home.deliver()
+    (home.var / "landing" / "orders" / "zz.csv").write_text("")
+    with running(Receiver()) as receiver:
+        ended = home.evergreen("run", EVERGREEN_ALERT_URLS=f"{receiver.url}, nonsense://{SECRET}")
+        home.deliver(70, start=60)
+        again = home.evergreen("run", EVERGREEN_ALERT_URLS=receiver.url)
+    assert (ended.code, again.code) == (0, 0)
+    (message,) = receiver.got
+    assert message["title"] == "Evergreen: toy"
+    assert "The delivery orders/zz.csv is in quarantine: is empty" in message["message"]
+    assert "Affected: the shop. Run: evergreen ingest" in message["message"]
+    assert "alert     The delivery orders/zz.csv is in quarantine" in ended.out
+    assert "Alert channel 2 of 2 (nonsense) is no address that apprise understands" in ended.out
+    assert SECRET not in ended.out + ended.err + again.out + again.err
+    assert "alert" not in again.out
+
+
+def test_a_round_that_fails_is_told_with_what_else_is_wrong(home: Home):
+    home.deliver()
+    for path in (home.var / "landing" / "customers").iterdir():
+        path.unlink()
+    with running(Receiver()) as receiver:
+        ended = home.evergreen("run", EVERGREEN_ALERT_URLS=receiver.url)
+        again = home.evergreen("run", EVERGREEN_ALERT_URLS=receiver.url)
+    told(ended, "Nothing has been published yet of customers")
+    told(again, "Nothing has been published yet of customers")
+    failed, missing = (message["message"] for message in receiver.got)
+    assert failed.startswith("The run cycle deliveries failed: DataError: Nothing has been published yet of customers.")
+    assert missing.startswith("Nothing of the source customers has ever been published")
+    assert "alert     The run cycle deliveries failed" in ended.out
+    assert "alert" not in again.out
+
+
+@pytest.mark.parametrize("on", [("failure",), ()])
+def test_a_failed_run_is_told_where_the_contract_wants_it(tmp_path, monkeypatch: pytest.MonkeyPatch, on: tuple[str, ...]):
+    said: list[str] = []
+    monkeypatch.setattr(account, "done", lambda step, text, tone: said.append(f"{step} {tone}: {text}"))
+    opened = open_space(tmp_path)
+    space = Workspace(opened.settings, changed(opened.problem, alerts=AlertPolicy(on=on)), opened.journal)
+    sent = [tell_failure(space, "cycle", DataError("The batch is torn.")) for _ in range(2)]
+    opened.journal.close()
+    assert [len(each) for each in sent] == [len(on), 0]
+    assert said == [f"alert bad: {one.text}" for one in sent[0]]
