@@ -1,7 +1,10 @@
 """The toy problem for tests: variants of its contract, its rows, and a workspace with deliveries already ingested."""
 
 import json
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -106,3 +109,30 @@ def judge(space: Workspace, material: retraining.Material) -> dict[str, Any]:
     """Train a candidate and judge it; nothing is carried out."""
     candidate = retraining.make_candidate(space, material, tuning=False)
     return retraining.decide(space, material, candidate, retraining.ask_models(space, material, candidate))
+
+
+AT_WORK = """
+import sys
+from pathlib import Path
+from evergreen.journal import Journal
+from evergreen.leases import single_flight
+
+root = Path(sys.argv[1])
+with single_flight(Journal(f"sqlite:///{root / 'journal.db'}"), root, seconds=10):
+    print("at work", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def somebody_at_work(root: Path) -> Iterator[None]:
+    """Another process works in a home."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", AT_WORK, str(root)], stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at work\n"
+        try:
+            yield
+        finally:
+            process.stdin.close()

@@ -19,8 +19,9 @@ from evergreen.data.landing import active
 from evergreen.data.publishing import POINTER
 from evergreen.errors import StoreError
 from evergreen.faults import reach
-from evergreen.files import digest_text, lock, read_json
+from evergreen.files import digest_text, read_json
 from evergreen.gate.finding import Verdict
+from evergreen.leases import single_flight
 from evergreen.provenance import provenance_digests
 from evergreen.registry import cache_name, local_folder
 from evergreen.status import in_quarantine
@@ -89,7 +90,8 @@ def clean(space: Workspace, *, now: datetime) -> list[Removal]:
         Another command, a backup or a move is under way; nothing was removed.
     """
     root = space.settings.root
-    with lock(root / ".command.lock", holder="an evergreen command", seconds=1), backup_lock(root), one_move_at_a_time(root):
+    alone = single_flight(space.journal, root, seconds=space.settings.lease_seconds)
+    with alone, backup_lock(root), one_move_at_a_time(root):
         found = find_removable(space, now=now)
         for one in found:
             _remove(space, one)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import workspaces
 from candidates import LOCK, toy_candidate, toy_registry
 from moves import given, judged
 from toy.contract import PROBLEM
@@ -19,7 +20,7 @@ from evergreen import journal as tables
 from evergreen.backups import backup_lock
 from evergreen.brakes import one_move_at_a_time, removed
 from evergreen.errors import BusyError, RefusedError, StoreError
-from evergreen.files import digest_file, lock, write_json
+from evergreen.files import digest_file, write_json
 from evergreen.monitoring.performance import last_predictions
 from evergreen.prediction import reproduce_golden
 from evergreen.promotion import rollback
@@ -286,7 +287,7 @@ def test_what_killed_runs_left_goes_and_what_somebody_writes_now_stays(space: Wo
         "site/.i.tmp",
     ]
     paths = [write(root / name) for name in left]
-    spared = [write(root / name) for name in ("landing/orders/.a.csv", ".command.lock", "cache/.cache.lock", "mlartifacts/.kept")]
+    spared = [write(root / name) for name in ("landing/orders/.a.csv", ".pipeline.lock", "cache/.cache.lock", "mlartifacts/.kept")]
     assert of_kind(find_removable(space, now=now() + timedelta(hours=23)), "temporary") == set()
     clean(space, now=now() + timedelta(hours=25))
     assert [path.exists() for path in paths] == [False] * len(paths)
@@ -328,7 +329,7 @@ def test_the_sizes_are_those_of_the_files(space: Workspace):
 def test_nothing_is_removed_while_another_command_a_backup_or_a_move_is_at_work(space: Workspace, monkeypatch: pytest.MonkeyPatch):
     root = space.settings.root
     monkeypatch.setattr("evergreen.brakes.WAIT_SECONDS", 0.1)
-    for held in (lock(root / ".command.lock", holder="me"), backup_lock(root), one_move_at_a_time(root)):
+    for held in (workspaces.somebody_at_work(root), backup_lock(root), one_move_at_a_time(root)):
         with held, pytest.raises(BusyError):
             clean(space, now=later())
     assert has_model(space, REFUSED)

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import commands
 import pandas as pd
+import workspaces
 from commands import Home, told
-
-from evergreen.files import lock
 
 
 def test_a_lost_home_comes_back_and_goes_on(two_months, tmp_path: Path):
@@ -84,8 +83,8 @@ def test_after_a_clean_up_the_loop_goes_on(tmp_path: Path):
     assert "Nothing was removed. To remove these" in dry.out
     assert "refused or never judged, long ago" in dry.out
     assert home.rows("removals") == []
-    with lock(home.var / ".command.lock", holder="the test"):
-        told(home.evergreen("clean", "--yes", **SPARING_LITTLE), "Another process is busy with an evergreen command")
+    with workspaces.somebody_at_work(home.var):
+        told(home.evergreen("clean", "--yes", **SPARING_LITTLE), "Another evergreen command works here")
     done = home.evergreen("clean", "--yes", **SPARING_LITTLE)
     assert (done.code, done.err, "Removed: " in done.out) == (0, "", True)
     assert ("model", "2") in {(row["kind"], row["name"]) for row in home.rows("removals")}
