@@ -12,8 +12,10 @@ from evergreen.data.landing import active
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
 from evergreen.monitoring.alerts import LONGEST, Alert, alert
+from evergreen.monitoring.signals import findings
 from evergreen.promotion import standing
 from evergreen.status import freshness, in_quarantine
+from evergreen.triggers import SIGNALS
 from evergreen.workspace import Workspace
 
 CADENCES = 2
@@ -74,11 +76,13 @@ def _spent(space: Workspace) -> Iterator[Alert]:
 
 
 def _seen(space: Workspace) -> Iterator[Alert]:
-    """Drift and decay, where the newest look at each found it."""
-    newest = {row["kind"]: row for row in space.journal.rows(tables.signals)}
-    for kind, row in newest.items():
-        if row["facts"].get("found"):
-            what = f"{kind.capitalize()} was found in the rows up to {row['window']}."
+    """Drift and decay of the version that serves, where they count by the contract's `debounce`."""
+    serves, (wanted, among) = standing(space.journal).champion, space.problem.retraining.debounce
+    for kind in SIGNALS:
+        windows = findings(space.journal, kind, serves)[-among:]
+        if windows and windows[-1] and sum(windows) >= wanted:
+            row = space.journal.rows(tables.signals, kind=kind)[-1]
+            what = f"{kind.capitalize()} was found in {sum(windows)} of the last {len(windows)} windows: {row['facts']['sentence']}"
             yield alert(space.problem, kind, row["signal"], what=what, command="evergreen train")
 
 

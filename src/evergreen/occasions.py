@@ -130,8 +130,7 @@ def _newest_signal(journal: Journal, kind: Kind) -> dict[str, Any] | None:
 
 
 def _windows(journal: Journal, kind: Kind) -> tuple[bool, ...]:
-    serves = standing(journal).champion
-    return findings(journal, kind, serves) if kind in {"drift", "decay"} and serves is not None else ()
+    return findings(journal, kind, standing(journal).champion) if kind in triggers.SIGNALS else ()
 
 
 def _is_cut_short(journal: Journal, kind: Kind, window: str) -> bool:

@@ -185,12 +185,22 @@ def test_a_decision_a_weighed_reason_and_a_finished_round_are_signs_of_life(spac
     assert found(space) == []
 
 
+def signal(space: Workspace, kind: str, window: str, *, found: bool = True, champion: int | None = None) -> None:
+    facts = {"found": found, "champion": champion, "sentence": "amount has moved."}
+    space.journal.add(tables.signals, signal=f"{kind} {window}", kind=kind, window=window, facts=facts)
+
+
 @pytest.mark.parametrize("kind", ["drift", "decay"])
-def test_drift_and_decay_are_told_while_the_newest_look_finds_them(space: Workspace, kind: str):
-    space.journal.add(tables.signals, signal="s1", kind=kind, window="2026-02-01", facts={"found": True})
+def test_drift_and_decay_are_told_while_they_count_by_the_contracts_debounce(space: Workspace, kind: str):
+    signal(space, kind, "2026-02-01")
+    assert found(space) == []
+    signal(space, kind, "2026-02-08")
     (one,) = found(space)
-    assert (one.kind, one.what, one.command) == (kind, f"{kind.capitalize()} was found in the rows up to 2026-02-01.", "evergreen train")
-    space.journal.add(tables.signals, signal="s2", kind=kind, window="2026-02-08", facts={"found": False})
+    said = f"{kind.capitalize()} was found in 2 of the last 2 windows: amount has moved."
+    assert (one.kind, one.what, one.command) == (kind, said, "evergreen train")
+    signal(space, kind, "2026-02-15", found=False)
+    assert found(space) == []
+    signal(space, kind, "2026-02-22", champion=7)
     assert found(space) == []
 
 
@@ -202,7 +212,8 @@ def test_every_cause_is_told_once_a_day_and_what_ended_is_told_no_more(empty_spa
     spent(empty_space, 12)
     decided(empty_space, 13, "hold")
     for kind in ("drift", "decay"):
-        empty_space.journal.add(tables.signals, signal=kind, kind=kind, window="w", facts={"found": True})
+        signal(empty_space, kind, "v")
+        signal(empty_space, kind, "w")
     aged(empty_space, "deliveries")
     aged(empty_space, "decisions")
     problem = with_source("stock", max_age=EVERY_DAY)
@@ -219,7 +230,8 @@ def test_every_cause_is_told_once_a_day_and_what_ended_is_told_no_more(empty_spa
 
 def test_only_what_the_contract_names_is_told(space: Workspace):
     decided(space, 1, "hold")
-    space.journal.add(tables.signals, signal="s", kind="drift", window="w", facts={"found": True})
+    signal(space, "drift", "v")
+    signal(space, "drift", "w")
     assert [one.kind for one in found(space)] == ["verdict", "drift"]
     assert [one.kind for one in found(space, problem=changed(PROBLEM, alerts=AlertPolicy(on=("drift",))))] == ["drift"]
     assert found(space, problem=changed(PROBLEM, alerts=AlertPolicy(on=()))) == []

@@ -103,7 +103,9 @@ def _all_moved(frames: Sequence[pd.DataFrame], policy: DriftPolicy) -> list[Move
 
 def _moved(name: str, frames: Sequence[pd.DataFrame], policy: DriftPolicy) -> list[Moved]:
     """The last frame's column against the most similar of the others; one entry for each kind."""
-    if len(frames) == 1 or any(name not in frame for frame in frames):
+    if len(frames) == 1:
+        return [_unjudged(name, "the training is too short to tell how far apart two windows usually are")]
+    if any(name not in frame for frame in frames):
         return [_unjudged(name, "it is not both in the training rows and in the newest ones")]
     kinds = _by_kind([_thinned(frame[name]) for frame in frames])
     return [_nearest(name, kind, samples, policy) for kind, samples in kinds.items()] or [_unjudged(name, "no row has a value")]

@@ -46,7 +46,7 @@ def measure(space: Workspace) -> list[dict[str, Any]]:
     return [_once(space, kind, champion, snapshot) for kind in JUDGES]
 
 
-def findings(journal: Journal, kind: str, champion: int) -> tuple[bool, ...]:
+def findings(journal: Journal, kind: str, champion: int | None) -> tuple[bool, ...]:
     """Whether it was found in successive windows of one champion, the newest last; what was not judged was not found.
 
     A window that was judged several times, as when a correction came, counts once, by its last judgement.
@@ -79,6 +79,8 @@ def _drift(space: Workspace, champion: Version, frame: Frame) -> drift.Drift:
     features = [name for name in champion.facts["features"] if name in frame.rows]
     learnt = frame.rows[np.isin(row_fingerprints(frame.rows, problem.key), space.registry.training_rows(champion))]
     windows = [window[features] for window in successive(learnt, frame.time, days=policy.days, most=policy.windows)]
+    if frame.time and policy.times_usual and len(windows) == 1:
+        windows = []  # nobody knows how far apart two of them usually are
     recent = frame.still_open if frame.time is None else newest(frame.rows, frame.time, days=policy.days)
     said = _said(space, champion, frame)
     return drift.compare(windows, recent[features], policy, said=said, window_end=end_of(frame.rows, frame.time))
