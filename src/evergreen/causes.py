@@ -59,7 +59,7 @@ def _refused(space: Workspace) -> Iterator[Alert]:
     if row is None or row["verdict"] == Verdict.PROMOTE or row["candidate"] == standing(space.journal).champion:
         return
     is_held, version = row["verdict"] == Verdict.HOLD, row["candidate"]
-    what = f"Version {version} was judged {row['verdict'].upper()}: {' '.join([row['record']['headline'], *row['record']['why'][:1]])}"
+    what = f"{row['verdict'].upper()}: {row['record']['headline']}"
     command = f"evergreen gate resume {version}" if is_held else "evergreen history"
     yield alert(space.problem, "verdict", row["decision"], what=what, command=command)
 

@@ -92,7 +92,7 @@ def test_the_newest_refusal_is_told_with_its_first_reason(space: Workspace, verd
     decided(space, 2, verdict)
     (one,) = found(space)
     assert (one.kind, one.command) == ("verdict", command)
-    assert one.what == f"Version 2 was judged {verdict.upper()}: Version 2 is judged. Too few rows."
+    assert one.what == f"{verdict.upper()}: Version 2 is judged."
 
 
 def test_a_refusal_is_not_told_once_a_newer_verdict_or_a_person_has_settled_it(space: Workspace):

@@ -28,7 +28,7 @@ def acted(home: Home) -> list[tuple[str, str]]:
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A platform whose schedule names every minute, with its first deliveries made into a champion."""
     home = commands.make_home(tmp_path_factory.mktemp("live"), problem="minutely:PROBLEM", contract=EVERY_MINUTE)
-    with platforms.up(platforms.platform_of(home)) as platform:
+    with platforms.up(platforms.platform_of(home, poll=60)) as platform:
         home.deliver()
         until(lambda: published(home), seconds=2 * SECONDS)
         yield platform
