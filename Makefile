@@ -1,6 +1,6 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test check format lock bench-loop bench-gate clean
+.PHONY: help run up down status test check format lock bench-loop bench-gate bench-platform clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -50,6 +50,9 @@ bench-loop: $(READY) ## What the tools cost on top of the bare computation
 
 bench-gate: $(READY) ## How often the gate is wrong, on candidates whose truth is known
 	@$(BIN)/python -m benchmarks.gate $(ARGS)
+
+bench-platform: $(READY) ## What the platform takes while nothing happens
+	@$(BIN)/python -m benchmarks.platform $(ARGS)
 
 clean: ## Remove the environment and what tools cached; var/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -124,7 +124,12 @@ def test_what_production_can_afford_is_told_with_every_limit():
 
 
 def test_a_daily_schedule_is_told_as_a_time_and_any_other_as_it_is():
-    assert "keeps schedules: every day at 04:05." in text(changed(retraining=p.RetrainingPolicy(cron="5 4 * * *")), "When it retrains")
+    daily = p.RetrainingPolicy(cron="5 4 * * *", on=("schedule", "drift"), cooldown=timedelta(hours=2), per_day=3)
+    told = text(changed(retraining=daily), "When it retrains")
+    assert "the platform is up: every day at 04:05 UTC and when drift was seen in 2 of 3 windows." in told
+    assert "At most 3 trainings in 24 hours begin by themselves, not within 2 hours of the one before, and none while a source" in told
+    never = text(changed(retraining=p.RetrainingPolicy(on=())), "When it retrains")
+    assert "Never by itself: a person must ask for it." in never
     assert "“0 6 * * 1”" in text(changed(retraining=p.RetrainingPolicy(cron="0 6 * * 1")), "When it retrains")
 
 

@@ -184,11 +184,26 @@ def _sureness(problem: Problem) -> list[str]:
 
 
 def _retraining(policy: p.RetrainingPolicy, *, tuned: bool) -> list[str]:
-    lines = ["Whenever it is run and there is something new.", f"On a server that keeps schedules: {_schedule(policy.cron)}."]
+    lines = ["Whenever it is run and there is something new.", *_by_itself(policy)]
     lines.append(f"Each recipe is tried on {policy.folds} earlier stretches of the training data first; the seed is {policy.seed}.")
     if tuned:
         lines.append(f"When tuning is asked for, {_count(policy.tuning_iterations, 'setting')} of the parameters are tried.")
     return lines
+
+
+def _by_itself(policy: p.RetrainingPolicy) -> list[str]:
+    if not policy.on:
+        return ["Never by itself: a person must ask for it."]
+    occasions = {
+        "schedule": _schedule(policy.cron),
+        "data": "whenever there is something new to learn from",
+        **{kind: f"when {kind} was seen in {policy.debounce[0]} of {policy.debounce[1]} windows" for kind in ("drift", "decay")},
+    }
+    again = f", not within {span(policy.cooldown)} of the one before" if policy.cooldown else ""
+    return [
+        f"By itself, where the platform is up: {_listed([occasions[kind] for kind in policy.on], 'and')}.",
+        f"At most {_count(policy.per_day, 'training')} in 24 hours begin by themselves{again}, and none while a source is stale.",
+    ]
 
 
 def _watched(problem: Problem) -> list[str]:
@@ -243,7 +258,7 @@ def _alerts(problem: Problem) -> list[str]:
 def _schedule(cron: str) -> str:
     match cron.split():
         case [minute, hour, "*", "*", "*"] if minute.isdigit() and hour.isdigit():
-            return f"every day at {int(hour):02}:{int(minute):02}"
+            return f"every day at {int(hour):02}:{int(minute):02} UTC"
     return f"on the schedule “{cron}” (minute, hour, day, month, weekday)"
 
 
