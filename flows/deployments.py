@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Event, Thread
@@ -10,9 +11,11 @@ from uuid import UUID
 
 from prefect import serve
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger, emit_event
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 
@@ -73,9 +76,16 @@ def _on(event: str, kind: Kind) -> DeploymentEventTrigger:
     return DeploymentEventTrigger(name=event, expect={event}, parameters={"kind": kind})
 
 
-def register(made: list[RunnerDeployment]) -> list[UUID]:
+def register(made: list[RunnerDeployment], *, image: str = "") -> list[UUID]:
     """Make both known to the Prefect server, in the place of what it knew of them; nothing is run by that."""
-    return [cast(UUID, one.apply()) for one in made]
+    return [cast(UUID, one.apply(image=image or None)) for one in made]
+
+
+def make_pool(settings: Settings) -> None:
+    """Make the work pool that the settings name, unless there is one of that name: of containers where they name an image."""
+    kind = "docker" if settings.work_image else "process"
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name=settings.work_pool, type=kind))
 
 
 def tell_arrival(problem: Problem) -> None:
@@ -87,8 +97,10 @@ def main() -> None:
     """Serve both until told to stop, and take the first look at once."""
     settings = load_settings()
     problem = load_problem(settings.problem)
+    if settings.work_pool:
+        make_pool(settings)
     made = deployments(problem, settings)
-    known = register(made)
+    known = register(made, image=settings.work_image)
     close_left_behind(known)
     drop_late(known, datetime.now(UTC))
     with get_client(sync_client=True) as client:

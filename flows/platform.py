@@ -24,7 +24,9 @@ from flows.server import QUIET as QUIET_PREFECT
 from flows.server import prepare_database
 
 CONFIG = Path(__file__).with_name("supervisord.conf")
-START_SECONDS = 120.0
+START_SECONDS = 110.0
+CRASHED_SECONDS = 5.0
+"""A part that has been seen between two starts for so long, which is after the third crash, will not get healthy."""
 STOP_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 LAST_LINES = 8
@@ -113,7 +115,7 @@ def look(settings: Settings) -> list[Health]:
         states = {one["name"]: one["statename"] for one in supervisor.supervisor.getAllProcessInfo()}
     except (OSError, xmlrpc.client.Error):
         return []
-    return [_health(part, states.get(part.name, "STOPPED")) for part in parts(settings)]
+    return [_health(part, states.get(part.name, "STOPPED"), by_pool=bool(settings.work_pool)) for part in parts(settings)]
 
 
 def tell(health: list[Health]) -> None:
@@ -124,9 +126,9 @@ def tell(health: list[Health]) -> None:
         account.done(one.part.name, f"{state:<10} {one.part.address:<24} {one.part.what}", tone=tone)
 
 
-def _health(part: Part, state: str) -> Health:
+def _health(part: Part, state: str, *, by_pool: bool) -> Health:
     if part.name == "runner":
-        return Health(part, state, state == "RUNNING" and _serves(part.health))
+        return Health(part, state, state == "RUNNING" and _serves(part.health, by_pool=by_pool))
     if part.port is None:
         return Health(part, "elsewhere", not part.health or _answers(part.health))
     return Health(part, state, state in {"RUNNING", "STARTING"} and _answers(part.health))
@@ -141,27 +143,29 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _serves(api: str) -> bool:
-    """Whether Prefect has heard of the runner within the last minute."""
+def _serves(api: str, *, by_pool: bool) -> bool:
+    """Whether Prefect knows the deployments, and has heard of the runner within the last minute (a pool's workers come and go)."""
     import httpx
 
     try:
         found = [httpx.get(f"{api}/deployments/name/{flow}/evergreen", timeout=2) for flow in ("retraining", "monitoring")]
-        return all(one.is_success and one.json()["status"] == "READY" for one in found)
+        return all(one.is_success and (by_pool or one.json()["status"] == "READY") for one in found)
     except (httpx.HTTPError, ValueError, KeyError):
         return False
 
 
 def _wait_until_healthy(settings: Settings) -> list[Health]:
     found: list[Health] = []
+    crashes: list[str] = []
 
-    def healthy() -> bool:
+    def settled() -> bool:
         found[:] = look(settings)
         waits = [one.part.name for one in found if not one.is_healthy]
         account.progress(f"start {', '.join(waits) or 'the platform'}")
-        return (bool(found) and not waits) or any(one.state == "FATAL" for one in found)
+        crashes.extend(one.part.name for one in found if one.state in {"BACKOFF", "FATAL"})
+        return (bool(found) and not waits) or len(crashes) * LOOK_SECONDS > CRASHED_SECONDS
 
-    _until(healthy, seconds=START_SECONDS)
+    _until(settled, seconds=START_SECONDS)
     if ill := [one.part.name for one in found if not one.is_healthy] or ([] if found else ["supervisord"]):
         told = "\n".join(line for name in ill for line in _last_lines(settings, name))
         if supervisor := _supervisor(settings):

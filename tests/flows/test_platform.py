@@ -1,6 +1,8 @@
 """The live system on one machine: real servers, real schedules and events, real kills."""
 
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -146,3 +148,18 @@ def test_a_platform_that_does_not_get_healthy_says_why_and_is_stopped(home: Home
     ended = platform.evergreen("up")
     told(ended, "prefect", "did not get healthy", code=1)
     until(lambda: platform.processes() == [], seconds=60)
+
+
+def test_one_setting_hands_the_rounds_to_a_work_pool_and_prefects_own_worker_does_them(tmp_path: Path):
+    home = commands.make_home(tmp_path)
+    platform = platforms.platform_of(home, EVERGREEN_WORK_POOL="farm")
+    with platforms.up(platform), (tmp_path / "worker.log").open("wb") as log:
+        bare = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "EVERGREEN_"))}
+        known = {**home.environment, **platform.environment, "PREFECT_API_URL": platform.api, "PREFECT_HOME": str(tmp_path / "worker")}
+        words = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "farm", "--type", "process"]
+        worker = subprocess.Popen(words, env={**bare, **known}, cwd=tmp_path, stdout=log, stderr=log)
+        home.deliver()
+        until(lambda: published(home), seconds=2 * SECONDS)
+        assert {run["work_pool_name"] for run in platform.runs()} == {"farm"}
+        worker.send_signal(signal.SIGINT)
+        worker.wait(60)
