@@ -1,5 +1,7 @@
 """The live system on one machine: real servers, real schedules and events, real kills."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
