@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from prefect import flow, runtime
@@ -11,11 +11,13 @@ from prefect.client.schemas.objects import State
 from prefect.deployments import run_deployment
 from prefect.states import Completed
 
-from evergreen.occasions import Occasion, find_occasion
-from evergreen.workspace import Workspace, open_workspace
-from flows.alerting import tell_alerts
 from flows.runs import drop_late, is_under_way
 from flows.steps import step
+
+if TYPE_CHECKING:
+    # The runner imports this module only to know the flow, and stays small.
+    from evergreen.occasions import Occasion
+    from evergreen.workspace import Workspace
 
 RETRAINING = "retraining/evergreen"
 
@@ -23,6 +25,8 @@ RETRAINING = "retraining/evergreen"
 @flow(name="monitoring", flow_run_name="look for what asks for a round", timeout_seconds=1_800, persist_result=False)
 def look() -> State[Any]:
     """Find what asks for a round and start one, unless one is under way or about to begin."""
+    from evergreen.workspace import open_workspace
+
     space = open_workspace()
     drop_missed_looks()
     warn(space)
@@ -45,12 +49,16 @@ def drop_missed_looks() -> None:
 @step()
 def find(space: Workspace) -> Occasion | None:
     """Ask the journal and the landing folders; triggers that are skipped are recorded."""
+    from evergreen.occasions import find_occasion
+
     return find_occasion(space, datetime.now(UTC))
 
 
 @step()
 def warn(space: Workspace) -> None:
     """Tell people what they should know, each cause once in a while."""
+    from flows.alerting import tell_alerts
+
     tell_alerts(space, datetime.now(UTC))
 
 

@@ -8,10 +8,6 @@ from prefect.states import Completed
 
 from evergreen.errors import BusyError
 from evergreen.triggers import Kind
-from evergreen.workspace import open_workspace
-from flows.cycle import cycle
-from flows.loop import DELIVERIES
-from flows.server import alone
 
 
 @flow(name="retraining", flow_run_name="retrain: {kind}", timeout_seconds=36_000, persist_result=False)
@@ -20,6 +16,12 @@ def retrain(kind: Kind = "person") -> State[None]:
 
     `kind` is why: "schedule", "data", "drift", "decay", or "person", who is only refused what cannot be done.
     """
+    # The runner imports this module only to know the flow, and stays small.
+    from evergreen.workspace import open_workspace
+    from flows.cycle import cycle
+    from flows.loop import DELIVERIES
+    from flows.server import alone
+
     space = open_workspace()
     try:
         with alone(space):
