@@ -37,9 +37,9 @@ def tell_deliveries(space: Workspace, judged: list[Judged]) -> None:
 
 def tell_stale(space: Workspace) -> None:
     """Say which sources lie farther behind than the contract allows."""
-    for one in freshness(space):
+    for one in freshness(space, datetime.now(UTC)):
         if one.is_stale and one.behind is not None and one.max_age is not None:
-            behind = f"{one.behind.days} days behind the newest row of all; the contract allows {one.max_age.days}"
+            behind = f"{one.behind.days} days behind {one.clock}; the contract allows {one.max_age.days}"
             account.done("", f"stale: {one.source}: its newest row, {one.newest}, lies {behind}", tone="hold")
 
 

@@ -41,8 +41,8 @@ def tell_status() -> None:
         rows = [[row["partition"], f"{row['version']}", f"{row['rows']:,}", *_worth(row["realized"])] for row in worth]
         account.table(["from", "version", things, "model", "rule of thumb", "no model", "saved against rule", "against no model"], rows)
     account.title("Newest row of each source")
-    for one in freshness(space):
-        behind = "" if one.behind is None else f", {one.behind.days} days behind the newest of all"
+    for one in freshness(space, datetime.now(UTC)):
+        behind = "" if one.behind is None else f", {one.behind.days} days behind {one.clock}"
         account.done(one.source, f"{one.newest or 'nothing yet'}{behind}", tone="hold" if one.is_stale else "plain")
     health = platform.look(space.settings)
     account.title("Platform" if health else "The platform is not up. To start it: make up")

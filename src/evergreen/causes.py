@@ -24,8 +24,8 @@ CADENCES = 2
 
 def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
     """All that holds now and that the contract wants to be told, whether it was told before or not."""
-    finders = (_quarantined, _late, _missing, _refused, _spent, _seen)
-    found = [*(one for find in finders for one in find(space)), *_silence(space, now)]
+    finders = (_quarantined, _missing, _refused, _spent, _seen)
+    found = [*_late(space, now), *(one for find in finders for one in find(space)), *_silence(space, now)]
     return [one for one in found if one.kind in space.problem.alerts.on]
 
 
@@ -37,10 +37,10 @@ def _quarantined(space: Workspace) -> Iterator[Alert]:
         yield alert(space.problem, "quarantine", *names, what=what, command="evergreen ingest")
 
 
-def _late(space: Workspace) -> Iterator[Alert]:
-    for one in freshness(space):
+def _late(space: Workspace, now: datetime) -> Iterator[Alert]:
+    for one in freshness(space, now):
         if one.is_stale and one.behind is not None and one.max_age is not None:
-            behind = f"{_hours(one.behind)} behind the newest row of all; the contract allows {_hours(one.max_age)}"
+            behind = f"{_hours(one.behind)} behind {one.clock}; the contract allows {_hours(one.max_age)}"
             what = f"The source {one.source} is late: its newest row, {one.newest}, lies {behind}."
             yield alert(space.problem, "late", one.source, what=what, command="evergreen status")
 

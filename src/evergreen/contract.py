@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -46,6 +46,8 @@ class Problem(Part):
     search_space: Callable[[], dict[str, Any]] | None = None
     split: p.ForwardSplit | p.HashedSplit
     gate: p.GatePolicy = p.GatePolicy()
+    clock: Literal["wall", "data"] = "wall"
+    """What a source's `max_age` is measured by: the time of day, or for data that are replayed the newest row of any source."""
     retraining: p.RetrainingPolicy = p.RetrainingPolicy()
     serving: p.ServingPolicy = p.ServingPolicy()
     cost: p.CostPolicy = p.CostPolicy()

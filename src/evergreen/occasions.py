@@ -86,7 +86,7 @@ def state_of(space: Workspace, trigger: Trigger, now: datetime) -> State:
     return State(
         now=now,
         missing=missing,
-        stale=tuple(one.source for one in freshness(space) if one.is_stale),
+        stale=tuple(one.source for one in freshness(space, now) if one.is_stale),
         is_judged=_is_judged(journal, trigger.inputs),
         failed=next((row["reason"] for row in own if row["rule"] == FAILED), ""),
         acted=next((row["action"] for row in own if row["action"] != "skip"), None),

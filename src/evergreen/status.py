@@ -28,12 +28,13 @@ from evergreen.workspace import Workspace
 
 @dataclass(frozen=True)
 class Freshness:
-    """The newest row of one source, and how far it lies behind the newest row of any source."""
+    """The newest row of one source, and how far it lies behind the contract's clock."""
 
     source: str
     newest: pd.Timestamp | None
     behind: pd.Timedelta | None
     max_age: pd.Timedelta | None
+    clock: str = "the newest row of all"
 
     @property
     def is_stale(self) -> bool:
@@ -78,16 +79,17 @@ def current_state(space: Workspace, inputs: str | None, serves: int | None) -> s
     return digest_text(str(inputs), str(serves), str(published["version"] if published else None))
 
 
-def freshness(space: Workspace) -> list[Freshness]:
-    """How fresh each source with a time is, against the newest row of them all: data that are replayed have a clock of their own."""
+def freshness(space: Workspace, now: datetime) -> list[Freshness]:
+    """How fresh each source with a time is, by the contract's clock: data that are replayed have one of their own."""
     timed = [source for source in space.problem.sources if source.time is not None]
     newest = {source.name: [pd.Timestamp(row["newest"]) for row in active(space.journal, source.name) if row["newest"]] for source in timed}
-    clock = max((time for times in newest.values() for time in times), default=None)
+    of_data = max((time for times in newest.values() for time in times), default=None)
+    clock, name = (pd.Timestamp(now), "now") if space.problem.clock == "wall" else (of_data, "the newest row of all")
     told = []
     for source in timed:
         last = max(newest[source.name], default=None)
         behind = clock - last if clock is not None and last is not None else None
-        told.append(Freshness(source.name, last, behind, pd.Timedelta(source.max_age) if source.max_age is not None else None))
+        told.append(Freshness(source.name, last, behind, pd.Timedelta(source.max_age) if source.max_age is not None else None, name))
     return told
 
 

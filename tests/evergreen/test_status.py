@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from toy.data import START
-from workspaces import changed, deliver_days, ingest, with_source
+from workspaces import NOW, changed, deliver_days, ingest, with_source
 
 from evergreen import brakes
 from evergreen import journal as tables
@@ -35,13 +35,25 @@ def test_freshness_is_measured_against_the_newest_row_of_any_source(empty_space:
     deliver_days(empty_space, 2, start=2, without=("stock", "outcomes"))
     ingest(empty_space)
     space = Workspace(empty_space.settings, with_source("stock", max_age=timedelta(days=2)), empty_space.journal)
-    told = {one.source: one for one in freshness(space)}
+    told = {one.source: one for one in freshness(space, NOW)}
     assert list(told) == ["orders", "stock", "outcomes"]  # customers have no time
     assert told["orders"].behind == pd.Timedelta(0)
     assert told["stock"].newest == START + pd.Timedelta(days=1, hours=6)
     assert told["stock"].behind == told["orders"].newest - told["stock"].newest
     assert told["stock"].is_stale
     assert not told["outcomes"].is_stale  # it may be as old as it likes
+
+
+def test_by_the_clock_on_the_wall_a_feed_that_has_died_is_late_although_all_of_it_has(empty_space: Workspace):
+    deliver_days(empty_space, 2)
+    ingest(empty_space)
+    problem = with_source("orders", changed(clock="wall"), max_age=timedelta(days=2))
+    space = Workspace(empty_space.settings, problem, empty_space.journal)
+    last = freshness(space, NOW)[0].newest
+    assert last is not None
+    for late, is_stale in ((timedelta(days=2), False), (timedelta(days=2, seconds=1), True)):
+        (orders, *_) = freshness(space, (last + late).to_pydatetime())
+        assert (orders.behind, orders.is_stale, orders.clock) == (pd.Timedelta(late), is_stale, "now")
 
 
 def test_a_source_is_stale_beyond_its_age_and_not_at_it():
@@ -55,7 +67,7 @@ def test_a_source_is_stale_beyond_its_age_and_not_at_it():
 
 
 def test_before_any_delivery_no_source_is_fresh_or_stale(empty_space: Workspace):
-    assert [(one.newest, one.behind) for one in freshness(empty_space)] == [(None, None)] * 3
+    assert [(one.newest, one.behind) for one in freshness(empty_space, NOW)] == [(None, None)] * 3
 
 
 def test_what_was_published_is_priced_once_outcomes_are_there(space: Workspace):

@@ -52,6 +52,7 @@ PROBLEM = Problem(
         p.LookupJoin(source="customers", on={"customer_id": "customer_id"}, take=("region",), min_match=0.99),
     ),
     prediction_lead=timedelta(hours=1),
+    clock="data",
     features=("product", "amount", "stock_level"),
     slices=("region",),
     build_estimator=features.build_estimator,
