@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from toy.data import START
-from workspaces import NOW, changed, deliver_days, ingest, with_source
+from workspaces import changed, deliver_days, ingest, with_source
 
 from evergreen import brakes
 from evergreen import journal as tables
@@ -15,6 +15,7 @@ from evergreen.status import Freshness, freshness, has_new_deliveries, is_due, n
 from evergreen.workspace import Workspace
 
 TWO_DAYS = pd.Timedelta(days=2)
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def predict(files: list[tuple[Path, Path]]) -> None:
@@ -87,9 +88,6 @@ def test_the_overview_is_written_from_the_journal_alone(space: Workspace):
     text = page.read_text()
     assert all(source.name in text for source in space.problem.sources)
     assert changed(space.problem.business).question in text
-
-
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def moved(space: Workspace, version: int, previous: int | None, *, kind: str = "promotion") -> str:
