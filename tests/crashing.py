@@ -12,12 +12,14 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 import arming
 import commands
 import pandas as pd
+import psutil
 from commands import Ended, Home
 from seedlings import SEED
 
@@ -121,8 +123,9 @@ class Stage:
 
 def put_back(copy: Path, home: Home) -> None:
     """Make a home what it was when it was copied."""
-    shutil.rmtree(home.var, ignore_errors=True)
-    shutil.copytree(copy, home.var)
+    for left in home.var.iterdir():
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    shutil.copytree(copy, home.var, dirs_exist_ok=True)
 
 
 def keep(home: Home, name: str) -> Path:
@@ -189,6 +192,44 @@ def killed_at(home: Home, words: Iterable[str], point: str, number: int = 1) -> 
     return trace
 
 
+@contextlib.contextmanager
+def stopped_at(stage: Stage, point: str, number: int = 1) -> Iterator[Callable[[], Ended]]:
+    """A command that has stopped itself at a passing of a point; the value wakes it and says how it ended. It is killed if it sleeps on."""
+    home = stage.restore()
+    process = home.start(*stage.words, **armed(home, point, number, signal.SIGSTOP), EVERGREEN_LEASE_SECONDS="2")
+    wait_for_the_stop(process)
+    trace = trace_of(home)
+    assert (trace[-1], trace.count(point)) == (point, number)
+    for name in ("out", "err"):
+        (home.root / name).rename(home.root / f"{name} of the stopped one")  # the next command writes files of its own
+
+    def wake_up() -> Ended:
+        wake(process)
+        process.join(commands.SECONDS)
+        assert process.exitcode is not None, "the command did not end"
+        return Ended(process.exitcode, *((home.root / f"{name} of the stopped one").read_text() for name in ("out", "err")))
+
+    try:
+        yield wake_up
+    finally:
+        process.kill()
+        process.join()
+
+
+def wait_for_the_stop(process: ForkServerProcess) -> None:
+    """Wait until a process has stopped itself."""
+
+    def has_stopped() -> bool:
+        return bool(psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
+
+    assert commands.wait_until(has_stopped, while_runs=process.is_alive)
+
+
+def wake(process: ForkServerProcess) -> None:
+    """Let a stopped process go on."""
+    psutil.Process(process.pid).resume()
+
+
 def armed(home: Home, point: str, number: int = 1, what: signal.Signals = signal.SIGKILL) -> dict[str, str]:
     """The environment in which a command signals itself at a passing of a point."""
     return {**watched(home), arming.POINT: point, arming.NUMBER: str(number), arming.SIGNAL: str(int(what))}
@@ -207,9 +248,9 @@ def trace_of(home: Home) -> Trace:
     return file.read_text().splitlines() if file.exists() else []
 
 
-def finish(stage: Stage, *cut_short: Trace) -> int:
+def finish(stage: Stage, *cut_short: Trace, **environment: str) -> int:
     """Run the same command to its end and see that it comes where the undisturbed one came; returns how many steps were repeated."""
-    ended, last = traced(stage.home, *stage.words)
+    ended, last = traced(stage.home, *stage.words, **environment)
     assert (ended.code, ended.err) == (0, ""), ended
     assert "Traceback" not in ended.out
     check_consistent(stage.home)

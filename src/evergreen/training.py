@@ -71,8 +71,7 @@ def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str
     """
     reach("begin fitting")
     y, X = training_target(train, problem), train[list(problem.features)]
-    recipe, final = build_estimator(problem, parameters), shipped_estimator(problem, parameters)
-    threshold = cost_threshold(problem)
+    recipe, final, threshold = build_estimator(problem, parameters), shipped_estimator(problem, parameters), cost_threshold(problem)
     if problem.task != "regression":
         need_probabilities(recipe)
         _need_classes(problem, y)
