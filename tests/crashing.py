@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import shutil
 import signal
-import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,88 +16,18 @@ from typing import Any
 
 import arming
 import commands
-import pandas as pd
 import psutil
+import seedlings
 from commands import Ended, Home
+from invariants import check_consistent, check_same
+from points import WAY
 from seedlings import SEED
 
-from evergreen.data.publishing import read_published
-from evergreen.files import read_json
-from evergreen.registry import stored_digest
+from evergreen.journal import tables
 
+LOST = "Another process took over while this one did not stir"
 BEGIN = "begin "
 """How the points are called at which an expensive step begins."""
-POINTS: dict[str, tuple[tuple[str, int], ...]] = {
-    "ingest": (
-        ("begin judging a delivery", 1),
-        ("before a batch is stored", 1),
-        ("after a batch is stored", 1),
-        ("before deliveries", 1),
-        ("after deliveries", 1),
-        ("after a refused delivery is kept", 1),
-        ("before the page of a refused delivery", 1),
-        ("after the page of a refused delivery", 1),
-        ("before deliveries", 2),
-    ),
-    "train": (
-        ("before snapshots", 1),
-        ("after snapshots", 1),
-        ("begin fitting", 1),
-        ("before MLflow's run", 1),
-        ("after MLflow's run", 1),
-        ("after the evidence is stored", 1),
-        ("after the model is stored", 1),
-        ("before MLflow's version", 1),
-        ("after MLflow's version", 1),
-        ("before versions", 1),
-        ("after versions", 1),
-    ),
-    "judge": (
-        ("begin asking the models", 1),
-        ("before looks and ledger and decisions", 1),
-        ("after looks and ledger and decisions", 1),
-    ),
-    "promote": (
-        ("after the decision's page", 1),
-        ("after the decision's record", 1),
-        ("after a file of the decision in MLflow", 1),
-        ("after MLflow's tag verdict", 1),
-        ("after MLflow's tag decision", 1),
-        ("before promotions", 1),
-        ("after promotions", 1),
-        ("after alias challenger", 1),
-        ("begin verifying", 1),
-        ("before the aliases move", 1),
-        ("after alias previous, moving", 1),
-        ("after alias champion, moving", 1),
-        ("after alias anchor, moving", 1),
-        ("after alias challenger, moving", 1),
-        ("before promotions", 2),
-        ("after promotions", 2),
-    ),
-    "close": (
-        ("before triggers", 1),
-        ("after triggers", 1),
-        ("begin predicting", 1),
-        ("after predictions are written", 1),
-        ("after the pointer has moved", 1),
-        ("before publications", 1),
-        ("after publications", 1),
-        ("after the overview", 1),
-        ("before cycles", 1),
-        ("after cycles", 1),
-    ),
-}
-"""For each stage of the second month the points that it passes, and which passing of each is disturbed."""
-WAY: dict[str, tuple[str, str, str]] = {
-    "run": ("", "", "run"),
-    "ingest": ("", "", "ingest"),
-    "train": ("ingest", "", "train"),
-    "judge": ("train", "after versions", "train"),
-    "promote": ("judge", "after looks and ledger and decisions", "train"),
-    "close": ("promote", "", "run"),
-}
-"""For each stage the one before it, the point at which that one is killed (empty: it ends), and the command that goes on."""
 BROKEN = "order_id,ordered_at,customer_id,product,amount\no0070-000,2026-03-16 08:00"
 Trace = list[str]
 
@@ -114,6 +42,7 @@ class Stage:
     words: tuple[str, ...]
     trace: Trace
     state: dict[str, Any]
+    seconds: float
 
     def restore(self) -> Home:
         """Put the home back to what it was. A home cannot be moved: what it registered is recorded by absolute path."""
@@ -167,13 +96,47 @@ def kill_and_finish(stage: Stage, point: str, number: int = 1, *, times: int = 1
     return finish(stage, *traces)
 
 
+def kill_twice_and_finish(stage: Stage, point: str, number: int) -> tuple[int, int]:
+    """Kill a stage at a passing of a point, and the rerun where it comes there again; how often it was killed, and what was repeated."""
+    stage.restore()
+    traces = [killed_at(stage.home, stage.words, point, number)]
+    check_consistent(stage.home)
+    again = stage.home.start(*stage.words, **armed(stage.home, point))
+    again.join(commands.SECONDS)
+    assert again.exitcode in {0, -signal.SIGKILL}, (stage.home.root / "err").read_text()
+    traces.append(trace_of(stage.home))
+    check_consistent(stage.home)
+    return 2 if again.exitcode else 1, finish(stage, *traces)
+
+
+def kill_after(stage: Stage, seconds: float) -> int:
+    """Kill a stage at whatever moment it is in after so many seconds, then see that running again finishes it; what was repeated."""
+    stage.restore()
+    process = stage.home.start(*stage.words, **watched(stage.home))
+    process.join(seconds)
+    process.kill()
+    process.join()
+    assert process.exitcode in {0, -signal.SIGKILL}, (stage.home.root / "err").read_text()
+    assert commands.wait_until(seedlings.none_works, while_runs=lambda: True)
+    cut_short = trace_of(stage.home)
+    check_consistent(stage.home)
+    return finish(stage, cut_short)
+
+
+def is_in_a_transaction(point: str) -> bool:
+    """Whether a process at that point holds the journal's database: nobody else can write until it goes on or ends."""
+    when, _, what = point.partition(" ")
+    return when == "before" and set(what.split(" and ")) <= set(tables.metadata.tables)
+
+
 def measured(home: Home, name: str, *words: str) -> Stage:
     """Keep the home as it is, then go on undisturbed: the reference for those that are disturbed."""
-    begin = keep(home, name)
+    begin, clock = keep(home, name), time.monotonic()
     ended, trace = traced(home, *words)
     assert (ended.code, ended.err) == (0, ""), ended
+    seconds = time.monotonic() - clock
     check_consistent(home)
-    return Stage(home, begin, keep(home, f"{name}, done"), words, trace, home.state())
+    return Stage(home, begin, keep(home, f"{name}, done"), words, trace, home.state(), seconds)
 
 
 def traced(home: Home, *words: str, **environment: str) -> tuple[Ended, Trace]:
@@ -264,74 +227,3 @@ def repeated(traces: Iterable[Trace], reference: Trace) -> int:
     wanted = Counter(point for point in reference if point.startswith(BEGIN))
     assert not wanted - begun, wanted - begun
     return (begun - wanted).total()
-
-
-def check_same(state: dict[str, Any], reference: dict[str, Any]) -> None:
-    """See that two homes have come to the same, part by part."""
-    for part, value in reference.items():
-        assert state[part] == value, part
-
-
-def check_consistent(home: Home) -> None:
-    """What holds at any moment, whatever was cut short."""
-    for database in ("journal.db", "mlflow.db"):
-        assert query(home, database, "PRAGMA integrity_check") in ([("ok",)], [])
-    _check_versions(home)
-    _check_champion(home)
-    decided = query(home, "journal.db", "SELECT candidate FROM decisions")
-    assert len(query(home, "journal.db", "SELECT seq FROM ledger")) == len(decided)
-    for batch in home.var.glob("batches/*/*.parquet"):
-        assert hashlib.sha256(batch.read_bytes()).hexdigest() == batch.stem
-    for pointer in home.var.glob("predictions/*/current.json"):
-        assert len(read_published(home.var, pointer.parent.name.removeprefix("dt="))) == read_json(pointer)["rows"]
-    for file in visible(home):
-        _check_whole(file)
-
-
-def visible(home: Home) -> Iterator[Path]:
-    """Every file of ours under its final name: not what others deliver, nor what MLflow and Prefect write as they like."""
-    for file in home.var.rglob("*"):
-        parts = file.relative_to(home.var).parts
-        theirs = parts[0] in {"landing", "mlartifacts", "prefect"} or "delivered" in parts
-        if file.is_file() and not theirs and not any(part.startswith(".") for part in parts):
-            yield file
-
-
-def query(home: Home, database: str, sql: str) -> list[tuple[Any, ...]]:
-    """What a database says, opened as the next command opens it: what a killed one had not committed is gone."""
-    file = home.var / database
-    if not file.exists():
-        return []
-    with contextlib.closing(sqlite3.connect(file, timeout=30)) as connection:
-        return connection.execute(sql).fetchall()
-
-
-def _check_versions(home: Home) -> None:
-    """One version for each training, in MLflow and in the journal; what the journal has is stored as it says."""
-    shown = query(home, "mlflow.db", "SELECT value, version FROM model_version_tags WHERE key = 'training_key'")
-    known = query(home, "journal.db", "SELECT training_key, version, artefact, facts FROM versions")
-    assert len({key for key, _ in shown}) == len(shown)
-    assert len({key for key, *_ in known}) == len(known)
-    for _, version, artefact, facts in known:
-        folder = Path(json.loads(facts)["model_uri"].removeprefix("file://"))
-        assert stored_digest(folder) == artefact, version
-
-
-def _check_champion(home: Home) -> None:
-    """MLflow's champion is the journal's; while a move is under way it may be the new one already."""
-    moves = query(home, "journal.db", "SELECT promotion, state, version FROM promotions ORDER BY seq")
-    closed = {move for move, state, _ in moves if state != "intent"}
-    serves = [version for _, state, version in moves if state == "done"][-1:]
-    under_way = [version for move, _, version in moves if move not in closed]
-    assert len(under_way) <= 1
-    shown = [version for (version,) in query(home, "mlflow.db", "SELECT version FROM registered_model_aliases WHERE alias = 'champion'")]
-    assert shown in ((serves, under_way) if under_way else (serves,)), (shown, serves, under_way)
-
-
-def _check_whole(file: Path) -> None:
-    if file.suffix == ".json":
-        json.loads(file.read_text())
-    elif file.suffix == ".parquet":
-        pd.read_parquet(file)
-    elif file.suffix == ".html":
-        assert file.read_text().rstrip().endswith("</html>"), file

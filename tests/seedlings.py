@@ -16,9 +16,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from evergreen import nursery
 
-SEED = "ARMED_SEED"
+SEED, NUMBER = "ARMED_SEED", "ARMED_SEED_NUMBER"
 CODE = """
 import os, signal, socket, sys
 from evergreen.predictor import raise_children
@@ -80,6 +82,11 @@ def plant() -> None:
     nursery._running = running
 
 
+def none_works() -> bool:
+    """Whether everything that was forked has ended; what a killed command had begun to ask is answered first."""
+    return not psutil.Process(int(os.environ[NUMBER])).children(recursive=True)
+
+
 @contextlib.contextmanager
 def seed(folder: Path) -> Iterator[None]:
     """The process that all are forked from; commands that are armed find it in their environment."""
@@ -90,7 +97,7 @@ def seed(folder: Path) -> Iterator[None]:
         while not address.exists():
             assert process.poll() is None
             time.sleep(0.05)
-        os.environ[SEED] = str(address)
+        os.environ |= {SEED: str(address), NUMBER: str(process.pid)}
         yield
-        del os.environ[SEED]
+        del os.environ[SEED], os.environ[NUMBER]
         process.kill()

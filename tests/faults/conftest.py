@@ -12,6 +12,8 @@ import seedlings
 from commands import Home
 from crashing import Stage
 
+IN_ONE_TEST = 10
+
 
 @dataclass
 class Injected:
@@ -58,6 +60,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the long version; see `make faults`."""
     parser.addoption("--long", action="store_true", help="every fault at every moment, and the table")
     parser.addoption("--kills", type=int, default=200, help="how many kills at random moments (long version)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Split the random kills into tests that two workers share."""
+    if "lot" in metafunc.fixturenames:
+        kills = metafunc.config.getoption("kills", default=IN_ONE_TEST)
+        metafunc.parametrize("lot", range(-(-kills // IN_ONE_TEST)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import crashing
 import pytest
-from crashing import POINTS, Stage
+from crashing import Stage
+from points import POINTS
 
 MOMENTS = [(name, point, number) for name in ("ingest", "train") for point, number in POINTS[name]]
 

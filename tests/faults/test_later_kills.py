@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 import crashing
+import invariants
 import pytest
-from crashing import POINTS, Stage
+from crashing import Stage
+from points import POINTS
 
 MOMENTS = [(name, point, number) for name in ("judge", "promote", "close") for point, number in POINTS[name]]
 
@@ -16,7 +18,7 @@ def test_every_point_of_the_way_is_killed_at_and_no_other_is_listed(stage: Calla
 
 
 def test_the_way_in_stages_ends_where_the_undisturbed_one_ends(stage: Callable[[str], Stage]):
-    crashing.check_same(stage("close").state, stage("run").state)
+    invariants.check_same(stage("close").state, stage("run").state)
 
 
 @pytest.mark.parametrize(("name", "point", "number"), MOMENTS)

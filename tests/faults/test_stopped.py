@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import crashing
+import invariants
 import pytest
 from commands import told
-from crashing import Stage
+from crashing import LOST, Stage
 
-LOST = "Another process took over while this one did not stir"
 MOMENTS = [
     ("ingest", "after a batch is stored"),
     ("train", "after MLflow's run"),
@@ -31,8 +31,8 @@ def test_who_wakes_after_another_took_over_says_so_and_changes_nothing(stage: Ca
     with crashing.stopped_at(way, point) as stopped:
         other, _ = crashing.traced(way.home, *way.words, EVERGREEN_LEASE_SECONDS="2")
         assert (other.code, other.err) == (0, ""), other
-        crashing.check_same(way.home.state(), way.state)
+        invariants.check_same(way.home.state(), way.state)
         woken = stopped()
     told(woken, LOST)
-    crashing.check_consistent(way.home)
-    crashing.check_same(way.home.state(), way.state)
+    invariants.check_consistent(way.home)
+    invariants.check_same(way.home.state(), way.state)

@@ -14,6 +14,7 @@ from pathlib import Path
 import arming
 import commands
 import crashing
+import invariants
 import pytest
 from commands import Home, told, wait_until
 from crashing import Stage
@@ -69,10 +70,10 @@ def test_a_full_disk_is_a_sentence_and_nothing_half_written_is_visible(home: Hom
     assert re.search(FULL, full.err), full.err
     assert not any(home.var.rglob("*.tmp"))
     assert system("mount", "-o", "remount,size=200m", home.var)
-    crashing.check_consistent(home)
+    invariants.check_consistent(home)
     again, _ = crashing.traced(home, "run")
     assert (again.code, again.err) == (0, "")
-    crashing.check_same(home.state(), after_first)
+    invariants.check_same(home.state(), after_first)
 
 
 @pytest.mark.parametrize("kilobytes", [3_500, 5_500], ids=["while the server starts", "while it works"])
@@ -95,7 +96,7 @@ def test_a_disk_that_fills_up_in_a_later_month_costs_nothing(stage: Callable[[st
     told(full)
     assert re.search(FULL, full.err), full.err
     assert system("mount", "-o", "remount,size=200m", way.home.var)
-    crashing.check_consistent(way.home)
+    invariants.check_consistent(way.home)
     injected.repeated = crashing.finish(way, trace)
 
 
@@ -113,7 +114,7 @@ def test_a_store_that_cannot_be_written_any_more_is_told(stage: Callable[[str], 
     assert system("mount", "-o", "remount,ro", way.home.var)
     told(crashing.traced(way.home, "run")[0])
     assert system("mount", "-o", "remount,rw", way.home.var)
-    crashing.check_consistent(way.home)
+    invariants.check_consistent(way.home)
     injected.repeated = crashing.finish(way)
 
 
@@ -142,8 +143,8 @@ def test_a_journal_that_is_locked_is_waited_for(stage: Callable[[str], Stage], i
         assert process.is_alive()
     ended = way.home.ended(process)
     assert (ended.code, ended.err) == (0, ""), ended
-    crashing.check_consistent(way.home)
-    crashing.check_same(way.home.state(), way.state)
+    invariants.check_consistent(way.home)
+    invariants.check_same(way.home.state(), way.state)
 
 
 def test_an_mlflow_that_is_locked_for_a_moment_is_waited_for(stage: Callable[[str], Stage], injected):
@@ -156,7 +157,7 @@ def test_an_mlflow_that_is_locked_for_a_moment_is_waited_for(stage: Callable[[st
         assert process.is_alive()
     ended = way.home.ended(process)
     assert (ended.code, ended.err) == (0, ""), ended
-    crashing.check_same(way.home.state(), way.state)
+    invariants.check_same(way.home.state(), way.state)
 
 
 def test_an_mlflow_that_stays_locked_is_told_and_running_again_finishes(stage: Callable[[str], Stage], injected):
@@ -165,7 +166,7 @@ def test_an_mlflow_that_stays_locked_is_told_and_running_again_finishes(stage: C
     with locked(way.restore().var / "mlflow.db"):
         refused, trace = crashing.traced(way.home, *way.words)
         told(refused, "MLflow's database", "database is locked")
-    crashing.check_consistent(way.home)
+    invariants.check_consistent(way.home)
     injected.repeated = crashing.finish(way, trace)
 
 
@@ -181,7 +182,7 @@ def test_a_prefect_server_that_goes_away_is_told_at_once_and_running_again_finis
         server.kill()
         out, err = process.communicate(timeout=100)
         told(commands.Ended(process.returncode, out, err), f"The Prefect server at {address} stopped answering", "Nothing is lost.")
-    crashing.check_consistent(way.home)
+    invariants.check_consistent(way.home)
     crashing.finish(way, way.trace)  # it may have come to its last step, or not have begun
 
 
@@ -201,7 +202,7 @@ def test_an_mlflow_server_that_is_killed_in_mid_training_is_told_and_running_aga
     crashing.wake(process)
     ended = way.home.ended(process)
     told(ended, f"MLflow at {address} cannot be used")
-    crashing.check_consistent(way.home)
+    invariants.check_consistent(way.home)
     crashing.finish(way, crashing.trace_of(way.home))
 
 
@@ -216,10 +217,10 @@ def test_a_batch_that_was_cut_off_is_told_not_used_and_comes_back_from_its_deliv
     batch.unlink()
     again, _ = crashing.traced(home, "run")
     assert (again.code, again.err) == (0, "")
-    crashing.check_consistent(home)
+    invariants.check_consistent(home)
     reached, wanted = home.state(), stage("run").state
     assert set(reached.pop("deliveries")) == set(wanted["deliveries"])
-    crashing.check_same({**reached, "deliveries": wanted["deliveries"]}, wanted)
+    invariants.check_same({**reached, "deliveries": wanted["deliveries"]}, wanted)
 
 
 def test_a_delivery_of_parquet_that_was_cut_off_is_quarantined_and_the_rest_goes_on(stage: Callable[[str], Stage], injected):
@@ -229,7 +230,7 @@ def test_a_delivery_of_parquet_that_was_cut_off_is_quarantined_and_the_rest_goes
     (way.home.var / "landing" / "orders" / "orders-late.parquet").write_bytes(whole[: len(whole) // 2])
     ended, _ = crashing.traced(way.home, *way.words)
     assert (ended.code, ended.err) == (0, "")
-    crashing.check_consistent(way.home)
+    invariants.check_consistent(way.home)
     state = way.home.state()
     assert ("orders", "orders-late.parquet", "quarantined", None) in state["deliveries"]
     assert set(way.state["deliveries"]) < set(state["deliveries"])
@@ -258,5 +259,5 @@ def test_of_two_runs_at_once_one_works_and_the_other_says_that_it_is_busy(stage:
     ended = sorted((way.home.ended(first), beside.ended(second)), key=lambda one: one.code)
     assert ended[0].code == 0
     told(ended[1], "Another evergreen command works here")
-    crashing.check_consistent(way.home)
-    crashing.check_same(way.home.state(), way.state)
+    invariants.check_consistent(way.home)
+    invariants.check_same(way.home.state(), way.state)
