@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import commands
 import crashing
@@ -46,6 +48,19 @@ def stage(second_month: Home) -> Callable[[str], Stage]:
         return crashing.make_stage(second_month, name, stage=made)
 
     return made
+
+
+@pytest.fixture(scope="session")
+def after_first(second_month: Home) -> dict[str, Any]:
+    """Where the first month ended, undisturbed."""
+    crashing.put_back(second_month.root / "copies" / "landed", second_month)
+    return second_month.state()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty home in which a first month has been delivered when it is asked to."""
+    return commands.make_home(tmp_path)
 
 
 @pytest.fixture

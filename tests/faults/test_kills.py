@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 
+import commands
 import crashing
+import invariants
 import pytest
+from commands import Home
 from crashing import Stage
 from points import POINTS
 
@@ -22,3 +25,20 @@ def test_a_kill_of_the_rerun_at_the_same_point_changes_nothing_either(stage: Cal
     injected.fault, injected.times = "kill -9 at a point, and again in the rerun", 2
     injected.repeated = crashing.kill_and_finish(stage(name), point, times=2)
     assert injected.repeated <= 2
+
+
+def test_a_home_that_is_killed_again_and_again_while_it_is_made_is_as_good_as_another(home: Home, injected, after_first):
+    injected.fault, opened = "kill -9 while a home is made", ["journal.upgraded", "before owner", "after owner"]
+    home.deliver()
+    for point in opened:
+        crashing.killed_at(home, ["run"], point)
+        invariants.check_consistent(home)
+    process = home.start("run", **crashing.watched(home))
+    assert commands.wait_until(lambda: any(home.var.glob(".mlflow.db.*")), while_runs=process.is_alive)
+    process.kill()
+    process.join()
+    invariants.check_consistent(home)
+    injected.times = len(opened) + 1
+    ended, _ = crashing.traced(home, "run")
+    assert (ended.code, ended.err) == (0, "")
+    invariants.check_same(home.state(), after_first)

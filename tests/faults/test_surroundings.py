@@ -47,19 +47,6 @@ def small_disk(kilobytes: int) -> tuple[str, ...]:
     return "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs"
 
 
-@pytest.fixture(scope="session")
-def after_first(second_month: Home) -> dict:
-    """Where the first month ended, undisturbed."""
-    crashing.put_back(second_month.root / "copies" / "landed", second_month)
-    return second_month.state()
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """An empty home in which a first month has been delivered when it is asked to."""
-    return commands.make_home(tmp_path)
-
-
 @pytest.mark.parametrize("kilobytes", [1_700, 2_500], ids=["while MLflow makes its tables", "while the model is stored"])
 def test_a_full_disk_is_a_sentence_and_nothing_half_written_is_visible(home: Home, mount, after_first, injected, kilobytes: int):
     injected.fault, injected.times = "disk full", 1
