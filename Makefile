@@ -1,6 +1,6 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test check format lock bench-loop bench-gate bench-platform clean
+.PHONY: help run up down status test faults check format lock bench-loop bench-gate bench-platform clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -27,6 +27,9 @@ status: $(READY) ## What serves, what waits, and whether the platform is up and 
 
 test: $(READY) ## All tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+faults: $(READY) ## Kill, stop and starve a run everywhere, for hours; the table is at the end (ARGS="--kills 500")
+	@$(BIN)/python -m pytest tests/faults --long -n auto --maxprocesses 2 --dist worksteal $(ARGS)
 
 check: $(READY) ## Lint, types, dependency rule, spelling
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -125,7 +125,7 @@ def free(version: int, *, reason: str, person: str | None) -> None:
 def stop(*, reason: str, person: str | None) -> None:
     """Freeze promotions."""
     space = open_workspace()
-    if brakes.freeze(space.journal, root=space.settings.root, reason=reason, person=_name(person)):
+    if brakes.freeze(space.journal, root=space.settings.root, reason=reason, person=_name(person), seconds=space.settings.lease_seconds):
         account.say("Training and judging go on, and rolling back stays possible.")
     else:
         account.say("Promotions are frozen already; nothing was recorded.")
@@ -137,7 +137,7 @@ def stop(*, reason: str, person: str | None) -> None:
 def resume(*, reason: str, person: str | None) -> None:
     """Let versions be promoted again."""
     space = open_workspace()
-    if brakes.unfreeze(space.journal, root=space.settings.root, reason=reason, person=_name(person)):
+    if brakes.unfreeze(space.journal, root=space.settings.root, reason=reason, person=_name(person), seconds=space.settings.lease_seconds):
         account.say("Versions may be promoted again.")
     else:
         account.say("Promotions are not frozen; nothing was recorded.")

@@ -7,6 +7,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import arming
 import pandas as pd
 import psutil
 from candidates import LOCK
@@ -25,6 +27,8 @@ from toy import data
 from workspaces import ANY_ROWS
 
 from evergreen.data.publishing import read_published
+from evergreen.tracking import QUIET
+from flows.server import prefect_server
 
 EVERGREEN = Path(sys.executable).with_name("evergreen")
 TESTS = Path(__file__).parent
@@ -200,6 +204,17 @@ def wait_until(happened: Callable[[], object], *, while_runs: Callable[[], bool]
 
 
 @contextlib.contextmanager
+def shared_server(root: Path) -> Iterator[None]:
+    """The Prefect server that all commands but the cold ones report to; they find it in their environment."""
+    # What must be there when MLflow and the terminal's width are looked at, by the process that all others are forked from.
+    os.environ |= {**QUIET, "COLUMNS": "200"}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would hand on that it is ignored
+    with prefect_server(root) as ready:
+        ready()
+        yield
+
+
+@contextlib.contextmanager
 def other_server(root: Path) -> Iterator[tuple[str, psutil.Process]]:
     """A Prefect server beside the tests' own, with its address and its process, for those who want to end it."""
     code = "import sys; from pathlib import Path; from flows.server import prefect_server\n"
@@ -229,6 +244,7 @@ def _be_the_command(home: Home, words: tuple[str, ...], environment: dict[str, s
     os.environ |= home.environment | environment
     sys.path[:0] = map(str, home.path)
     sys.argv = ["evergreen", *words]
+    arming.arm()
     from flows.cli import main
 
     try:

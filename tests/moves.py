@@ -1,12 +1,14 @@
 """Registered versions, and what was decided and moved earlier, for tests of who may move the champion."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from candidates import toy_candidate, toy_registry
 
-from evergreen.journal import decisions, promotions
+from evergreen.journal import Journal, database, decisions, promotions
 from evergreen.registry import Registry
 
 BROKEN = 4
@@ -59,3 +61,14 @@ def judged(registry: Registry, version: int, verdict: str, *, champion: int | No
     row = {"decision": name, "training_key": f"version {version}", "inputs": name, "snapshot": "s", "data_time": "t"}
     registry.journal.add(decisions, **row, verdict=verdict, candidate=version, champion=champion, record=record)
     return record
+
+
+@contextmanager
+def under_way(journal: Journal) -> Iterator[None]:
+    """Somebody else is moving the champion, and stirs."""
+    assert journal.take("promotion", "elsewhere 1", seen=journal.lease("promotion"))
+    name = (str(journal.url), "promotion")
+    number = database._held.pop(name)  # it is not this process that works
+    yield
+    database._held[name] = number
+    journal.give_back("promotion")

@@ -118,17 +118,17 @@ from evergreen.journal import Journal
 from evergreen.leases import single_flight
 
 root = Path(sys.argv[1])
-with single_flight(Journal(f"sqlite:///{root / 'journal.db'}"), root, seconds=10):
+with single_flight(Journal(f"sqlite:///{root / 'journal.db'}"), root, seconds=10, name=sys.argv[2]):
     print("at work", flush=True)
     sys.stdin.read()
 """
 
 
 @contextmanager
-def somebody_at_work(root: Path) -> Iterator[None]:
-    """Another process works in a home."""
+def somebody_at_work(root: Path, lease: str = "pipeline") -> Iterator[None]:
+    """Another process works in a home, or moves the champion."""
     pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", AT_WORK, str(root)], stdin=pipe, stdout=pipe, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", AT_WORK, str(root), lease], stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == "at work\n"

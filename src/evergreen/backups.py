@@ -26,6 +26,7 @@ from evergreen.brakes import one_move_at_a_time
 from evergreen.errors import RefusedError, StoreError
 from evergreen.faults import reach
 from evergreen.files import atomic_path, lock
+from evergreen.journal import Journal
 from evergreen.settings import Settings
 
 FORMAT = 1
@@ -71,7 +72,7 @@ def back_up(settings: Settings, problem: str, file: Path, *, now: datetime) -> A
     if file.suffix != ".zip" or file.resolve().is_relative_to(root):
         raise RefusedError(f"Got {file}; expected a file named *.zip outside of the home {root}, which it would be lost with.")
     with backup_lock(root), atomic_path(file) as temporary, TemporaryDirectory(dir=file.parent, prefix=".backup-") as scratch:
-        copies = _copy_databases(root, Path(scratch))
+        copies = _copy_databases(settings, Path(scratch))
         facts = {"format": FORMAT, "problem": problem, "home": str(root), "made_at": now.isoformat(timespec="seconds")}
         _write(temporary, root, copies, facts | {"journal_schema": _schema(copies[0])})
         with _opened(temporary) as (archive, manifest):
@@ -135,13 +136,16 @@ def _refuse_wrong(file: Path, manifest: dict[str, Any], *, problem: str, root: P
         raise RefusedError(f"There is something in {root} already, and nothing is overwritten. Move it away, then restore again.")
 
 
-def _copy_databases(root: Path, scratch: Path) -> list[Path]:
-    copies = []
-    with lock(root / ".register.lock", holder="registering a model", seconds=600), one_move_at_a_time(root):
+def _copy_databases(settings: Settings, scratch: Path) -> list[Path]:
+    """The journal first: a version that MLflow's copy has and the journal's has not is found again, as after a kill between the two."""
+    root, copies, journal = settings.root, [], Journal(settings.journal)
+    with closing(journal), one_move_at_a_time(journal, root, seconds=settings.lease_seconds):
         for name in DATABASES:
             if (root / name).is_file():
                 copies.append(scratch / name)
                 _copy_database(root / name, scratch / name)
+    with closing(sqlite3.connect(copies[0])) as database, database:
+        database.execute("UPDATE leases SET owner = ''")  # where it is restored nobody works yet
     return copies
 
 

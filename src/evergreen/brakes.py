@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from evergreen.errors import FrozenError, RefusedError, StoreError
-from evergreen.files import digest_text, lock
+from evergreen.files import digest_text
 from evergreen.journal import Journal, bars, freezes, removals
+from evergreen.leases import single_flight
 
 WAIT_SECONDS = 60.0
 
 
-def one_move_at_a_time(root: Path) -> AbstractContextManager[None]:
-    """The lock of whoever moves the champion of a home, or stops such moves: none is under way when a freeze begins."""
-    return lock(root / ".promotion.lock", holder="a promotion", seconds=WAIT_SECONDS)
+def one_move_at_a_time(journal: Journal, root: Path, *, seconds: float = 60.0) -> AbstractContextManager[None]:
+    """The lease of whoever moves the champion, or stops such moves: none is under way when a freeze begins.
+
+    Who does not stir for `seconds` is taken over: a process that is stopped must not keep anybody from rolling back.
+    """
+    return single_flight(journal, root, seconds=seconds, name="promotion", patience=WAIT_SECONDS)
 
 
 def barred(journal: Journal) -> set[int]:
@@ -64,22 +68,25 @@ def frozen(journal: Journal) -> dict[str, Any] | None:
     return last if last and last["frozen"] else None
 
 
-def freeze(journal: Journal, *, root: Path, reason: str, person: str) -> bool:
+def freeze(journal: Journal, *, root: Path, reason: str, person: str, seconds: float = 60.0) -> bool:
     """Stop all promotions, by the gate and by persons; False, and nothing recorded, when they are stopped already.
 
-    A promotion under way in this home ends first. One that was cut short before is finished all the same, by `promotion.reconcile`.
+    A promotion under way ends first, unless who makes it does not stir for `seconds`. One that was cut short before is finished all the
+    same, by `promotion.reconcile`.
 
     Raises
     ------
     BusyError
         A promotion is under way and does not end; nothing was stopped.
     """
-    return _switch(journal, root, on=True, words={"reason": reason, "person": person})
+    with one_move_at_a_time(journal, root, seconds=seconds):
+        return _switch(journal, on=True, words={"reason": reason, "person": person})
 
 
-def unfreeze(journal: Journal, *, root: Path, reason: str, person: str) -> bool:
+def unfreeze(journal: Journal, *, root: Path, reason: str, person: str, seconds: float = 60.0) -> bool:
     """Let versions be promoted again; False, and nothing recorded, when they may be already."""
-    return _switch(journal, root, on=False, words={"reason": reason, "person": person})
+    with one_move_at_a_time(journal, root, seconds=seconds):
+        return _switch(journal, on=False, words={"reason": reason, "person": person})
 
 
 def refuse_frozen(journal: Journal, version: int) -> None:
@@ -101,9 +108,8 @@ def refuse_barred(journal: Journal, version: int) -> None:
         )
 
 
-def _switch(journal: Journal, root: Path, *, on: bool, words: dict[str, str]) -> bool:
-    with one_move_at_a_time(root):
-        if bool(frozen(journal)) is on:
-            return False
-        # The number of rows makes the name: of two machines that saw the same state one records it.
-        return journal.add(freezes, event=digest_text("freeze", str(len(journal.rows(freezes)))), frozen=on, **words)
+def _switch(journal: Journal, *, on: bool, words: dict[str, str]) -> bool:
+    if bool(frozen(journal)) is on:
+        return False
+    # The number of rows makes the name: of two machines that saw the same state one records it.
+    return journal.add(freezes, event=digest_text("freeze", str(len(journal.rows(freezes)))), frozen=on, **words)

@@ -19,6 +19,7 @@ from evergreen.data.snapshots import Frame, row_fingerprints
 from evergreen.data.support import outside_support, separability
 from evergreen.errors import ContractError, ModelError
 from evergreen.evaluation import Predicted, read_predicted
+from evergreen.faults import reach
 from evergreen.files import atomic_path
 from evergreen.gate.collection import ModelAnswer, Trials
 from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, Footprint, Promise, Reaction, Support
@@ -56,6 +57,7 @@ def examine(space: Workspace, split: Split, candidate: Version, frame: Frame) ->
     ModelError
         The candidate cannot predict.
     """
+    reach("begin asking the models")
     now = standing(space.journal)
     names = {CANDIDATE: candidate.number, CHAMPION: now.champion, ANCHOR: now.anchor}
     versions = {number: space.registry.version(number) for number in names.values() if number is not None}

@@ -13,13 +13,14 @@ import platform
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from evergreen.errors import BusyError, JournalError
+from evergreen.files import lock
 from evergreen.journal import Journal
 
 PIPELINE = "pipeline"
@@ -28,29 +29,41 @@ BEATS = 20
 
 
 @contextmanager
-def single_flight(journal: Journal, root: Path, *, seconds: float, name: str = PIPELINE) -> Iterator[None]:
+def single_flight(journal: Journal, root: Path, *, seconds: float, name: str = PIPELINE, patience: float | None = None) -> Iterator[None]:
     """Work alone in a home. Entered again by the same process it changes nothing.
 
     Parameters
     ----------
     seconds
         How long an owner may not stir before it counts as gone.
+    patience
+        How long to wait for an owner that stirs; None: not at all.
 
     Raises
     ------
     BusyError
         Another process works.
+    LostError
+        At the end: another process has taken over meanwhile.
     """
     if journal.holds(name):
         yield
         return
     with ExitStack() as held:
-        _take(journal, root, held, seconds=seconds, name=name)
+        owner = _take(journal, root / f".{name}.lock", held, seconds=seconds, patience=patience)
+        if owner and patience is not None:
+            raise BusyError(
+                f"Another process is busy with a {name} since more than {patience:.0f} s ({owner}). Wait for it to end, then run again."
+            )
+        if owner:
+            raise BusyError(f"Another evergreen command works here ({owner}). Wait for it to end, then run again.")
         ended = threading.Event()
         heart = threading.Thread(target=_beat, args=(journal, name, seconds / BEATS, ended), daemon=True)
         heart.start()
         try:
             yield
+            with suppress(JournalError):
+                journal.insist()  # who woke up after another had done everything has nothing left to write, and is told all the same
         finally:
             ended.set()
             heart.join()
@@ -58,23 +71,35 @@ def single_flight(journal: Journal, root: Path, *, seconds: float, name: str = P
                 journal.give_back(name)
 
 
-def _take(journal: Journal, root: Path, held: ExitStack, *, seconds: float, name: str) -> None:
-    here = f"{platform.node()} {root}"
-    me, is_locked = f"{here} {os.getpid()}", _lock(root / f".{name}.lock", held)
-    seen, deadline = journal.lease(name), time.monotonic() + seconds
+def unless_alone(journal: Journal, path: Path, *, holder: str, seconds: float = 60.0) -> AbstractContextManager[None]:
+    """The lock at `path`, for who does not work alone in the home anyway; who does must not wait for a stopped one that still has it."""
+    return nullcontext() if journal.holds(PIPELINE) else lock(path, holder=holder, seconds=seconds)
+
+
+def _take(journal: Journal, path: Path, held: ExitStack, *, seconds: float, patience: float | None) -> str:
+    """Take the lease that the file is named after; else say who has it."""
+    name, began = path.stem.removeprefix("."), time.monotonic()
+    here = f"{platform.node()} {path.parent}"
+    me, is_locked = f"{here} {os.getpid()}", _lock(path, held)
+    seen, deadline = journal.lease(name), began + seconds
     while True:
-        row = journal.lease(name)
+        row, now = journal.lease(name), time.monotonic()
+        is_locked = is_locked or _lock(path, held)
         if row is None or row["owner"] == "" or (is_locked and _has_died(row["owner"], here)):
             if journal.take(name, me, seen=row):
-                return
+                return ""
         elif seen is None or _life(row) != _life(seen):
-            break
-        elif time.monotonic() > deadline:
+            if patience is None:
+                return str(row["owner"])
+            seen, deadline = row, now + seconds
+        elif now > deadline:
             if journal.take(name, me, seen=seen):
-                return
-            break
+                return ""
+            if patience is None:
+                return str(row["owner"])
+        if row and patience is not None and now > began + patience:
+            return str(row["owner"])
         time.sleep(min(0.2, seconds / BEATS / 2))
-    raise BusyError(f"Another evergreen command works here ({(row or seen or {}).get('owner')}). Wait for it to end, then run again.")
 
 
 def _has_died(owner: str, here: str) -> bool:

@@ -6,6 +6,7 @@ process can write, verification, the aliases, a look back, a row "done". What wa
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -79,7 +80,7 @@ def promote(registry: Registry, version: int, word: Word, *, expected_champion: 
         MLflow cannot be used, or its champion is not the journal's; `reconcile` settles what was begun.
     """
     journal = registry.journal
-    with one_move_at_a_time(registry.settings.root):
+    with _one_at_a_time(registry):
         _settle(registry)
         now, number = standing(journal), registry.version(version).number
         if now.champion == number:
@@ -112,7 +113,7 @@ def rollback(registry: Registry, *, reason: str, person: str) -> int:
     ModelError, StoreError
         The target does not verify; everything is as before.
     """
-    with one_move_at_a_time(registry.settings.root):
+    with _one_at_a_time(registry):
         _settle(registry)
         return _go_back(registry, Word("rollback", reason, person))
 
@@ -146,7 +147,7 @@ def end_override(registry: Registry, *, now: datetime) -> Ending | None:
     """Roll back from a champion whose override has expired; None when there is none such, or no way back (see `way_back`)."""
     if not expired(registry.journal, now):
         return None
-    with one_move_at_a_time(registry.settings.root):
+    with _one_at_a_time(registry):
         _settle(registry)
         held = expired(registry.journal, now)  # somebody may have set another end, or moved on
         if held is None:
@@ -173,16 +174,20 @@ def reconcile(registry: Registry) -> list[str]:
     RegistryError
         Somebody moved the champion outside Evergreen: a person must say which one is right.
     """
-    with one_move_at_a_time(registry.settings.root):
+    with _one_at_a_time(registry):
         return _settle(registry)
 
 
 def restore_aliases(registry: Registry) -> Standing:
     """Put the aliases back to where the journal says they are."""
-    with one_move_at_a_time(registry.settings.root):
+    with _one_at_a_time(registry):
         now = standing(registry.journal)
         _show(registry, now)
         return now
+
+
+def _one_at_a_time(registry: Registry) -> AbstractContextManager[None]:
+    return one_move_at_a_time(registry.journal, registry.settings.root, seconds=registry.settings.lease_seconds)
 
 
 def _go_back(registry: Registry, word: Word) -> int:
@@ -225,9 +230,11 @@ def _finish(registry: Registry, intent: dict[str, Any]) -> None:
     """Bring an intent to its end, from wherever it was cut short; when the version does not verify, everything as before."""
     journal, new = registry.journal, Standing(intent["version"], intent["champion"], intent["anchor"])
     row = {name: intent[name] for name in ("promotion", "kind", "reason", "person", "version", "champion", "anchor")}
+    journal.insist()
     registry.set_alias(CHALLENGER, new.champion)
     reach("after alias challenger")
     try:
+        reach("begin verifying")
         reproduce_golden(registry, registry.version(intent["version"]))
     except (ModelError, StoreError):
         _show(registry, standing(journal))
@@ -236,7 +243,6 @@ def _finish(registry: Registry, intent: dict[str, Any]) -> None:
     if intent["kind"] == "override":
         registry.tag(registry.version(intent["version"]), override=of_move(journal, intent["promotion"]).sentence)
     reach("before the aliases move")
-    journal.insist()
     _show(registry, new)
     shown = registry.aliases().get(CHAMPION)
     if shown != new.champion:
@@ -272,6 +278,7 @@ def _settle(registry: Registry) -> list[str]:
 def _show(registry: Registry, now: Standing) -> None:
     """Make MLflow's aliases say it. Previous first: whoever sees the new champion can also see what to go back to."""
     for alias, number in _aliases(now).items():
+        registry.journal.insist()  # who was stopped between two of them must not put back what was moved meanwhile
         registry.set_alias(alias, number)
         reach(f"after alias {alias}, moving")
 

@@ -20,6 +20,7 @@ from evergreen.errors import RegistryError, StoreError
 from evergreen.faults import reach
 from evergreen.files import digest_folder, digest_text, lock, read_json
 from evergreen.journal import Journal, versions
+from evergreen.leases import unless_alone
 from evergreen.packing import pack_evidence, pack_model
 from evergreen.settings import Settings
 from evergreen.tracking import explained, is_database, log_holdout, log_training, prepare_store
@@ -80,7 +81,7 @@ class Registry:
         RegistryError
             MLflow cannot be used.
         """
-        with lock(self.settings.root / ".register.lock", holder="registering a model", seconds=600):
+        with unless_alone(self.journal, self.settings.root / ".register.lock", holder="registering a model", seconds=600):
             row = self.journal.last(versions, training_key=trained.training_key)
             if row:
                 return _version(row)
@@ -192,6 +193,7 @@ class Registry:
             "evidence": stored_digest(self._local(f"{run.artifact_uri}/evidence")),
         }
         reach("before MLflow's version")
+        self.journal.insist()
         made = client.create_model_version(
             self.problem.name, logged.artifact_location, run_id=run.run_id, tags=tags, model_id=logged.model_id
         )

@@ -91,7 +91,7 @@ def clean(space: Workspace, *, now: datetime) -> list[Removal]:
     """
     root = space.settings.root
     alone = single_flight(space.journal, root, seconds=space.settings.lease_seconds)
-    with alone, backup_lock(root), one_move_at_a_time(root):
+    with alone, backup_lock(root), one_move_at_a_time(space.journal, root, seconds=space.settings.lease_seconds):
         found = find_removable(space, now=now)
         for one in found:
             _remove(space, one)

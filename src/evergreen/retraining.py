@@ -24,7 +24,7 @@ from evergreen.data.snapshots import Frame, Snapshot, build_frame, content_diges
 from evergreen.errors import BusyError, DataError
 from evergreen.examination import Examination, examine
 from evergreen.facts import facts_of, golden_rows
-from evergreen.files import digest_bytes, digest_file, digest_text, lock
+from evergreen.files import digest_bytes, digest_file, digest_text
 from evergreen.gate.collection import Origin, collect_evidence
 from evergreen.gate.comparison import groups_of
 from evergreen.gate.decision import judge
@@ -32,6 +32,7 @@ from evergreen.gate.evidence import CHAMPION, DataVerdict, Evidence
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.gate.record import Context, build_record
+from evergreen.leases import unless_alone
 from evergreen.overrides import in_force
 from evergreen.policies import HashedSplit
 from evergreen.promotion import standing
@@ -165,7 +166,7 @@ def decide(space: Workspace, material: Material, candidate: Version, asked: Exam
     artefact, window = champion.artefact if champion else None, _window(space.problem, material.split)
     name = digest_text(candidate.artefact, str(artefact), str(standing(journal).anchor), window)
     data_time = (material.split.end or pd.Timestamp(datetime.now(UTC))).to_pydatetime()
-    with lock(space.settings.root / ".gate.lock", holder="the gate"):
+    with unless_alone(journal, space.settings.root / ".gate.lock", holder="the gate"):
         if known := journal.last(tables.decisions, decision=name):
             return dict(known["record"])
         budget = open_budget(journal, Question(candidate.artefact, artefact, window), data_time=data_time, policy=policy)

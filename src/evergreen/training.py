@@ -18,6 +18,7 @@ from evergreen.contract import Problem, called
 from evergreen.data.snapshots import clusters
 from evergreen.errors import ContractError, DataError, EvergreenError, ModelError
 from evergreen.evaluation import central_cost, cost_threshold, measure, need_probabilities, predict, trivial_policies
+from evergreen.faults import reach
 from evergreen.splitting import rolling_origin
 from evergreen.threads import side_by_side
 
@@ -68,9 +69,9 @@ def fit_candidate(problem: Problem, train: pd.DataFrame, *, parameters: dict[str
     ModelError
         The estimator cannot be built, fitted or asked for probabilities.
     """
+    reach("begin fitting")
     y, X = training_target(train, problem), train[list(problem.features)]
-    recipe, final = build_estimator(problem, parameters), shipped_estimator(problem, parameters)
-    threshold = cost_threshold(problem)
+    recipe, final, threshold = build_estimator(problem, parameters), shipped_estimator(problem, parameters), cost_threshold(problem)
     if problem.task != "regression":
         need_probabilities(recipe)
         _need_classes(problem, y)

@@ -10,8 +10,9 @@ import pytest
 from postgres import Server
 
 from evergreen.errors import BusyError, LostError
+from evergreen.files import lock
 from evergreen.journal import Journal, cycles
-from evergreen.leases import single_flight
+from evergreen.leases import single_flight, unless_alone
 
 SECONDS = 2.0
 SPAWN = multiprocessing.get_context("spawn")
@@ -152,7 +153,12 @@ def test_entering_again_in_the_same_process_changes_nothing_and_keeps_the_lease(
 
 
 def test_whoever_changes_something_outside_the_journal_can_ask_whether_it_still_may(journal: Journal, url: str, tmp_path: Path):
-    with single_flight(journal, tmp_path, seconds=60):
+    with pytest.raises(LostError, match=r"lease pipeline, number 2, ours was 1"):
+        work_and_be_taken_over(journal, url, tmp_path)
+
+
+def work_and_be_taken_over(journal: Journal, url: str, root: Path) -> None:
+    with single_flight(journal, root, seconds=60):  # at its end it is told once more
         journal.insist()
         seen_now = journal.lease("pipeline")
         beside = Journal(url)
@@ -163,6 +169,36 @@ def test_whoever_changes_something_outside_the_journal_can_ask_whether_it_still_
         with pytest.raises(LostError, match=r"lease pipeline, number 2, ours was 1"):
             journal.insist()
         beside.close()
+
+
+def test_who_has_patience_waits_for_the_other_one_to_end(journal: Journal, tmp_path: Path, start: Callable[[str], BaseProcess]):
+    start("first")
+    with pytest.raises(BusyError, match=r"busy with a pipeline since .* Wait"), single_flight(journal, tmp_path, seconds=60, patience=0.3):
+        pytest.fail("two at once")
+    (tmp_path / "first writes").touch()
+    with single_flight(journal, tmp_path, seconds=60, patience=60):
+        assert written(journal) == ["first"]
+
+
+def test_who_has_patience_takes_over_from_one_that_is_stopped(journal: Journal, tmp_path: Path, start: Callable[[str], BaseProcess]):
+    other = start("first")
+    os.kill(other.pid or 0, signal.SIGSTOP)
+    began = time.monotonic()
+    with single_flight(journal, tmp_path, seconds=SECONDS, patience=60):
+        assert SECONDS <= time.monotonic() - began < 30
+        (tmp_path / "first writes").touch()
+        os.kill(other.pid or 0, signal.SIGCONT)
+        other.join()
+    assert written(journal) == []
+
+
+def test_a_lock_of_one_that_was_taken_over_does_not_hold_up_who_works_alone(journal: Journal, tmp_path: Path):
+    path = tmp_path / ".gate.lock"
+    with lock(path, holder="the test"):
+        with pytest.raises(BusyError, match="busy with the gate"), unless_alone(journal, path, holder="the gate", seconds=0.1):
+            pytest.fail("two at once")
+        with single_flight(journal, tmp_path, seconds=60), unless_alone(journal, path, holder="the gate", seconds=0.1):
+            pass
 
 
 def _held() -> dict[tuple[str, str], int]:

@@ -2,11 +2,10 @@ from pathlib import Path
 
 import pytest
 from candidates import toy_candidate, toy_registry
-from moves import BROKEN, before_any_move, begun, four_versions, given
+from moves import BROKEN, before_any_move, begun, four_versions, given, under_way
 
 from evergreen.brakes import barred, unbar
 from evergreen.errors import BusyError, ModelError, RefusedError, RegistryError, StoreError
-from evergreen.files import lock
 from evergreen.journal import bars, promotions
 from evergreen.moves import history, unfinished
 from evergreen.promotion import (
@@ -204,7 +203,7 @@ def test_other_aliases_that_somebody_moved_are_put_back(registry: Registry):
 
 def test_only_one_promotion_moves_at_a_time(registry: Registry, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("evergreen.brakes.WAIT_SECONDS", 0.2)
-    with lock(registry.settings.root / ".promotion.lock", holder="the test"), pytest.raises(BusyError, match="busy with a promotion"):
+    with under_way(registry.journal), pytest.raises(BusyError, match="busy with a promotion"):
         move(registry, 1, None)
     assert states(registry) == []
 

@@ -4,11 +4,10 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from moves import BROKEN, PASSED, before_any_move, begun, four_versions, given, judged
+from moves import BROKEN, PASSED, before_any_move, begun, four_versions, given, judged, under_way
 
 from evergreen import brakes, promotion
 from evergreen.errors import BusyError, FrozenError, ModelError, RefusedError
-from evergreen.files import lock
 from evergreen.journal import bars, decisions, freezes, overrides, promotions
 from evergreen.moves import history
 from evergreen.overrides import Override, in_force
@@ -356,7 +355,7 @@ def test_a_move_begun_before_the_freeze_is_finished(registry: Registry):
 
 def test_a_freeze_waits_for_the_move_that_is_under_way(registry: Registry, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(brakes, "WAIT_SECONDS", 0.2)
-    with lock(registry.settings.root / ".promotion.lock", holder="the test"), pytest.raises(BusyError, match="busy with a promotion"):
+    with under_way(registry.journal), pytest.raises(BusyError, match="busy with a promotion"):
         freeze(registry)
     assert brakes.frozen(registry.journal) is None
 
@@ -371,7 +370,7 @@ def test_a_freeze_that_comes_while_a_promotion_waits_for_its_turn_stops_it(regis
         except FrozenError as error:
             refused.append(str(error))
 
-    with lock(registry.settings.root / ".promotion.lock", holder="the test"):
+    with under_way(registry.journal):
         late = threading.Thread(target=try_to_release)
         late.start()
         late.join(0.3)  # by now it stands before the lock

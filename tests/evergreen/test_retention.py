@@ -18,7 +18,7 @@ from toy.contract import PROBLEM
 
 from evergreen import journal as tables
 from evergreen.backups import backup_lock
-from evergreen.brakes import one_move_at_a_time, removed
+from evergreen.brakes import removed
 from evergreen.errors import BusyError, RefusedError, StoreError
 from evergreen.files import digest_file, write_json
 from evergreen.monitoring.performance import last_predictions
@@ -329,7 +329,7 @@ def test_the_sizes_are_those_of_the_files(space: Workspace):
 def test_nothing_is_removed_while_another_command_a_backup_or_a_move_is_at_work(space: Workspace, monkeypatch: pytest.MonkeyPatch):
     root = space.settings.root
     monkeypatch.setattr("evergreen.brakes.WAIT_SECONDS", 0.1)
-    for held in (workspaces.somebody_at_work(root), backup_lock(root), one_move_at_a_time(root)):
+    for held in (workspaces.somebody_at_work(root), backup_lock(root), workspaces.somebody_at_work(root, "promotion")):
         with held, pytest.raises(BusyError):
             clean(space, now=later())
     assert has_model(space, REFUSED)

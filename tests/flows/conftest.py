@@ -1,7 +1,5 @@
 """Fixtures for the tests of the application: one private Prefect server for them all, and homes to run the command in."""
 
-import os
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +7,6 @@ from typing import Any
 
 import commands
 import pytest
-
-from evergreen.tracking import QUIET
-from flows.server import prefect_server
 
 
 @dataclass(frozen=True)
@@ -38,12 +33,8 @@ finally:
 
 @pytest.fixture(scope="session", autouse=True)
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The server that all commands but the cold ones report to; they find it in their environment."""
-    # What must be there when MLflow and the terminal's width are looked at, by the process that all others are forked from.
-    os.environ |= {**QUIET, "COLUMNS": "200"}
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would hand on that it is ignored
-    with prefect_server(tmp_path_factory.mktemp("prefect")) as ready:
-        ready()
+    """The server that all commands but the cold ones report to."""
+    with commands.shared_server(tmp_path_factory.mktemp("prefect")):
         yield
 
 

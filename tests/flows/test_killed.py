@@ -1,33 +1,16 @@
-"""A run that is killed or stopped at any moment is finished by running again, as if nothing had happened."""
+"""A run that is killed leaves nobody behind, and one that a person stops says so and is finished by running again."""
 
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import commands
+import invariants
 import psutil
-import pytest
 from commands import Home
 
-from evergreen.data.publishing import read_published
-from evergreen.files import read_json
-
 STOPPED = "Stopped. Nothing is lost: the same command goes on from here.\n"
-
-MOMENTS: dict[str, Callable[[Home], object]] = {
-    "a batch is stored": lambda home: any((home.var / "batches").rglob("*.parquet")),
-    "half of the deliveries are judged": lambda home: len(home.rows("deliveries")) >= 5,
-    "MLflow's tables are being made": lambda home: home.rows("alembic_version", "mlflow.db"),
-    "MLflow knows the version": lambda home: home.rows("model_versions", "mlflow.db"),
-    "the models are asked": lambda home: any(home.var.glob("evidence/*/holdout.parquet")),
-    "a decision is made": lambda home: home.rows("decisions"),
-    "the decision is being shown in MLflow": lambda home: any(home.var.glob("mlartifacts/*/artifacts/decision/*")),
-    "a move of the champion is begun": lambda home: home.rows("promotions"),
-    "predictions are being written": lambda home: any(home.var.glob("predictions/*/.*.tmp")),
-    "predictions are published": lambda home: home.rows("publications"),
-}
 
 
 def offspring(pid: int) -> list[psutil.Process]:
@@ -59,51 +42,6 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def check_consistent(home: Home) -> None:
-    """What holds at any moment, whatever was cut short."""
-    state = home.state()
-    keys = [key for _, key, _ in state["versions"]]
-    assert len(set(keys)) == len(keys)
-    assert len(state["spent"]) == len(state["decisions"])
-    for pointer in home.var.glob("predictions/*/current.json"):
-        assert len(read_published(home.var, pointer.parent.name.removeprefix("dt="))) == read_json(pointer)["rows"]
-
-
-@pytest.fixture(scope="module")
-def killed(_server: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, list[str]]:
-    """A home in which every run was killed at another moment, until one was not; and the moments that were met."""
-    home, met = commands.make_home(tmp_path_factory.mktemp("killed")), []
-    home.deliver()
-    for moment, happened in MOMENTS.items():
-        before = happened(home)
-        process = home.start("run")
-        if commands.wait_until(lambda happened=happened: happened(home), while_runs=process.is_alive) and not before:
-            met.append(moment)
-        children = offspring(process.pid)
-        process.kill()
-        process.join()
-        assert process.exitcode in {0, -signal.SIGKILL}  # 0: it was done before its moment came
-        assert still_there(children) == []
-        check_consistent(home)
-    return home, met
-
-
-def test_a_run_killed_again_and_again_ends_where_one_that_was_left_alone_ends(killed, two_months):
-    home, met = killed
-    assert len(met) >= 6
-    last = home.evergreen("run")
-    assert (last.code, last.err) == (0, "")
-    assert home.state() == two_months.after_first
-
-
-def test_the_same_deliveries_in_another_home_give_the_same_predictions(killed, two_months):
-    home, _ = killed
-    ours, theirs = home.published(0), two_months.home.published(0)
-    assert home.root != two_months.home.root
-    for column in ("order_id", "decision", "probability", "model_version"):
-        assert ours[column].equals(theirs[column])
-
-
 def test_nobody_is_left_behind_when_the_installed_command_is_killed(home: Home):
     home.deliver()
     process = home.start_cold("run")
@@ -116,7 +54,7 @@ def test_nobody_is_left_behind_when_the_installed_command_is_killed(home: Home):
     process.kill()
     process.communicate()
     assert still_there(children) == []
-    check_consistent(home)
+    invariants.check_consistent(home)
 
 
 def test_ctrl_c_ends_a_training_at_once_with_a_sentence_and_running_again_finishes_it(home: Home, two_months):

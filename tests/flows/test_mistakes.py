@@ -2,11 +2,6 @@
 
 import importlib.util
 import os
-import re
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import commands
 import pytest
@@ -184,19 +179,6 @@ def test_a_prefect_server_that_nobody_answers_for_is_told(home: Home):
     assert home.rows("deliveries") == []
 
 
-def test_a_prefect_server_that_goes_away_is_told_at_once_and_running_again_finishes(home: Home, tmp_path: Path, two_months):
-    with commands.other_server(tmp_path / "prefect") as (address, server):
-        home.deliver()
-        process = home.start_cold("run", PREFECT_API_URL=address)
-        assert commands.wait_until(lambda: home.rows("versions"), while_runs=lambda: process.poll() is None)
-        server.kill()
-        out, err = process.communicate(timeout=100)
-        told(commands.Ended(process.returncode, out, err), f"The Prefect server at {address} stopped answering", "Nothing is lost.")
-    again = home.evergreen("run")
-    assert (again.code, again.err) == (0, "")
-    assert home.state() == two_months.after_first
-
-
 needs_another_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
 
@@ -214,43 +196,3 @@ def test_a_home_on_a_medium_that_cannot_be_written_is_told(home: Home):
         "The folder /proc/evergreen cannot be written",
         "Set EVERGREEN_HOME to another",
     )
-
-
-def system(*order: str) -> bool:
-    return subprocess.run([shutil.which(order[0]) or order[0], *order[1:]], capture_output=True, check=False).returncode == 0
-
-
-@pytest.fixture
-def small_disk(home: Home) -> Iterator[Callable[[int], None]]:
-    """Mounts a disk of so many kilobytes at the home's `var`."""
-    home.var.mkdir()
-
-    def mount(kilobytes: int) -> None:
-        if os.geteuid() or not system("mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(home.var)):
-            pytest.skip("to mount a small disk takes root's rights")
-
-    yield mount
-    system("umount", "-l", str(home.var))
-
-
-@pytest.mark.parametrize("kilobytes", [1_700, 2_500], ids=["while MLflow makes its tables", "while the model is stored"])
-def test_a_full_disk_is_a_sentence_and_nothing_half_written_is_visible(home: Home, small_disk, two_months, kilobytes: int):
-    small_disk(kilobytes)
-    home.deliver()
-    full = home.evergreen("run")
-    told(full)
-    assert re.search(r"No space left on device|(disk|database or disk) is full", full.err), full.err
-    assert not any(home.var.rglob("*.tmp"))
-    assert system("mount", "-o", "remount,size=200m", str(home.var))
-    again = home.evergreen("run")
-    assert (again.code, again.err) == (0, "")
-    assert home.state() == two_months.after_first
-
-
-@pytest.mark.parametrize("kilobytes", [3_500, 5_500], ids=["while the server starts", "while it works"])
-def test_a_full_disk_is_a_sentence_with_a_private_server_too(home: Home, small_disk, kilobytes: int):
-    small_disk(kilobytes)
-    home.deliver()
-    full = home.evergreen_cold("run")
-    told(full)
-    assert re.search(r"No space left on device|(disk|database or disk) is full", full.err), full.err

@@ -1,29 +1,18 @@
 """A team's servers: journal, MLflow and Prefect on PostgreSQL, by nothing but their URLs, come to what files come to."""
 
-import os
-import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
-from commands import SECONDS, Home, make_home, told, wait_until
+from commands import SECONDS, Home, make_home, told
 from postgres import Server
 from psycopg.rows import dict_row
+from servers import JOBLESS, PROGRAMS, serving, surroundings
 
-from evergreen.tracking import QUIET
-
-PROGRAMS = Path(sys.executable).parent
-JOBLESS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-"""We ask for none of the jobs for which MLflow's server would start more processes."""
 # Prefect searches names by an index of the extension pg_trgm. The tests' PostgreSQL comes without extensions, so it is told that it has
 # this one. The index can be declared, and must be gone before there is a name to write into it.
 INSTEAD_OF_TRGM = """
@@ -72,11 +61,6 @@ class Databases:
         return ServedHome(home.root, home.problem, home.path, server=server, journal=server.new_database(), mlflow=server.new_database())
 
 
-def surroundings(**more: str) -> dict[str, str]:
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "EVERGREEN_"))}
-    return bare | QUIET | more
-
-
 @pytest.fixture(scope="module")
 def databases(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Databases:
     prefect, files = server.new_database(), make_home(tmp_path_factory.mktemp("files"))
@@ -94,33 +78,6 @@ def databases(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Datab
         for (name,) in connection.execute("SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%gin_trgm_ops%'").fetchall():
             connection.execute(f"DROP INDEX {name}")
     return Databases(server, prefect, files)
-
-
-@contextmanager
-def serving(log: Path, *words: str | Path, **environment: str) -> Iterator[Callable[[str], str]]:
-    """A server of somebody else's, started as its manual says; with a page by which to wait until it answers, and to learn its address."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    command, address = [*words, "--host", "127.0.0.1", "--port", str(port)], f"http://127.0.0.1:{port}"
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, env=surroundings(**environment), stdout=file, stderr=file, start_new_session=True)
-
-    def answers(page: str) -> bool:
-        try:
-            return httpx.get(address + page, timeout=2).is_success
-        except httpx.TransportError:
-            return False
-
-    def ready(page: str) -> str:
-        assert wait_until(lambda: answers(page), while_runs=lambda: process.poll() is None), log.read_text()
-        return address
-
-    try:
-        yield ready
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def test_a_run_with_all_three_on_postgresql_comes_to_what_files_come_to(databases: Databases, tmp_path: Path):

@@ -108,6 +108,7 @@ def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datet
         return _told(previous, intake.root)
     try:
         digest = delivery.digest
+        reach("begin judging a delivery")
         verdict = _duplicate(intake.journal, delivery, digest) or _judge(delivery, source, suite)
         refusal = Refusal(source.name, source.suite, delivery.name, digest, verdict.reason, now, verdict.report)
         batch = _keep(verdict, delivery, refusal, intake=intake)

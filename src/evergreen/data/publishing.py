@@ -136,7 +136,7 @@ def _write(path: Path, problem: Problem, order: Order, predict: Predict) -> None
         rows, sample, answers, again = (Path(scratch) / part for part in ("rows", "sample", "answers", "again"))
         for file, frame in ((rows, order.rows), (sample, picked)):
             frame[wanted].to_parquet(file, index=False)
-        reach("before predicting")
+        reach("begin predicting")
         predict([(rows, answers), (sample, again)])
         _audit(problem.key, order.rows, pd.read_parquet(answers), pd.read_parquet(again))
         with atomic_path(path) as temporary:

@@ -79,7 +79,9 @@ def write_site(folder: Path, view: Overview, problem: Problem, *, anew: bool = F
     """
     for record in view.decisions:
         write_decision(folder, record, problem, anew=anew)
-    return write_bytes(folder / "index.html", render_overview(view, problem).encode())
+    page = write_bytes(folder / "index.html", render_overview(view, problem).encode())
+    reach("after the overview")
+    return page
 
 
 def write_decision(folder: Path, record: dict[str, Any], problem: Problem, *, anew: bool = False) -> tuple[Path, Path]:

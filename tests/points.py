@@ -1,0 +1,73 @@
+"""The points of `evergreen.faults` that a month passes, stage by stage, and how a home comes to where each stage begins."""
+
+POINTS: dict[str, tuple[tuple[str, int], ...]] = {
+    "ingest": (
+        ("begin judging a delivery", 1),
+        ("before a batch is stored", 1),
+        ("after a batch is stored", 1),
+        ("before deliveries", 1),
+        ("after deliveries", 1),
+        ("after a refused delivery is kept", 1),
+        ("before the page of a refused delivery", 1),
+        ("after the page of a refused delivery", 1),
+        ("before deliveries", 2),
+    ),
+    "train": (
+        ("before snapshots", 1),
+        ("after snapshots", 1),
+        ("begin fitting", 1),
+        ("before MLflow's run", 1),
+        ("after MLflow's run", 1),
+        ("after the evidence is stored", 1),
+        ("after the model is stored", 1),
+        ("before MLflow's version", 1),
+        ("after MLflow's version", 1),
+        ("before versions", 1),
+        ("after versions", 1),
+    ),
+    "judge": (
+        ("begin asking the models", 1),
+        ("before looks and ledger and decisions", 1),
+        ("after looks and ledger and decisions", 1),
+    ),
+    "promote": (
+        ("after the decision's page", 1),
+        ("after the decision's record", 1),
+        ("after a file of the decision in MLflow", 1),
+        ("after MLflow's tag verdict", 1),
+        ("after MLflow's tag decision", 1),
+        ("before promotions", 1),
+        ("after promotions", 1),
+        ("after alias challenger", 1),
+        ("begin verifying", 1),
+        ("before the aliases move", 1),
+        ("after alias previous, moving", 1),
+        ("after alias champion, moving", 1),
+        ("after alias anchor, moving", 1),
+        ("after alias challenger, moving", 1),
+        ("before promotions", 2),
+        ("after promotions", 2),
+    ),
+    "close": (
+        ("before triggers", 1),
+        ("after triggers", 1),
+        ("begin predicting", 1),
+        ("after predictions are written", 1),
+        ("after the pointer has moved", 1),
+        ("before publications", 1),
+        ("after publications", 1),
+        ("after the overview", 1),
+        ("before cycles", 1),
+        ("after cycles", 1),
+    ),
+}
+"""For each stage of the second month the points that it passes, and which passing of each is disturbed."""
+WAY: dict[str, tuple[str, str, str]] = {
+    "run": ("", "", "run"),
+    "ingest": ("", "", "ingest"),
+    "train": ("ingest", "", "train"),
+    "judge": ("train", "after versions", "train"),
+    "promote": ("judge", "after looks and ledger and decisions", "train"),
+    "close": ("promote", "", "run"),
+}
+"""For each stage the one before it, the point at which that one is killed (empty: it ends), and the command that goes on."""

@@ -1,0 +1,110 @@
+"""Predicting processes forked from one that has imported the libraries already: what `evergreen.nursery` starts, without the wait.
+
+A command that is killed and run again would otherwise import for longer than it works. Whoever forks and what the fork does is the
+product's own code (`evergreen.predictor.raise_children`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from evergreen import nursery
+
+SEED, NUMBER = "ARMED_SEED", "ARMED_SEED_NUMBER"
+CODE = """
+import itertools, os, signal, socket, sys, types
+from evergreen import metering
+from evergreen.predictor import raise_children
+
+# What predicting takes differs from one moment to the next, and on a busy machine a verdict may hang on it: here every call takes alike.
+metering.time = types.SimpleNamespace(perf_counter=itertools.count(0, 0.001).__next__)
+metering._peak_bytes = itertools.count(0, 1_000_000).__next__
+raise_children()  # standard input is empty: this imports, and no more
+listener, parent = socket.socket(socket.AF_UNIX), os.getppid()
+listener.bind(sys.argv[1])
+listener.listen(64)
+listener.settimeout(1)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+while os.getppid() == parent:
+    try:
+        connection, _ = listener.accept()
+    except TimeoutError:
+        continue
+    if os.fork() == 0:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        connection.setblocking(True)
+        connection.sendall(b"%d\\n" % os.getpid())
+        os.dup2(connection.fileno(), 0)
+        os.dup2(connection.fileno(), 1)
+        connection.close()
+        listener.close()
+        raise_children()
+        os._exit(0)
+    connection.close()
+"""
+
+
+class Seedling:
+    """A forked process, with as much of `subprocess.Popen` as the nursery asks for."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.connect(address)
+        self.stdin, self.stdout = self._connection.makefile("wb"), self._connection.makefile("rb")
+        self.pid = int(self.stdout.readline())
+
+    def poll(self) -> int | None:
+        """None while it lives."""
+        return None if Path(f"/proc/{self.pid}").exists() else -1
+
+    def communicate(self) -> None:
+        """Let go of it."""
+        for file in (self.stdin, self.stdout, self._connection):
+            file.close()
+
+
+def plant() -> None:
+    """Have the nursery of this process fork from the seed instead of starting a process that imports."""
+
+    def running() -> Seedling:
+        if not nursery._parent or nursery._parent[0].poll() is not None:
+            nursery._parent[:] = [Seedling(os.environ[SEED])]
+            atexit.register(nursery.stop)
+        return nursery._parent[0]
+
+    nursery._running = running
+
+
+def none_works() -> bool:
+    """Whether everything that was forked has ended; what a killed command had begun to ask is answered first."""
+    return not psutil.Process(int(os.environ[NUMBER])).children(recursive=True)
+
+
+@contextlib.contextmanager
+def seed(folder: Path) -> Iterator[None]:
+    """The process that all are forked from; commands that are armed find it in their environment."""
+    address, quiet = folder / "seed", {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-P", "-W", "ignore", "-c", CODE, str(address)]
+    nothing = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=nothing, stdout=nothing, env=os.environ | quiet) as process:
+        try:
+            while not address.exists():
+                assert process.poll() is None
+                time.sleep(0.05)
+            os.environ |= {SEED: str(address), NUMBER: str(process.pid)}
+            yield
+        finally:
+            process.kill()
+            for name in (SEED, NUMBER):
+                os.environ.pop(name, None)
