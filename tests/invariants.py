@@ -50,12 +50,17 @@ def visible(home: Home) -> Iterator[Path]:
 
 
 def query(home: Home, database: str, sql: str) -> list[tuple[Any, ...]]:
-    """What a database says, opened as the next command opens it: what a killed one had not committed is gone."""
+    """What a database says, opened as the next command opens it: what a killed one had not committed is gone, be it the tables."""
     file = home.var / database
     if not file.exists():
         return []
     with contextlib.closing(sqlite3.connect(file, timeout=30)) as connection:
-        return connection.execute(sql).fetchall()
+        try:
+            return connection.execute(sql).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return []
+            raise
 
 
 def _check_versions(home: Home) -> None:

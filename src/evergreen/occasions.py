@@ -11,7 +11,7 @@ from evergreen import journal as tables
 from evergreen import resuming, triggers
 from evergreen.cadence import last_due
 from evergreen.data.landing import active
-from evergreen.data.snapshots import Snapshot, take_snapshot
+from evergreen.data.snapshots import Snapshot, published_now
 from evergreen.errors import RefusedError
 from evergreen.gate.finding import Verdict
 from evergreen.journal import Journal
@@ -80,7 +80,7 @@ def state_of(space: Workspace, trigger: Trigger, now: datetime) -> State:
     """How things stand for a trigger."""
     journal = space.journal
     missing = tuple(source.name for source in space.problem.sources if not active(journal, source.name))
-    snapshot = None if missing else take_snapshot(journal, space.problem)
+    snapshot = None if missing else published_now(journal, space.problem)
     own = journal.rows(tables.triggers, trigger=trigger.key)
     begun = {row["trigger"]: row["at"] for row in reversed(journal.rows(tables.triggers, action="retrain")) if row["kind"] != "person"}
     return State(
@@ -111,7 +111,7 @@ def record_failure(journal: Journal, trigger: Trigger, error: Exception) -> None
 def _inputs(space: Workspace) -> str:
     if not all(active(space.journal, source.name) for source in space.problem.sources):
         return ""
-    return inputs_digest(space, take_snapshot(space.journal, space.problem))
+    return inputs_digest(space, published_now(space.journal, space.problem))
 
 
 def _is_judged(journal: Journal, inputs: str) -> bool:

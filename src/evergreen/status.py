@@ -12,7 +12,7 @@ import pandas as pd
 from evergreen import journal as tables
 from evergreen.brakes import frozen
 from evergreen.data.landing import Delivery, Found, active, find, unjudged
-from evergreen.data.snapshots import build_frame, take_snapshot
+from evergreen.data.snapshots import build_frame, published_now
 from evergreen.errors import RefusedError
 from evergreen.files import digest_text
 from evergreen.monitoring.performance import realized
@@ -70,7 +70,7 @@ def current_inputs(space: Workspace) -> str | None:
     """Name of what a round would train and judge from (see `retraining.inputs_digest`); None while a source has no batch yet."""
     if not all(active(space.journal, source.name) for source in space.problem.sources):
         return None
-    return inputs_digest(space, take_snapshot(space.journal, space.problem))
+    return inputs_digest(space, published_now(space.journal, space.problem))
 
 
 def current_state(space: Workspace, inputs: str | None, serves: int | None) -> str:
@@ -97,7 +97,7 @@ def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
     """What every published partition was worth; see `evergreen.monitoring.performance.realized`."""
     if not space.journal.rows(tables.publications):
         return []
-    labelled = build_frame(space.settings.root, take_snapshot(space.journal, space.problem), space.problem).labelled
+    labelled = build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem).labelled
     return realized(space.settings.root, space.journal, space.problem, labelled)
 
 

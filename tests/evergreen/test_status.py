@@ -11,7 +11,8 @@ from evergreen import journal as tables
 from evergreen.data.publishing import Order, publish
 from evergreen.data.snapshots import build_frame, take_snapshot
 from evergreen.overrides import Override, row_of
-from evergreen.status import Freshness, freshness, has_new_deliveries, is_due, notices, realized_so_far, refresh_site
+from evergreen.retraining import inputs_digest
+from evergreen.status import Freshness, current_inputs, freshness, has_new_deliveries, is_due, notices, realized_so_far, refresh_site
 from evergreen.workspace import Workspace
 
 TWO_DAYS = pd.Timedelta(days=2)
@@ -80,6 +81,14 @@ def test_what_was_published_is_priced_once_outcomes_are_there(space: Workspace):
     (told,) = realized_so_far(space)
     assert told["realized"]["rows"] == len(frame.rows)
     assert told["realized"]["cost_per_1000"] == 20_000 * frame.rows["returned"].mean()
+
+
+def test_looking_freezes_no_list_of_batches(space: Workspace):
+    looked = current_inputs(space)
+    assert space.journal.rows(tables.snapshots) == []
+    taken = take_snapshot(space.journal, space.problem)
+    assert looked == inputs_digest(space, taken)
+    assert [row["snapshot"] for row in space.journal.rows(tables.snapshots)] == [taken.id]
 
 
 def test_the_overview_is_written_from_the_journal_alone(space: Workspace):

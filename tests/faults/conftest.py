@@ -14,7 +14,7 @@ import seedlings
 from commands import Home
 from crashing import Stage
 
-IN_ONE_TEST = 10
+IN_ONE_TEST = 5
 
 
 @dataclass

@@ -11,7 +11,7 @@ from commands import told
 from crashing import LOST, Stage
 from points import POINTS
 
-IN_ONE_TEST = 10
+IN_ONE_TEST = 5
 
 
 @pytest.fixture(autouse=True)

@@ -71,7 +71,20 @@ def _settled(rows: pd.DataFrame, target: str, time: str | None) -> pd.Timestamp 
 
 
 def take_snapshot(journal: Journal, problem: Problem) -> Snapshot:
-    """Freeze what has been published so far.
+    """Freeze what has been published so far: the list is kept in the journal.
+
+    Raises
+    ------
+    DataError
+        A source has no published batch yet.
+    """
+    snapshot = published_now(journal, problem)
+    journal.add(tables.snapshots, snapshot=snapshot.id, batches={name: list(digests) for name, digests in snapshot.batches.items()})
+    return snapshot
+
+
+def published_now(journal: Journal, problem: Problem) -> Snapshot:
+    """What a snapshot would be at this moment; for whoever only looks, and may look while deliveries are still being judged.
 
     Raises
     ------
@@ -84,9 +97,7 @@ def take_snapshot(journal: Journal, problem: Problem) -> Snapshot:
             f"Nothing has been published yet of {', '.join(missing)}. Deliver files to the landing folder, then: evergreen ingest"
         )
     kept = {name: tuple(dict.fromkeys(digests)) for name, digests in found.items()}
-    snapshot = Snapshot(digest_text(*(f"{name} {digest}" for name, digests in kept.items() for digest in digests)), kept)
-    journal.add(tables.snapshots, snapshot=snapshot.id, batches={name: list(digests) for name, digests in kept.items()})
-    return snapshot
+    return Snapshot(digest_text(*(f"{name} {digest}" for name, digests in kept.items() for digest in digests)), kept)
 
 
 _newest: dict[tuple[str, str, str], Frame] = {}
