@@ -77,6 +77,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=200, help="how many kills at random moments (long version)")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the long version, which takes hours, to `make faults`."""
+    return True if collection_path.name == "test_long.py" and not config.getoption("long", default=False) else None
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Split the random kills into tests that two workers share."""
     if "lot" in metafunc.fixturenames:

@@ -14,12 +14,6 @@ from points import POINTS
 IN_ONE_TEST = 5
 
 
-@pytest.fixture(autouse=True)
-def _only_when_asked_for(request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("long", default=False):
-        pytest.skip("takes an hour; run it with: make faults")
-
-
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("name", list(POINTS))
 def test_every_passing_of_every_point_is_killed_at_and_the_rerun_too(stage: Callable[[str], Stage], injected, name: str):
