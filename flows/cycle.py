@@ -10,7 +10,7 @@ from prefect import flow
 from evergreen import journal as tables
 from evergreen import nursery, occasions, promotion
 from evergreen.brakes import frozen
-from evergreen.errors import BusyError, EvergreenError, UnreachableError
+from evergreen.errors import BusyError, EvergreenError, JournalError, RegistryError
 from evergreen.monitoring.signals import measure
 from evergreen.promotion import Ending, standing
 from evergreen.releases import waiting
@@ -26,6 +26,9 @@ from flows.news import tell_deliveries, tell_ending, tell_notices, tell_predicti
 from flows.server import ServerLostError
 from flows.steps import step
 from flows.training import carry_out, judge_again, train, write_down
+
+PASSING = (BusyError, JournalError, RegistryError, ServerLostError)
+"""What trying again may mend: somebody else is at work, a database is locked, a server is away."""
 
 
 @flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=36_000, persist_result=False, on_failure=[tell_failed_round])
@@ -68,12 +71,17 @@ def answer(space: Workspace, kind: Kind, reason: str) -> dict[str, Any] | None:
         return None
     try:
         with account.working("join and validate the training data"):
-            return judge_again_and_tell(space, None) if decision.action == "resume" else train_and_tell(space, reason)
-    except (BusyError, UnreachableError, ServerLostError):
+            if decision.action == "resume":
+                return judge_again_and_tell(space, None)
+            record = train_and_tell(space, reason)
+    except PASSING:
         raise
     except EvergreenError as error:
-        occasions.record_failure(space.journal, trigger, error)
+        if decision.action == "retrain":
+            occasions.record_failure(space.journal, trigger, error)
         raise
+    occasions.record_answer(space.journal, trigger)
+    return record
 
 
 @step()

@@ -101,7 +101,8 @@ def main() -> None:
         make_pool(settings)
     made = deployments(problem, settings)
     known = register(made, image=settings.work_image)
-    close_left_behind(known)
+    if not settings.work_pool:  # the workers of a pool may be at work
+        close_left_behind(known)
     drop_late(known, datetime.now(UTC))
     with get_client(sync_client=True) as client:
         client.create_flow_run_from_deployment(known[-1])

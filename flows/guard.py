@@ -11,6 +11,7 @@ import threading
 
 def guard(command: list[str]) -> None:
     """Run a server until it ends or until whoever started us is gone, however that came about; leave nobody of our group behind."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # the server has heard it too; its end is ours
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def end_with_parent() -> None:

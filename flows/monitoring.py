@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from prefect import flow, runtime
-from prefect.client.schemas.objects import State
+from prefect import Flow, flow, runtime
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.states import Completed
 
@@ -22,21 +22,40 @@ if TYPE_CHECKING:
 RETRAINING = "retraining/evergreen"
 
 
-@flow(name="monitoring", flow_run_name="look for what asks for a round", timeout_seconds=1_800, persist_result=False)
+def tell_failed(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Prefect's hook for a look that failed."""
+    from flows.alerting import tell_failed_round
+
+    tell_failed_round(flow, flow_run, state)
+
+
+@flow(
+    name="monitoring",
+    flow_run_name="look for what asks for a round",
+    timeout_seconds=1_800,
+    persist_result=False,
+    on_failure=[tell_failed],
+)
 def look() -> State[Any]:
-    """Find what asks for a round and start one, unless one is under way or about to begin."""
+    """Find what asks for a round and start one, unless one is under way or about to begin; then tell what people should know."""
     from evergreen.workspace import open_workspace
 
     space = open_workspace()
     drop_missed_looks()
+    message = start_what_is_asked_for(space)
     warn(space)
+    return Completed(message=message)
+
+
+def start_what_is_asked_for(space: Workspace) -> str:
+    """Start a round where there is a reason for one; says what was done."""
+    if is_under_way(RETRAINING, datetime.now(UTC)):
+        return "A round is under way already."
     occasion = find(space)
     if occasion is None:
-        return Completed(message="There is nothing to do.")
-    if is_under_way(RETRAINING, datetime.now(UTC)):
-        return Completed(message=f"A round is under way already: {occasion.reason}.")
-    begin(occasion)
-    return Completed(message=f"Started a round: {occasion.reason}.")
+        return "There is nothing to do."
+    begin(space, occasion)
+    return f"Started a round: {occasion.reason}."
 
 
 @step()
@@ -63,6 +82,9 @@ def warn(space: Workspace) -> None:
 
 
 @step()
-def begin(occasion: Occasion) -> None:
+def begin(space: Workspace, occasion: Occasion) -> None:
     """Start a round in a run of its own."""
+    from evergreen import occasions
+
+    occasions.begin(space.journal, occasion)
     run_deployment(RETRAINING, parameters={"kind": occasion.kind}, timeout=0, as_subflow=False)

@@ -6,18 +6,20 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import xmlrpc.client
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from evergreen.errors import EvergreenError, RefusedError
 from evergreen.files import digest_text
 from evergreen.settings import Settings, load_settings
 from evergreen.tracking import QUIET as QUIET_MLFLOW
+from evergreen.tracking import without_password
 from evergreen.workspace import open_workspace
 from flows import account
 from flows.server import QUIET as QUIET_PREFECT
@@ -58,7 +60,7 @@ class Health:
 
 def parts(settings: Settings) -> list[Part]:
     """What the platform consists of, under these settings."""
-    elsewhere = os.environ.get("PREFECT_API_URL", "")
+    elsewhere = os.environ.get("PREFECT_API_URL", "").rstrip("/")
     api = elsewhere or f"http://127.0.0.1:{settings.prefect_port}/api"
     prefect, mlflow = api.removesuffix("/api"), settings.mlflow_uri or f"http://127.0.0.1:{settings.mlflow_port}"
     of_mlflow = f"{mlflow}/health" if mlflow.startswith("http") else ""
@@ -81,14 +83,15 @@ def up() -> None:
     """
     space = open_workspace()
     settings = space.settings
-    if _supervisor(settings) is None:
+    is_ours = _supervisor(settings) is None
+    if is_ours:
         for part in parts(settings):
             _refuse_taken(part)
         space.registry.aliases()  # MLflow's tables are made by one process, before several look at them
         settings.landing.mkdir(parents=True, exist_ok=True)
         _start(settings)
     with account.working("start the platform"):
-        health = _wait_until_healthy(settings)
+        health = _wait_until_healthy(settings, is_ours=is_ours)
     tell(health)
     account.say(f"Put deliveries into {settings.landing}. Logs: {_logs(settings)}. To stop: make down")
 
@@ -113,7 +116,7 @@ def look(settings: Settings) -> list[Health]:
         return []
     try:
         states = {one["name"]: one["statename"] for one in supervisor.supervisor.getAllProcessInfo()}
-    except (OSError, xmlrpc.client.Error):
+    except (OSError, xmlrpc.client.Error, HTTPException, ExpatError):
         return []
     return [_health(part, states.get(part.name, "STOPPED"), by_pool=bool(settings.work_pool)) for part in parts(settings)]
 
@@ -123,7 +126,7 @@ def tell(health: list[Health]) -> None:
     for one in health:
         state = "healthy" if one.is_healthy else f"not healthy ({one.state.lower()})"
         tone = "good" if one.is_healthy else "bad"
-        account.done(one.part.name, f"{state:<10} {one.part.address:<24} {one.part.what}", tone=tone)
+        account.done(one.part.name, f"{state:<10} {without_password(one.part.address):<24} {one.part.what}", tone=tone)
 
 
 def _health(part: Part, state: str, *, by_pool: bool) -> Health:
@@ -154,7 +157,7 @@ def _serves(api: str, *, by_pool: bool) -> bool:
         return False
 
 
-def _wait_until_healthy(settings: Settings) -> list[Health]:
+def _wait_until_healthy(settings: Settings, *, is_ours: bool) -> list[Health]:
     found: list[Health] = []
     crashes: list[str] = []
 
@@ -168,7 +171,7 @@ def _wait_until_healthy(settings: Settings) -> list[Health]:
     _until(settled, seconds=START_SECONDS)
     if ill := [one.part.name for one in found if not one.is_healthy] or ([] if found else ["supervisord"]):
         told = "\n".join(line for name in ill for line in _last_lines(settings, name))
-        if supervisor := _supervisor(settings):
+        if is_ours and (supervisor := _supervisor(settings)):  # what was up before is left alone
             supervisor.supervisor.shutdown()
         raise EvergreenError(f"{', '.join(ill)} did not get healthy. The last lines of the logs in {_logs(settings)}:\n{told}")
     return found
@@ -204,6 +207,10 @@ def _environment(settings: Settings) -> dict[str, str]:
         **{"PREFECT_API_URL": prefect.health.removesuffix("/health"), "PREFECT_HOME": settings.root / "prefect"},
         **{"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_RUNNER_POLL_FREQUENCY": "5"},
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
+        **{
+            "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+            "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": "2592000",
+        },
         **{"OMP_NUM_THREADS": "1", "COLUMNS": "160", "PYTHONUNBUFFERED": "1"},
     }
     quiet = {name: value for name, value in {**QUIET_PREFECT, **QUIET_MLFLOW}.items() if name not in own}
@@ -230,19 +237,19 @@ def _supervisor(settings: Settings) -> Any:
     from supervisor.xmlrpc import SupervisorTransport
 
     path = _socket(settings)
-    if not path.exists():
+    if not path.exists() or path.lstat().st_uid != os.getuid():  # in a folder that everybody may write to
         return None
     line = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{path}"))
     try:
         line.supervisor.getState()
-    except (OSError, xmlrpc.client.Error):
+    except (OSError, xmlrpc.client.Error, HTTPException, ExpatError):
         return None
     return line
 
 
 def _socket(settings: Settings) -> Path:
-    """Where the supervisor listens: not in the home, for the path of such a socket has at most 100 characters."""
-    return Path(tempfile.gettempdir()) / f"evergreen-{digest_text(str(settings.root))[:12]}.sock"
+    """Where the supervisor listens: not in the home, for the path of such a socket has at most 100 characters, nor where TMPDIR says."""
+    return Path("/tmp") / f"evergreen-{digest_text(str(settings.root))[:12]}.sock"  # noqa: S108 - its owner is looked at first
 
 
 def _logs(settings: Settings) -> Path:

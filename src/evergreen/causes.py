@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from textwrap import shorten
 
 from evergreen import journal as tables
-from evergreen.cadence import cadence
+from evergreen.cadence import cadence, last_due
 from evergreen.data.landing import active
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
 from evergreen.monitoring.alerts import LONGEST, Alert, alert
 from evergreen.monitoring.signals import findings
+from evergreen.occasions import GIVEN_UP
 from evergreen.promotion import standing
 from evergreen.status import freshness, in_quarantine
 from evergreen.triggers import SIGNALS
@@ -25,7 +26,7 @@ CADENCES = 2
 def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
     """All that holds now and that the contract wants to be told, whether it was told before or not."""
     finders = (_quarantined, _missing, _refused, _spent, _seen)
-    found = [*_late(space, now), *(one for find in finders for one in find(space)), *_silence(space, now)]
+    found = [*_late(space, now), *_given_up(space, now), *(one for find in finders for one in find(space)), *_silence(space, now)]
     return [one for one in found if one.kind in space.problem.alerts.on]
 
 
@@ -73,6 +74,13 @@ def _spent(space: Workspace) -> Iterator[Alert]:
     if again is not None:
         until = f"until outcomes reach {again:%Y-%m-%d}, no other candidate can be promoted by the gate"
         yield alert(space.problem, "budget", what=f"The error budget of the year is spent: {until}.", command="evergreen history")
+
+
+def _given_up(space: Workspace, now: datetime) -> Iterator[Alert]:
+    """Rounds that were gone in vain, until the schedule's hour gives them another chance."""
+    hour = last_due(space.problem.retraining.cron, now).isoformat()
+    for row in space.journal.rows(tables.triggers, rule=GIVEN_UP, window=hour):
+        yield alert(space.problem, "failure", row["trigger"], what=f"Nothing gets done: {row['reason']}.", command="evergreen run")
 
 
 def _seen(space: Workspace) -> Iterator[Alert]:

@@ -13,17 +13,22 @@ from evergreen.cadence import last_due
 from evergreen.data.landing import active
 from evergreen.data.snapshots import Snapshot, published_now
 from evergreen.errors import RefusedError
+from evergreen.files import digest_text
 from evergreen.gate.finding import Verdict
 from evergreen.journal import Journal
 from evergreen.monitoring.signals import findings
 from evergreen.promotion import standing
 from evergreen.releases import is_carried_out
 from evergreen.retraining import inputs_digest
-from evergreen.status import current_state, freshness, has_new_deliveries, is_due
+from evergreen.status import current_state, freshness, has_new_deliveries, is_due, look_at_landing
 from evergreen.triggers import Decision, Kind, State, Trigger
 from evergreen.workspace import Workspace
 
-FAILED = "failed"
+FAILED, ANSWERED, GIVEN_UP = "failed", "answered", "given up"
+ATTEMPTS = 3
+"""How many rounds are started for the same reason while nothing else changes."""
+DELAYS = {"cooldown", "budget"}
+"""Rules that say not yet."""
 BY_THEMSELVES: tuple[Kind, ...] = ("data", "schedule", "drift", "decay")
 
 
@@ -33,22 +38,63 @@ class Occasion:
 
     kind: Kind
     reason: str
+    inputs: str
+    place: str
+    """Name of where things stand; while that is the same, the same round does the same again."""
+    hour: str
+    """The newest hour of the schedule: it gives everything another chance."""
+
+    @property
+    def key(self) -> str:
+        """Name of this reason under these circumstances."""
+        return digest_text("round", self.reason, self.inputs, self.place, self.hour)
 
 
 def find_occasion(space: Workspace, now: datetime) -> Occasion | None:
-    """The first reason to go a round now, None when there is nothing to do.
+    """The first reason to go a round now, None when there is nothing to do, or nothing that has not been tried often enough.
 
     Triggers that are skipped are recorded here, so no run has to be started to skip them.
     """
+    inputs, hour = _inputs(space), last_due(space.problem.retraining.cron, now).isoformat()
+    place = digest_text(str(standing(space.journal).champion), *_waiting_files(space))
+    for kind, reason in _reasons(space, now):
+        found = Occasion(kind, reason, inputs, place, hour)
+        if len(_attempts(space.journal, found)) < ATTEMPTS:
+            return found
+        row = {"trigger": found.key, "kind": kind, "inputs": inputs, "window": hour}
+        why = f"{reason}; {ATTEMPTS} rounds for it changed nothing, so the next is gone when something changes or the schedule's hour comes"
+        space.journal.add(tables.triggers, **row, action="skip", rule=GIVEN_UP, reason=why)
+    return None
+
+
+def begin(journal: Journal, occasion: Occasion) -> None:
+    """Write down that a round is started for a reason, so that it is not started for ever."""
+    row = {"trigger": occasion.key, "kind": occasion.kind, "inputs": occasion.inputs, "window": occasion.hour, "reason": occasion.reason}
+    journal.add(tables.triggers, **row, action="start", rule=f"attempt {len(_attempts(journal, occasion)) + 1}")
+
+
+def _reasons(space: Workspace, now: datetime) -> Iterator[tuple[Kind, str]]:
     if has_new_deliveries(space):
-        return Occasion("data", "a delivery waits to be judged")
+        yield "data", "a delivery waits to be judged"
     if is_due(space, now):
-        return Occasion("data", "a move of the champion is due")
+        yield "data", "a move of the champion is due"
     for trigger, decision in weigh(space, BY_THEMSELVES, now):
-        if decision.action != "skip":
-            return Occasion(trigger.kind, decision.reason)
-        record(space.journal, trigger, decision)
-    return Occasion("data", "the last round was not gone to its end") if _is_unfinished(space) else None
+        if decision.action == "skip":
+            record(space.journal, trigger, decision)
+        else:
+            yield trigger.kind, decision.reason
+    if _is_unfinished(space):
+        yield "data", "the last round was not gone to its end"
+
+
+def _attempts(journal: Journal, occasion: Occasion) -> list[dict[str, Any]]:
+    return journal.rows(tables.triggers, trigger=occasion.key, action="start")
+
+
+def _waiting_files(space: Workspace) -> list[str]:
+    if not space.settings.landing.is_dir():
+        return []
+    return [f"{one.source} {one.name} {one.stat}" for one in look_at_landing(space)[1]]
 
 
 def weigh(space: Workspace, kinds: Iterable[Kind], now: datetime) -> Iterator[tuple[Trigger, Decision]]:
@@ -69,7 +115,7 @@ def trigger_of(space: Workspace, kind: Kind, now: datetime) -> Trigger | None:
     if kind == "schedule":
         hour = last_due(space.problem.retraining.cron, now)
         since = datetime.fromisoformat(journal.rows(tables.about)[0]["at"])
-        told = {row["window"] for row in journal.rows(tables.triggers, kind=kind)}
+        told = {row["window"] for row in journal.rows(tables.triggers, kind=kind) if row["action"] != "start" and row["rule"] not in DELAYS}
         due = hour > since and hour.isoformat() not in told
         return Trigger(kind, inputs, hour.isoformat()) if due or _is_cut_short(journal, kind, hour.isoformat()) else None
     newest = _newest_signal(journal, kind)
@@ -89,7 +135,7 @@ def state_of(space: Workspace, trigger: Trigger, now: datetime) -> State:
         stale=tuple(one.source for one in freshness(space, now) if one.is_stale),
         is_judged=_is_judged(journal, trigger.inputs),
         failed=next((row["reason"] for row in own if row["rule"] == FAILED), ""),
-        acted=next((row["action"] for row in own if row["action"] != "skip"), None),
+        acted=next((row["action"] for row in own if row["action"] in {"retrain", "resume"}), None),
         windows=_windows(journal, trigger.kind),
         begun=tuple(map(datetime.fromisoformat, begun.values())),
         is_first=standing(journal).champion is None,
@@ -101,6 +147,12 @@ def record(journal: Journal, trigger: Trigger, decision: Decision) -> None:
     """Write down what is made of a trigger; what is written already is not written again."""
     row = {"trigger": trigger.key, "kind": trigger.kind, "inputs": trigger.inputs, "window": trigger.window}
     journal.add(tables.triggers, **row, action=decision.action, rule=decision.rule, reason=decision.reason)
+
+
+def record_answer(journal: Journal, trigger: Trigger) -> None:
+    """Write down that a training on a trigger's inputs had nothing new to learn from, so that an earlier verdict is the answer."""
+    if not _is_judged(journal, trigger.inputs):
+        record(journal, trigger, Decision("skip", ANSWERED, "these data teach nothing that an earlier verdict was not given on"))
 
 
 def record_failure(journal: Journal, trigger: Trigger, error: Exception) -> None:
@@ -117,6 +169,8 @@ def _inputs(space: Workspace) -> str:
 def _is_judged(journal: Journal, inputs: str) -> bool:
     """Whether a verdict on these inputs stands: against the champion of today, about it, or carried out."""
     serves = standing(journal).champion
+    if any(row["rule"] == ANSWERED for row in journal.rows(tables.triggers, inputs=inputs)):
+        return True
     return any(
         serves in {row["champion"], row["candidate"]} or (row["verdict"] == Verdict.PROMOTE and is_carried_out(journal, row["candidate"]))
         for row in journal.rows(tables.decisions, inputs=inputs)

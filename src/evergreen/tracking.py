@@ -141,7 +141,7 @@ def explained(uri: str) -> Iterator[None]:
         if not isinstance(error, MlflowException) and not type(error).__module__.startswith(("sqlalchemy", "psycopg")):
             raise
         kind = UnreachableError if "API request to" in str(error) else RegistryError
-        raise kind(_sentence(error, _without_password(uri))) from error
+        raise kind(_sentence(error, without_password(uri))) from error
 
 
 def _sentence(error: Exception, uri: str) -> str:
@@ -152,7 +152,7 @@ def _sentence(error: Exception, uri: str) -> str:
         )
     if cause := _database_cause(error):
         return f"MLflow's database {uri} cannot be used: {cause}. {what_helps(cause, program='MLflow', setting=SETTING)}"
-    cause = shorten(_without_password(str(error)), 300, placeholder=" …").rstrip(".")
+    cause = shorten(without_password(str(error)), 300, placeholder=" …").rstrip(".")
     return f"MLflow at {uri} cannot be used: {cause}. Check {SETTING}, and that it is up."
 
 
@@ -160,7 +160,7 @@ def _database_cause(error: BaseException | None) -> str | None:
     """What the database itself said, without the statement; None where the error does not come from one. SQLAlchemy calls it `orig`."""
     while error is not None:
         if said := getattr(error, "orig", None):
-            return shorten(_without_password(str(said)), 300, placeholder=" …").rstrip(".")
+            return shorten(without_password(str(said)), 300, placeholder=" …").rstrip(".")
         error = error.__cause__
     return None
 
@@ -171,5 +171,6 @@ def _quieten() -> None:
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would announce every retry
 
 
-def _without_password(text: str) -> str:
+def without_password(text: str) -> str:
+    """The text with every password in an address hidden."""
     return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)

@@ -74,12 +74,12 @@ def decide(trigger: Trigger, policy: RetrainingPolicy, state: State) -> Decision
     """
     for decision in _refusals(trigger, policy, state):
         return decision
-    if state.acted in {"retrain", "resume"}:
-        return Decision(state.acted, "cut short", "what was begun for the same reason was cut short and goes on")
+    if state.acted == "retrain":
+        return Decision("retrain", "cut short", "what was begun for the same reason was cut short and goes on")
     if trigger.kind == "person":
         return Decision("retrain", "person", "a person asked for it")
     for rule, reason in _brakes(policy, state):
-        if state.held is not None:
+        if state.held is not None and state.acted != "resume":
             told = f"{reason}, but version {state.held} is held and can be judged again"
             return Decision("resume", "held", told)
         return Decision("skip", rule, reason)

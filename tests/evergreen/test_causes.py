@@ -9,6 +9,7 @@ from toy.data import START, day_of_orders
 from workspaces import changed, deliver, deliver_days, ingest, with_source
 
 from evergreen import journal as tables
+from evergreen.cadence import last_due
 from evergreen.causes import find_alerts
 from evergreen.contract import Problem
 from evergreen.errors import ContractError
@@ -202,6 +203,16 @@ def test_drift_and_decay_are_told_while_they_count_by_the_contracts_debounce(spa
     assert found(space) == []
     signal(space, kind, "2026-02-22", champion=7)
     assert found(space) == []
+
+
+def test_rounds_that_were_gone_in_vain_are_told_until_the_schedule_gives_them_another_chance(space: Workspace):
+    at = datetime(2026, 6, 2, 12, 0, tzinfo=UTC)
+    hour = last_due(space.problem.retraining.cron, at).isoformat()
+    row = {"trigger": "t", "kind": "data", "inputs": "", "action": "skip", "rule": "given up", "reason": "a delivery waits"}
+    space.journal.add(tables.triggers, **row, window=hour)
+    told = [one.what for one in find_alerts(space, at) if one.kind == "failure"]
+    assert told == ["Nothing gets done: a delivery waits."]
+    assert [one for one in find_alerts(space, at + timedelta(days=1)) if one.kind == "failure"] == []
 
 
 def test_every_cause_is_told_once_a_day_and_what_ended_is_told_no_more(empty_space: Workspace):

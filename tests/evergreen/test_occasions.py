@@ -143,6 +143,40 @@ def test_a_round_that_was_killed_after_its_verdict_is_gone_to_its_end(trained: W
     assert (found and found.reason) == "the last round was not gone to its end"
 
 
+def test_a_round_that_changes_nothing_is_started_three_times_then_the_schedule_gives_it_another_chance(space: Workspace):
+    close(space)
+    for _ in range(occasions.ATTEMPTS):
+        found = occasions.find_occasion(space, now())
+        assert found is not None
+        occasions.begin(space.journal, found)
+    assert occasions.find_occasion(space, now()) is None
+    assert [row["rule"] for row in space.journal.rows(tables.triggers)][-4:] == ["attempt 1", "attempt 2", "attempt 3", "given up"]
+    assert occasions.find_occasion(space, now()) is None
+    assert len(space.journal.rows(tables.triggers, rule="given up")) == 1
+    assert occasions.find_occasion(space, tomorrow()) is not None
+    workspaces.deliver_days(space, 1, start=6)
+    assert occasions.find_occasion(space, now()) is not None
+
+
+def test_data_that_teach_nothing_new_are_answered_by_the_earlier_verdict(space: Workspace):
+    trigger = occasions.trigger_of(space, "data", now())
+    assert trigger is not None
+    occasions.record(space.journal, trigger, Decision("retrain", "data", "new"))
+    occasions.record_answer(space.journal, trigger)
+    close(space)
+    assert occasions.trigger_of(space, "data", now()) is None
+    assert occasions.find_occasion(space, now()) is None
+
+
+def test_an_hour_of_the_schedule_that_comes_too_early_is_not_lost(space: Workspace):
+    trigger = occasions.trigger_of(space, "schedule", tomorrow())
+    assert trigger is not None
+    occasions.record(space.journal, trigger, Decision("skip", "cooldown", "not yet"))
+    assert occasions.trigger_of(space, "schedule", tomorrow()) == trigger
+    occasions.record(space.journal, trigger, Decision("skip", "stale", "weather"))
+    assert occasions.trigger_of(space, "schedule", tomorrow()) is None
+
+
 def test_what_a_person_asks_for_is_a_reason_of_its_own_each_time(trained: Workspace):
     first, second = (occasions.trigger_of(trained, "person", now()) for _ in range(2))
     assert first is not None

@@ -111,11 +111,16 @@ def test_a_held_version_is_judged_again_while_no_training_may_begin(brake: dict[
     assert answer("data", replace(FREE, held=4)) == ("retrain", "data")
 
 
-@pytest.mark.parametrize("begun", ["retrain", "resume"])
-def test_what_was_cut_short_goes_on_although_its_own_beginning_is_a_minute_ago(begun: str):
-    state = replace(FREE, acted=begun, begun=(ago(minutes=1),))
-    assert answer("data", state) == (begun, "cut short")
+def test_what_was_cut_short_goes_on_although_its_own_beginning_is_a_minute_ago():
+    state = replace(FREE, acted="retrain", begun=(ago(minutes=1),))
+    assert answer("data", state) == ("retrain", "cut short")
     assert answer("data", replace(state, is_judged=True)) == ("skip", "nothing new")
+
+
+def test_a_held_version_is_judged_again_once_for_the_same_reason_and_the_training_begins_when_it_may():
+    state = replace(FREE, held=4, acted="resume", begun=(ago(minutes=1),))
+    assert answer("data", state) == ("skip", "cooldown")
+    assert answer("data", replace(state, begun=(ago(hours=2),))) == ("retrain", "data")
 
 
 def test_the_same_reason_has_the_same_key_and_any_difference_another():
@@ -147,4 +152,4 @@ def test_whatever_comes_there_is_one_answer_with_a_reason_and_never_a_training_w
     if state.is_judged or state.missing:
         assert decision.action == "skip"
     if decision.action == "resume":
-        assert state.held is not None or state.acted == "resume"
+        assert state.held is not None
