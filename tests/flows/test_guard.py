@@ -34,21 +34,19 @@ def wait_for(path: Path) -> None:
 
 def test_a_guard_lives_as_long_as_its_server_so_that_whoever_stops_both_sees_it(tmp_path: Path):
     guard, server = guarded(STUBBORN, tmp_path)
-    os.killpg(guard.pid, signal.SIGTERM)
-    wait_for(tmp_path / "heard")
-    assert guard.poll() is None
-    os.killpg(guard.pid, signal.SIGKILL)
-    guard.wait(30)
+    with guard:
+        os.killpg(guard.pid, signal.SIGTERM)
+        wait_for(tmp_path / "heard")
+        assert guard.poll() is None
+        os.killpg(guard.pid, signal.SIGKILL)
     assert psutil.wait_procs([server], timeout=30)[1] == []
 
 
 @pytest.mark.parametrize("end", ["its input ends", "it is stopped with its server"])
 def test_a_server_does_not_outlive_whoever_wanted_it(tmp_path: Path, end: str):
     guard, server = guarded(WILLING, tmp_path)
-    assert guard.stdin is not None
-    if end == "its input ends":
-        guard.stdin.close()
-    else:
-        os.killpg(guard.pid, signal.SIGTERM)
-    guard.wait(30)
+    with guard:
+        if end != "its input ends":
+            os.killpg(guard.pid, signal.SIGTERM)
+            guard.wait(30)
     assert psutil.wait_procs([server], timeout=30)[1] == []
