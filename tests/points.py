@@ -49,6 +49,8 @@ POINTS: dict[str, tuple[tuple[str, int], ...]] = {
         ("after promotions", 2),
     ),
     "close": (
+        ("before signals", 1),
+        ("after signals", 1),
         ("before triggers", 1),
         ("after triggers", 1),
         ("begin predicting", 1),
@@ -59,6 +61,8 @@ POINTS: dict[str, tuple[tuple[str, int], ...]] = {
         ("after the overview", 1),
         ("before cycles", 1),
         ("after cycles", 1),
+        ("before alerts", 1),
+        ("after alerts", 1),
     ),
 }
 """For each stage of the second month the points that it passes, and which passing of each is disturbed."""
