@@ -131,7 +131,7 @@ def tell(health: list[Health]) -> None:
 
 def _health(part: Part, state: str, *, by_pool: bool) -> Health:
     if part.name == "runner":
-        return Health(part, state, state == "RUNNING" and _serves(part.health, by_pool=by_pool))
+        return Health(part, state, state in {"RUNNING", "STARTING"} and _serves(part.health, by_pool=by_pool))
     if part.port is None:
         return Health(part, "elsewhere", not part.health or _answers(part.health))
     return Health(part, state, state in {"RUNNING", "STARTING"} and _answers(part.health))
