@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 _console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 _moving: list[Status] = []
+LOG = "evergreen"
+"""The logger that is given every line too; on the platform Prefect hears it and shows them with the run. No console does: it has them."""
+_log = logging.getLogger(LOG)
+_log.setLevel(logging.INFO)
+_log.propagate = False
 WIDTH = 9
 SIGNS = {"good": "green", "hold": "yellow", "bad": "red", "plain": "default"}
 
@@ -24,17 +30,20 @@ SIGNS = {"good": "green", "hold": "yellow", "bad": "red", "plain": "default"}
 def say(text: str = "", *, style: str | None = None) -> None:
     """Print a line."""
     _console.print(text, style=style, markup=False)
+    _log.info(text)
 
 
 def title(text: str) -> None:
     """Print what the next lines are about."""
     _console.print()
     _console.print(text, style="bold", markup=False)
+    _log.info(text)
 
 
 def done(step: str, text: str, *, tone: str = "plain") -> None:
     """Print what a step came to: `tone` is good, hold, bad or plain."""
     _console.print(f"  [bold]{step:<{WIDTH}}[/bold] [{SIGNS[tone]}]{_plain(text)}[/]")
+    _log.info("%s %s", f"{step:<{WIDTH}}", text)
 
 
 def table(columns: list[str], rows: list[list[str]], *, caption: str = "") -> None:

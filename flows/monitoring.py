@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.states import Completed
 
-from flows.runs import drop_late, is_under_way
+from flows.runs import died, drop_late, is_under_way
 from flows.steps import step
 
 if TYPE_CHECKING:
@@ -75,10 +75,12 @@ def find(space: Workspace) -> Occasion | None:
 
 @step()
 def warn(space: Workspace) -> None:
-    """Tell people what they should know, each cause once in a while."""
-    from flows.alerting import tell_alerts
+    """Tell people what they should know, each cause once in a while: what the journal shows, and rounds that died without a word."""
+    from flows.alerting import tell_alerts, tell_deaths
 
-    tell_alerts(space, datetime.now(UTC))
+    now = datetime.now(UTC)
+    tell_deaths(space, died(RETRAINING, now - space.problem.alerts.cooldown), now)
+    tell_alerts(space, now)
 
 
 @step()

@@ -7,21 +7,15 @@ import socket
 import subprocess
 import sys
 import time
-import xmlrpc.client
 from collections.abc import Callable
-from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any
-from xml.parsers.expat import ExpatError
 
 from evergreen.errors import EvergreenError, RefusedError
-from evergreen.files import digest_text
 from evergreen.settings import Settings, load_settings
 from evergreen.tracking import QUIET as QUIET_MLFLOW
-from evergreen.tracking import without_password
 from evergreen.workspace import open_workspace
 from flows import account
+from flows.health import Health, Part, look, parts, socket_of, supervisor, tell
 from flows.server import QUIET as QUIET_PREFECT
 from flows.server import prepare_database
 
@@ -32,43 +26,6 @@ CRASHED_SECONDS = 5.0
 STOP_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 LAST_LINES = 8
-
-
-@dataclass(frozen=True)
-class Part:
-    """One process of the platform."""
-
-    name: str
-    what: str
-    address: str
-    """Where people look at it; empty for the runner."""
-    health: str
-    """What answers when it is healthy; for the runner Prefect's word on its deployments."""
-    port: int | None
-    """None for the runner, and for a server of a team's, which is not started here."""
-
-
-@dataclass(frozen=True)
-class Health:
-    """How a part is."""
-
-    part: Part
-    state: str
-    """supervisord's word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED; "elsewhere" for a team's server."""
-    is_healthy: bool
-
-
-def parts(settings: Settings) -> list[Part]:
-    """What the platform consists of, under these settings."""
-    elsewhere = os.environ.get("PREFECT_API_URL", "").rstrip("/")
-    api = elsewhere or f"http://127.0.0.1:{settings.prefect_port}/api"
-    prefect, mlflow = api.removesuffix("/api"), settings.mlflow_uri or f"http://127.0.0.1:{settings.mlflow_port}"
-    of_mlflow = f"{mlflow}/health" if mlflow.startswith("http") else ""
-    return [
-        Part("prefect", "runs, schedules, events", prefect, f"{api}/health", None if elsewhere else settings.prefect_port),
-        Part("mlflow", "experiments, models", mlflow, of_mlflow, None if settings.mlflow_uri else settings.mlflow_port),
-        Part("runner", "works on what Prefect schedules", "", api, None),
-    ]
 
 
 def up() -> None:
@@ -83,7 +40,7 @@ def up() -> None:
     """
     space = open_workspace()
     settings = space.settings
-    is_ours = _supervisor(settings) is None
+    is_ours = supervisor(settings) is None
     if is_ours:
         for part in parts(settings):
             _refuse_taken(part)
@@ -99,62 +56,14 @@ def up() -> None:
 def down() -> None:
     """Stop everything; what is being worked on is cut short and goes on with the next `up`."""
     settings = load_settings()
-    supervisor = _supervisor(settings)
-    if supervisor is None:
+    line = supervisor(settings)
+    if line is None:
         account.say("The platform is not up.")
         return
     with account.working("stop the platform"):
-        supervisor.supervisor.shutdown()
-        _until(lambda: _supervisor(settings) is None, seconds=STOP_SECONDS)
+        line.supervisor.shutdown()
+        _until(lambda: supervisor(settings) is None, seconds=STOP_SECONDS)
     account.say("The platform is down. What was being worked on goes on with: make up")
-
-
-def look(settings: Settings) -> list[Health]:
-    """How each part is, asked now; empty when the platform is not up."""
-    supervisor = _supervisor(settings)
-    if supervisor is None:
-        return []
-    try:
-        states = {one["name"]: one["statename"] for one in supervisor.supervisor.getAllProcessInfo()}
-    except (OSError, xmlrpc.client.Error, HTTPException, ExpatError):
-        return []
-    return [_health(part, states.get(part.name, "STOPPED"), by_pool=bool(settings.work_pool)) for part in parts(settings)]
-
-
-def tell(health: list[Health]) -> None:
-    """Say how each part is and where."""
-    for one in health:
-        state = "healthy" if one.is_healthy else f"not healthy ({one.state.lower()})"
-        tone = "good" if one.is_healthy else "bad"
-        account.done(one.part.name, f"{state:<10} {without_password(one.part.address):<24} {one.part.what}", tone=tone)
-
-
-def _health(part: Part, state: str, *, by_pool: bool) -> Health:
-    if part.name == "runner":
-        return Health(part, state, state in {"RUNNING", "STARTING"} and _serves(part.health, by_pool=by_pool))
-    if part.port is None:
-        return Health(part, "elsewhere", not part.health or _answers(part.health))
-    return Health(part, state, state in {"RUNNING", "STARTING"} and _answers(part.health))
-
-
-def _answers(address: str) -> bool:
-    import httpx
-
-    try:
-        return httpx.get(address, timeout=2).is_success
-    except httpx.HTTPError:
-        return False
-
-
-def _serves(api: str, *, by_pool: bool) -> bool:
-    """Whether Prefect knows the deployments, and has heard of the runner within the last minute (a pool's workers come and go)."""
-    import httpx
-
-    try:
-        found = [httpx.get(f"{api}/deployments/name/{flow}/evergreen", timeout=2) for flow in ("retraining", "monitoring")]
-        return all(one.is_success and (by_pool or one.json()["status"] == "READY") for one in found)
-    except (httpx.HTTPError, ValueError, KeyError):
-        return False
 
 
 def _wait_until_healthy(settings: Settings, *, is_ours: bool) -> list[Health]:
@@ -171,8 +80,8 @@ def _wait_until_healthy(settings: Settings, *, is_ours: bool) -> list[Health]:
     _until(settled, seconds=START_SECONDS)
     if ill := [one.part.name for one in found if not one.is_healthy] or ([] if found else ["supervisord"]):
         told = "\n".join(line for name in ill for line in _last_lines(settings, name))
-        if is_ours and (supervisor := _supervisor(settings)):  # what was up before is left alone
-            supervisor.supervisor.shutdown()
+        if is_ours and (line := supervisor(settings)):  # what was up before is left alone
+            line.supervisor.shutdown()
         raise EvergreenError(f"{', '.join(ill)} did not get healthy. The last lines of the logs in {_logs(settings)}:\n{told}")
     return found
 
@@ -199,13 +108,15 @@ def _environment(settings: Settings) -> dict[str, str]:
             "EVERGREEN_LOCK": settings.lock.resolve(),
         },
         **{"EVERGREEN_PROBLEM": settings.problem, "EVERGREEN_PYTHON": sys.executable, "EVERGREEN_LOGS": _logs(settings)},
-        "EVERGREEN_SOCKET": _socket(settings),
+        "EVERGREEN_SOCKET": socket_of(settings),
         **{"EVERGREEN_PREFECT_PORT": settings.prefect_port, "EVERGREEN_PREFECT_HERE": str(prefect.port is not None).lower()},
         **{"EVERGREEN_MLFLOW_PORT": settings.mlflow_port, "EVERGREEN_MLFLOW_HERE": str(mlflow.port is not None).lower()},
         "EVERGREEN_MLFLOW_STORE": settings.mlflow,
         "EVERGREEN_MLFLOW_ARTIFACTS": (settings.root / "mlartifacts").as_uri(),
         **{"PREFECT_API_URL": prefect.health.removesuffix("/health"), "PREFECT_HOME": settings.root / "prefect"},
-        **{"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_RUNNER_POLL_FREQUENCY": "5"},
+        **{"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PREFECT_RUNNER_POLL_FREQUENCY": "5"},
+        **{"PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_LOGGING_TO_API_ENABLED": "true", "PREFECT_LOGGING_EXTRA_LOGGERS": account.LOG},
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
         **{
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
@@ -230,26 +141,6 @@ def _refuse_taken(part: Part) -> None:
                 f"Port {part.port}, which {part.name} is to listen on, is taken by another program. End that one, or set {setting} "
                 f"to a free port, then run again."
             ) from None
-
-
-def _supervisor(settings: Settings) -> Any:
-    """The line to the platform's supervisor; None when it is not up."""
-    from supervisor.xmlrpc import SupervisorTransport
-
-    path = _socket(settings)
-    if not path.exists() or path.lstat().st_uid != os.getuid():  # in a folder that everybody may write to
-        return None
-    line = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{path}"))
-    try:
-        line.supervisor.getState()
-    except (OSError, xmlrpc.client.Error, HTTPException, ExpatError):
-        return None
-    return line
-
-
-def _socket(settings: Settings) -> Path:
-    """Where the supervisor listens: not in the home, for the path of such a socket has at most 100 characters, nor where TMPDIR says."""
-    return Path("/tmp") / f"evergreen-{digest_text(str(settings.root))[:12]}.sock"  # noqa: S108 - its owner is looked at first
 
 
 def _logs(settings: Settings) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,36 +15,49 @@ from prefect.states import Cancelled, Crashed
 AT_WORK = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 SOON = timedelta(minutes=1)
 MOST = 200
+DIED = "Crashed"
+"""Prefect's name for the state of a run whose process ended without a word."""
+CUT_SHORT = "Cut short"
 
 
 def is_under_way(deployment: str, now: datetime) -> bool:
     """Whether a run of a deployment works, or is about to within a minute."""
     with get_client(sync_client=True) as client:
-        found = _runs(client, [client.read_deployment_by_name(deployment).id], [*AT_WORK, StateType.SCHEDULED])
+        found = _runs(client, [client.read_deployment_by_name(deployment).id], _in(*AT_WORK, StateType.SCHEDULED))
     return any(run.state_type in AT_WORK or _due(run) <= now + SOON for run in found)
+
+
+def died(deployment: str, since: datetime) -> list[FlowRun]:
+    """The runs of a deployment whose process ended without a word since then, as the system ends one that takes too much memory."""
+    wanted = {"state": {"name": {"any_": [DIED]}}, "end_time": {"after_": since}}
+    with get_client(sync_client=True) as client:
+        return _runs(client, [client.read_deployment_by_name(deployment).id], wanted)
 
 
 def close_left_behind(deployments: list[UUID]) -> None:
     """Mark as crashed what Prefect believes to be running, which frees its place: for whoever works on it has just been started."""
     message = "The platform was killed while this ran; the next round goes on from where it was."
     with get_client(sync_client=True) as client:
-        for run in _runs(client, deployments, AT_WORK):
-            crashed: State[Any] = Crashed(message=message)
+        for run in _runs(client, deployments, _in(*AT_WORK)):
+            crashed: State[Any] = Crashed(name=CUT_SHORT, message=message)
             client.set_flow_run_state(run.id, crashed, force=True)
 
 
 def drop_late(deployments: list[UUID], now: datetime) -> None:
     """Cancel what a schedule should have started before `now`: one look finds everything that was missed."""
     with get_client(sync_client=True) as client:
-        for run in _runs(client, deployments, [StateType.SCHEDULED]):
+        for run in _runs(client, deployments, _in(StateType.SCHEDULED)):
             if run.auto_scheduled and _due(run) < now:
                 cancelled: State[Any] = Cancelled(message="It was missed; a later look did its work.")
                 client.set_flow_run_state(run.id, cancelled, force=True)
 
 
-def _runs(client: SyncPrefectClient, deployments: list[UUID], states: Iterable[StateType]) -> list[FlowRun]:
-    wanted = {"deployment_id": {"any_": deployments}, "state": {"type": {"any_": list(states)}}}
-    chosen = FlowRunFilter.model_validate(wanted)
+def _in(*states: StateType) -> dict[str, Any]:
+    return {"state": {"type": {"any_": list(states)}}}
+
+
+def _runs(client: SyncPrefectClient, deployments: list[UUID], wanted: dict[str, Any]) -> list[FlowRun]:
+    chosen = FlowRunFilter.model_validate({"deployment_id": {"any_": deployments}, **wanted})
     return client.read_flow_runs(flow_run_filter=chosen, sort=FlowRunSort.EXPECTED_START_TIME_ASC, limit=MOST)
 
 

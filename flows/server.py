@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -57,6 +58,7 @@ def prefect_server(root: Path) -> Iterator[Callable[[], str]]:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    logging.getLogger("EventsWorker").setLevel(logging.ERROR)  # it would count on the screen what it has still to send at the end
     if given := os.environ.get("PREFECT_API_URL"):
         with _explained(given, _start_it):
             yield lambda: _wait_until_ready(given, _start_it, seconds=ANSWER_SECONDS)

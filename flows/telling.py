@@ -14,7 +14,7 @@ from evergreen.report.site import with_override, write_decision
 from evergreen.settings import load_settings
 from evergreen.status import freshness, in_quarantine, look_at_landing, notices, realized_so_far, refresh_site
 from evergreen.workspace import Workspace, load_problem, open_workspace
-from flows import account, platform
+from flows import account, health
 
 
 def tell_status() -> None:
@@ -44,9 +44,9 @@ def tell_status() -> None:
     for one in freshness(space, datetime.now(UTC)):
         behind = "" if one.behind is None else f", {one.behind.days} days behind {one.clock}"
         account.done(one.source, f"{one.newest or 'nothing yet'}{behind}", tone="hold" if one.is_stale else "plain")
-    health = platform.look(space.settings)
-    account.title("Platform" if health else "The platform is not up. To start it: make up")
-    platform.tell(health)
+    seen = health.look(space.settings)
+    account.title("Platform" if seen else "The platform is not up. To start it: make up")
+    health.tell(seen)
 
 
 def tell_triggers() -> None:

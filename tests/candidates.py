@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import FixedThresholdClassifier
+from stores import lay_store
 from toy import data
 from toy.contract import PROBLEM
 
@@ -47,8 +48,10 @@ def toy_candidate(key: str = "first", *, days: int = 10, estimator: Any = None, 
     )
 
 
-def toy_registry(home: Path, **settings: Any) -> Registry:
-    """The toy problem's registry in a folder of its own."""
+def toy_registry(home: Path, *, bare: bool = False, **settings: Any) -> Registry:
+    """The toy problem's registry in a folder of its own, with MLflow's tables made already unless it is to be bare."""
+    if not bare:
+        lay_store(home)
     where = Settings(_env_file=None, home=home, lock=settings.pop("lock", LOCK), **settings)
     return Registry(where, PROBLEM, Journal(where.journal))
 

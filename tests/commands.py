@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from typing import Any
 import arming
 import pandas as pd
 import psutil
+import pytest
 from candidates import LOCK
+from stores import lay_store
 from toy import data
 from workspaces import ANY_ROWS
 
@@ -32,7 +35,17 @@ from flows.server import prefect_server
 
 EVERGREEN = Path(sys.executable).with_name("evergreen")
 TESTS = Path(__file__).parent
-HEAVY = ["flows.cli", "flows.loop", "flows.telling", "flows.cycle", "great_expectations", "mlflow.sklearn", "skops.io", "toy.contract"]
+HEAVY = [
+    "flows.cli",
+    "flows.loop",
+    "flows.telling",
+    "flows.cycle",
+    "great_expectations",
+    "mlflow.sklearn",
+    "skops.io",
+    "toy.contract",
+    "warmth",
+]
 SECONDS = 120.0
 LABELLED, AHEAD = 60, 10
 
@@ -168,8 +181,13 @@ class Home:
                 path.unlink()
 
 
-def make_home(root: Path, *, problem: str = "toy.contract:PROBLEM", contract: str = "") -> Home:
-    """An empty home with the least of suites; `contract` is the source of the module in which `problem` is then found."""
+def make_home(root: Path, *, problem: str = "toy.contract:PROBLEM", contract: str = "", bare: bool = False) -> Home:
+    """An empty home with the least of suites, with MLflow's tables made already unless it is to be bare.
+
+    `contract` is the source of the module in which `problem` is then found.
+    """
+    if not bare:
+        lay_store(root / "var")
     suites = root / "expectations"
     suites.mkdir(parents=True, exist_ok=True)
     for name in ("orders", "stock", "customers", "outcomes", "training_data"):
@@ -231,7 +249,10 @@ def other_server(root: Path) -> Iterator[tuple[str, psutil.Process]]:
 @cache
 def _forks() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(HEAVY)
+    context.set_forkserver_preload([*HEAVY, "warmth"])
+    with pytest.MonkeyPatch.context() as patched:  # what it is to import it looks for where Python does, and leaves out in silence
+        patched.setenv("PYTHONPATH", str(TESTS))
+        forkserver.ensure_running()
     return context
 
 
@@ -245,10 +266,14 @@ def _be_the_command(home: Home, words: tuple[str, ...], environment: dict[str, s
     sys.path[:0] = map(str, home.path)
     sys.argv = ["evergreen", *words]
     arming.arm()
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
     from flows.cli import main
 
     try:
-        main()
+        # As with a server of the command's own: at the end of each flow Prefect waits for the thread that sends heartbeats.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            main()
     finally:
         # Python ends a forked process without them.
         atexit._run_exitfuncs()

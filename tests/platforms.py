@@ -45,6 +45,17 @@ class Platform:
         runs = httpx.post(f"{self.api}/flow_runs/filter", json=wanted).raise_for_status().json()
         return [run for run in runs if run["start_time"]]
 
+    def logs(self) -> list[str]:
+        """The lines that Prefect's pages show with rounds."""
+        rounds = httpx.post(f"{self.api}/flow_runs/filter", json={"flows": {"name": {"any_": ["cycle"]}}}).raise_for_status().json()
+        wanted = {"logs": {"flow_run_id": {"any_": [run["id"] for run in rounds]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
+        return [row["message"] for row in httpx.post(f"{self.api}/logs/filter", json=wanted).raise_for_status().json()]
+
+    def works_on_a_round(self) -> psutil.Process | None:
+        """The process that works on a round now: it has the home's lease."""
+        owners = [row["owner"] for row in self.home.rows("leases") if row["lease"] == "pipeline" and row["owner"]]
+        return psutil.Process(int(owners[0].split()[-1])) if owners else None
+
     def emit(self, event: str) -> None:
         """Send Prefect an event, as anybody may, through its public interface."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 from candidates import LOCK, toy_rows
+from stores import lay_store
 from toy import data
 from toy.contract import PROBLEM
 
@@ -61,6 +62,7 @@ def open_space(root: Path, *, problem: Problem = PROBLEM) -> Workspace:
     settings.expectations.mkdir(parents=True, exist_ok=True)
     for name in (*(source.suite for source in problem.sources), "training_data"):
         (settings.expectations / f"{name}.json").write_text(json.dumps({"name": name, "expectations": [ANY_ROWS]}))
+    lay_store(root)
     return Workspace(settings, problem, Journal(settings.journal))
 
 

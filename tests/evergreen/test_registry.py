@@ -59,7 +59,7 @@ def test_the_same_training_key_gives_one_version(registry: Registry):
 
 def test_six_processes_open_a_fresh_store_at_once(tmp_path: Path):
     code = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from candidates import toy_registry\n"
-    code += "print(toy_registry(Path(sys.argv[2])).aliases())"
+    code += "print(toy_registry(Path(sys.argv[2]), bare=True).aliases())"
     command = [sys.executable, "-c", code, str(TESTS), str(tmp_path / "var")]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(6)]
     said = [process.communicate() for process in started]

@@ -59,8 +59,8 @@ def after_first(second_month: Home) -> dict[str, Any]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """An empty home in which a first month has been delivered when it is asked to."""
-    return commands.make_home(tmp_path)
+    """An empty home, in which not even MLflow's tables are made."""
+    return commands.make_home(tmp_path, bare=True)
 
 
 @pytest.fixture

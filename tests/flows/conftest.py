@@ -44,6 +44,12 @@ def home(tmp_path: Path) -> commands.Home:
     return commands.make_home(tmp_path)
 
 
+@pytest.fixture
+def bare_home(tmp_path: Path) -> commands.Home:
+    """An empty home in which not even MLflow's tables are made."""
+    return commands.make_home(tmp_path, bare=True)
+
+
 @pytest.fixture(scope="session")
 def two_months(_server: None, tmp_path_factory: pytest.TempPathFactory) -> TwoMonths:
     """Two rounds of the toy problem, never interrupted. Nobody may change anything in its home."""

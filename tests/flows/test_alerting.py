@@ -1,15 +1,21 @@
 """What a round tells people of, by the command itself."""
 
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
 import pytest
 from commands import Home, told
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Crashed, Failed
 from receivers import SECRET, Receiver, running
 from workspaces import changed, open_space
 
-from evergreen.errors import DataError
+from evergreen.errors import ContractError, DataError
 from evergreen.policies import AlertPolicy
-from evergreen.workspace import Workspace
+from evergreen.workspace import Workspace, open_workspace
 from flows import account
-from flows.alerting import tell_failure
+from flows.alerting import tell_deaths, tell_failed_round, tell_failure
+from flows.monitoring import look
 
 
 def test_a_clean_round_tells_nobody(two_months):
@@ -61,3 +67,41 @@ def test_a_failed_run_is_told_where_the_contract_wants_it(tmp_path, monkeypatch:
     opened.journal.close()
     assert [len(each) for each in sent] == [len(on), 0]
     assert said == [f"alert bad: {one.text}" for one in sent[0]]
+
+
+@pytest.mark.parametrize("on", [("failure",), ()])
+def test_rounds_that_died_are_told_once_where_the_contract_wants_it(tmp_path, on: tuple[str, ...]):
+    opened = open_space(tmp_path)
+    space = Workspace(opened.settings, changed(opened.problem, alerts=AlertPolicy(on=on)), opened.journal)
+    died = {"retrain: data": Crashed(message="exit code -9"), "retrain: drift": Crashed(message="exit code -7")}
+    runs = [FlowRun(flow_id=uuid4(), name=name, state=state) for name, state in died.items()]
+    now = datetime.now(UTC)
+    later = now + timedelta(days=2)
+    sent = [
+        tell_deaths(space, runs[:1], now),
+        tell_deaths(space, runs, now),
+        tell_deaths(space, runs, later),
+        tell_deaths(space, [], later),
+    ]
+    opened.journal.close()
+    assert [len(each) for each in sent] == [len(on), 0, len(on), 0]
+    assert [one.what for each in sent for one in each] == [
+        f"The run retrain: {run}. A later round goes on from where it was."
+        for run in ("data died: exit code -9", "drift died: exit code -7")[: 2 * len(on)]
+    ]
+
+
+def test_a_contract_that_cannot_be_read_is_told_though_it_cannot_say_to_whom(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    with running(Receiver()) as receiver:
+        for name, value in {"HOME": str(tmp_path), "PROBLEM": "nowhere:PROBLEM", "ALERT_URLS": receiver.url}.items():
+            monkeypatch.setenv(f"EVERGREEN_{name}", value)
+        with pytest.raises(ContractError) as broken:
+            open_workspace()
+        for _ in range(2):
+            tell_failed_round(look, FlowRun(flow_id=uuid4(), name="look"), Failed(data=broken.value))
+    (message,) = receiver.got
+    assert message["title"] == "Evergreen: nowhere:PROBLEM"
+    assert message["message"] == (
+        "No round can be gone: nowhere:PROBLEM cannot be imported: ModuleNotFoundError: No module named 'nowhere'. It must define a "
+        "Problem. Affected: everybody who waits for a prediction. Run: evergreen contract check"
+    )

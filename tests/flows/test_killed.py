@@ -57,18 +57,18 @@ def test_nobody_is_left_behind_when_the_installed_command_is_killed(home: Home):
     invariants.check_consistent(home)
 
 
-def test_ctrl_c_ends_a_training_at_once_with_a_sentence_and_running_again_finishes_it(home: Home, two_months):
-    home.deliver()
-    process = home.start_cold("run")
-    assert commands.wait_until((home.var / "mlflow.db").exists, while_runs=lambda: process.poll() is None)
+def test_ctrl_c_ends_a_training_at_once_with_a_sentence_and_running_again_finishes_it(bare_home: Home, two_months):
+    bare_home.deliver()
+    process = bare_home.start_cold("run")
+    assert commands.wait_until((bare_home.var / "mlflow.db").exists, while_runs=lambda: process.poll() is None)
     children = offspring(process.pid)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, STOPPED)
     assert still_there(children) == []
-    again = home.evergreen("run")
+    again = bare_home.evergreen("run")
     assert (again.code, again.err) == (0, "")
-    assert home.state() == two_months.after_first
+    assert bare_home.state() == two_months.after_first
 
 
 def test_ctrl_c_is_heard_at_every_moment(home: Home):

@@ -215,14 +215,14 @@ def test_the_contract_is_told_in_sentences(home: Home):
         assert words in shown.out
 
 
-def test_the_contract_is_tried_on_the_deliveries(home: Home):
-    home.deliver()
-    checked = home.evergreen("contract", "check")
+def test_the_contract_is_tried_on_the_deliveries(bare_home: Home):
+    bare_home.deliver()
+    checked = bare_home.evergreen("contract", "check")
     assert (checked.code, checked.err) == (0, "")
     assert "4 sources can be read" in checked.out
     assert "The model can be stored without pickle" in checked.out
-    assert home.rows("deliveries") == []
-    assert not (home.var / "mlflow.db").exists()
+    assert bare_home.rows("deliveries") == []
+    assert not (bare_home.var / "mlflow.db").exists()
 
 
 def test_status_of_an_empty_home_says_so(home: Home):

@@ -74,6 +74,12 @@ def test_a_cron_schedule_fires_on_the_server_and_with_nothing_new_its_skip_is_re
     assert "schedule  skip     nothing new  the verdict on these very data" in live.evergreen("triggers").out
 
 
+def test_prefects_pages_show_what_a_round_did(live: Platform):
+    lines = live.logs()
+    for line in ("ingest    9 deliveries published", "gate      PROMOTE", "predict   "):
+        assert any(said.startswith(line) for said in lines), (line, lines)
+
+
 def test_an_event_starts_a_round_of_its_kind(live: Platform):
     live.emit("evergreen.drift.found")
     run = until(lambda: [run for run in live.runs() if run["parameters"] == {"kind": "drift"}], seconds=60)[0]
@@ -91,6 +97,16 @@ def test_two_triggers_at_once_are_one_training(live: Platform):
     until(lambda: all(run["state_type"] == "COMPLETED" for run in live.runs()), seconds=SECONDS)
     assert len(acted(live.home)) == before + 1
     assert len(live.home.rows("versions")) == versions + 1
+
+
+def test_a_round_that_dies_without_a_word_is_told_and_gone_again(live: Platform):
+    shown = published(live.home)
+    live.home.deliver(LABELLED + 3 * AHEAD, start=LABELLED + 2 * AHEAD)
+    until(live.works_on_a_round, seconds=SECONDS).kill()
+    alert = until(lambda: [row for row in live.home.rows("alerts") if row["kind"] == "failure"], seconds=SECONDS)[0]
+    assert alert["text"].startswith("The run retrain: ")
+    assert " died: " in alert["text"]
+    until(lambda: published(live.home) > shown, seconds=SECONDS)
 
 
 @pytest.mark.parametrize("part", ["prefect", "flows.deployments"])
@@ -122,8 +138,12 @@ def test_with_every_event_lost_the_poll_does_it_and_a_kill_of_everything_is_surv
         assert all(run["created_by"] is None or run["created_by"]["type"] != "AUTOMATION" for run in platform.runs())
 
 
-def test_nobody_outlives_the_supervisor(home: Home):
-    with platforms.up(platforms.platform_of(home)) as platform:
+def test_nobody_outlives_the_supervisor_and_a_password_keeps_others_out(home: Home):
+    password = {"PREFECT_SERVER_API_AUTH_STRING": "team:secret", "PREFECT_API_AUTH_STRING": "team:secret"}
+    with platforms.up(platforms.platform_of(home, **password)) as platform:
+        assert platform.evergreen("status").out.count(" healthy ") == 3
+        stranger = Platform(home, {**platform.environment, "PREFECT_API_AUTH_STRING": "team:guess"}).evergreen("status")
+        assert "prefect   not healthy (it refuses us; set PREFECT_API_AUTH_STRING" in stranger.out
         supervisor = next(process for process in platform.processes() if "supervisor.supervisord" in process.cmdline())
         supervisor.kill()
         until(lambda: platform.processes() == [], seconds=30)

@@ -56,7 +56,7 @@ class Databases:
 
     def served(self, root: Path) -> ServedHome:
         """A home for the same deliveries, with empty databases."""
-        home, server = make_home(root), self.server
+        home, server = make_home(root, bare=True), self.server
         home.deliver()
         return ServedHome(home.root, home.problem, home.path, server=server, journal=server.new_database(), mlflow=server.new_database())
 

@@ -1,5 +1,6 @@
 """A toy shop: which orders will be returned? Deliveries that depend on the day's number alone, so that everybody gets the same."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,11 @@ TIMES = {"orders": "ordered_at", "stock": "observed_at", "outcomes": "ordered_at
 
 def day_of_orders(day: int) -> pd.DataFrame:
     """One day of the shop with everything known of it: 100 to 200 rows, and the truth about each."""
+    return _day_of_orders(day).copy()
+
+
+@cache
+def _day_of_orders(day: int) -> pd.DataFrame:
     rng = np.random.default_rng([2026, day])
     rows = int(rng.integers(100, 201))
     customer = rng.integers(0, CUSTOMERS, rows)
@@ -34,6 +40,7 @@ def day_of_orders(day: int) -> pd.DataFrame:
     )
 
 
+@cache
 def stock_level(day: int, product: str) -> int:
     """Pieces in the store in the morning of a day."""
     return int(np.random.default_rng([7, day, PRODUCTS.index(product)]).integers(60, 200))
@@ -41,6 +48,11 @@ def stock_level(day: int, product: str) -> int:
 
 def results_of_day(day: int) -> pd.DataFrame:
     """What else came of the orders of a day, in their order."""
+    return _results_of_day(day).copy()
+
+
+@cache
+def _results_of_day(day: int) -> pd.DataFrame:
     orders = day_of_orders(day)
     return results_of(day, orders, np.array([stock_level(day, name) for name in orders["product"]]))
 

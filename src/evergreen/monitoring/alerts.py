@@ -9,6 +9,7 @@ from textwrap import shorten
 
 from evergreen import journal as tables
 from evergreen.contract import Problem
+from evergreen.errors import ContractError
 from evergreen.files import digest_text
 from evergreen.journal import Journal
 from evergreen.monitoring.channels import Channels
@@ -52,6 +53,21 @@ def run_failed(problem: Problem, name: str, error: BaseException) -> Alert:
     kind, short = type(error).__name__, shorten(said, LONGEST, placeholder=" …")
     what = f"The run {name} failed: {kind}: {short}{'' if short.endswith(('.', '…')) else '.'}"
     return alert(problem, "failure", name, kind, NUMBERS.sub("#", said), what=what, command="evergreen run")
+
+
+def run_died(problem: Problem, name: str, message: str) -> Alert:
+    """The alert of a run whose process ended without a word of its own, however often it happens within a cooldown."""
+    short = shorten(message, LONGEST, placeholder=" …") or "nobody knows why"
+    what = f"The run {name} died: {short}{'' if short.endswith(('.', '…')) else '.'} A later round goes on from where it was."
+    return alert(problem, "failure", "died", what=what, command="evergreen run")
+
+
+def contract_broken(place: str, error: ContractError) -> Alert:
+    """The alert of a contract that cannot be read: nobody knows then what the problem is called, nor whom it concerns."""
+    said = " ".join(str(error).split())
+    what = f"No round can be gone: {shorten(said, LONGEST, placeholder=' …')}"
+    cause = digest_text("alert", "contract", NUMBERS.sub("#", said))
+    return Alert("failure", cause, place, what, "everybody who waits for a prediction", "evergreen contract check")
 
 
 def tell(journal: Journal, alerts: list[Alert], *, channels: Channels, cooldown: timedelta, now: datetime) -> list[Alert]:

@@ -1,0 +1,142 @@
+"""What the platform consists of, and how each part of it is."""
+
+from __future__ import annotations
+
+import base64
+import os
+import xmlrpc.client
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+from evergreen.files import digest_text
+from evergreen.settings import Settings
+from evergreen.tracking import without_password
+from flows import account
+
+ANSWER_SECONDS = 2.0
+OK = 200
+REFUSED = "it refuses us; set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY for Prefect's cloud"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process of the platform."""
+
+    name: str
+    what: str
+    address: str
+    """Where people look at it; empty for the runner."""
+    health: str
+    """What answers when it is healthy; for the runner Prefect's word on its deployments."""
+    port: int | None
+    """None for the runner, and for a server of a team's, which is not started here."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a part is."""
+
+    part: Part
+    state: str
+    """supervisord's word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED; "elsewhere" for a team's server; REFUSED."""
+    is_healthy: bool
+
+
+def parts(settings: Settings) -> list[Part]:
+    """What the platform consists of, under these settings."""
+    elsewhere = os.environ.get("PREFECT_API_URL", "").rstrip("/")
+    api = elsewhere or f"http://127.0.0.1:{settings.prefect_port}/api"
+    prefect, mlflow = api.removesuffix("/api"), settings.mlflow_uri or f"http://127.0.0.1:{settings.mlflow_port}"
+    of_mlflow = f"{mlflow}/health" if mlflow.startswith("http") else ""
+    return [
+        Part("prefect", "runs, schedules, events", prefect, f"{api}/health", None if elsewhere else settings.prefect_port),
+        Part("mlflow", "experiments, models", mlflow, of_mlflow, None if settings.mlflow_uri else settings.mlflow_port),
+        Part("runner", "works on what Prefect schedules", "", api, None),
+    ]
+
+
+def look(settings: Settings) -> list[Health]:
+    """How each part is, asked now; empty when the platform is not up."""
+    line = supervisor(settings)
+    if line is None:
+        return []
+    try:
+        states = {one["name"]: one["statename"] for one in line.supervisor.getAllProcessInfo()}
+    except (OSError, xmlrpc.client.Error, HTTPException, ExpatError):
+        return []
+    return [_health(part, states.get(part.name, "STOPPED"), by_pool=bool(settings.work_pool)) for part in parts(settings)]
+
+
+def tell(health: list[Health]) -> None:
+    """Say how each part is and where."""
+    for one in health:
+        state = "healthy" if one.is_healthy else f"not healthy ({one.state.lower() if one.state.isupper() else one.state})"
+        tone = "good" if one.is_healthy else "bad"
+        account.done(one.part.name, f"{state:<10} {without_password(one.part.address):<24} {one.part.what}", tone=tone)
+
+
+def supervisor(settings: Settings) -> Any:
+    """The line to the platform's supervisor; None when it is not up."""
+    from supervisor.xmlrpc import SupervisorTransport
+
+    path = socket_of(settings)
+    if not path.exists() or path.lstat().st_uid != os.getuid():  # in a folder that everybody may write to
+        return None
+    line = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{path}"))
+    try:
+        line.supervisor.getState()
+    except (OSError, xmlrpc.client.Error, HTTPException, ExpatError):
+        return None
+    return line
+
+
+def socket_of(settings: Settings) -> Path:
+    """Where the supervisor listens: not in the home, for the path of such a socket has at most 100 characters, nor where TMPDIR says."""
+    return Path("/tmp") / f"evergreen-{digest_text(str(settings.root))[:12]}.sock"  # noqa: S108 - its owner is looked at first
+
+
+def _health(part: Part, state: str, *, by_pool: bool) -> Health:
+    works = state in {"RUNNING", "STARTING"}
+    if part.name == "runner":
+        return Health(part, state, works and _serves(part.health, by_pool=by_pool))
+    if part.port is None:
+        state = "elsewhere"
+    elif not works:
+        return Health(part, state, is_healthy=False)
+    if part.name == "prefect":
+        knows_us = _answer(f"{part.health.removesuffix('/health')}/admin/version", _credentials()) not in {401, 403}
+        return Health(part, state if knows_us else REFUSED, knows_us and _answer(part.health, _credentials()) == OK)
+    return Health(part, state, not part.health or _answer(part.health) == OK)
+
+
+def _answer(address: str, headers: dict[str, str] | None = None) -> int:
+    """The status code of an answer; 0 for none."""
+    import httpx
+
+    try:
+        return httpx.get(address, headers=headers, timeout=ANSWER_SECONDS).status_code
+    except httpx.HTTPError:
+        return 0
+
+
+def _serves(api: str, *, by_pool: bool) -> bool:
+    """Whether Prefect knows the deployments, and has heard of the runner within the last minute (a pool's workers come and go)."""
+    import httpx
+
+    try:
+        addresses = [f"{api}/deployments/name/{flow}/evergreen" for flow in ("retraining", "monitoring")]
+        found = [httpx.get(address, headers=_credentials(), timeout=ANSWER_SECONDS) for address in addresses]
+        return all(one.is_success and (by_pool or one.json()["status"] == "READY") for one in found)
+    except (httpx.HTTPError, ValueError, KeyError):
+        return False
+
+
+def _credentials() -> dict[str, str]:
+    """How Prefect's own client makes itself known, which takes a second and a half to import: by a key, or by a server's password."""
+    if password := os.environ.get("PREFECT_API_AUTH_STRING"):
+        return {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
+    key = os.environ.get("PREFECT_API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}
