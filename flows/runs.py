@@ -18,6 +18,8 @@ MOST = 200
 DIED = "Crashed"
 """Prefect's name for the state of a run whose process ended without a word."""
 CUT_SHORT = "Cut short"
+TOLD_TO_END = ("termination signal", "interrupt signal", "status code: -15.", "status code: 143.")
+"""What Prefect says of a run that somebody ended on purpose, as `make down` does; it did not die."""
 
 
 def is_under_way(deployment: str, now: datetime) -> bool:
@@ -31,7 +33,8 @@ def died(deployment: str, since: datetime) -> list[FlowRun]:
     """The runs of a deployment whose process ended without a word since then, as the system ends one that takes too much memory."""
     wanted = {"state": {"name": {"any_": [DIED]}}, "end_time": {"after_": since}}
     with get_client(sync_client=True) as client:
-        return _runs(client, [client.read_deployment_by_name(deployment).id], wanted)
+        found = _runs(client, [client.read_deployment_by_name(deployment).id], wanted)
+    return [run for run in found if run.state and not any(word in (run.state.message or "") for word in TOLD_TO_END)]
 
 
 def close_left_behind(deployments: list[UUID]) -> None:

@@ -54,7 +54,9 @@ class Platform:
     def works_on_a_round(self) -> psutil.Process | None:
         """The process that works on a round now: it has the home's lease."""
         owners = [row["owner"] for row in self.home.rows("leases") if row["lease"] == "pipeline" and row["owner"]]
-        return psutil.Process(int(owners[0].split()[-1])) if owners else None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(int(owners[0].split()[-1])) if owners else None
+        return None
 
     def emit(self, event: str) -> None:
         """Send Prefect an event, as anybody may, through its public interface."""

@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
@@ -11,7 +12,7 @@ from postgres import Server
 
 from evergreen.errors import BusyError, LostError
 from evergreen.files import lock
-from evergreen.journal import Journal, cycles
+from evergreen.journal import Journal, cycles, snapshots
 from evergreen.leases import single_flight, unless_alone
 
 SECONDS = 2.0
@@ -205,3 +206,31 @@ def _held() -> dict[tuple[str, str], int]:
     from evergreen.journal import database
 
     return database._held
+
+
+def test_leases_come_and_go_in_one_thread_while_another_writes(tmp_path: Path):
+    journal, done = Journal(f"sqlite:///{tmp_path / 'journal.db'}"), threading.Event()
+    held = [f"lease {number}" for number in range(20)]
+    for name in held:
+        assert journal.take(name, "me", seen=None)
+
+    def come_and_go() -> None:
+        other = Journal(f"sqlite:///{tmp_path / 'other.db'}")
+        for _ in range(40):
+            assert other.take("promotion", "me", seen=None)
+            time.sleep(0.002)
+            other.give_back("promotion")
+        other.close()
+        done.set()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    number = 0
+    while not done.is_set():
+        journal.add(snapshots, snapshot=str(number), batches={})
+        number += 1
+    thread.join()
+    assert len(journal.rows(snapshots)) == number > 0
+    for name in held:
+        journal.give_back(name)
+    journal.close()

@@ -99,13 +99,16 @@ def test_two_triggers_at_once_are_one_training(live: Platform):
     assert len(live.home.rows("versions")) == versions + 1
 
 
-def test_a_round_that_dies_without_a_word_is_told_and_gone_again(live: Platform):
+def test_a_round_that_dies_without_a_word_is_told_and_one_that_is_told_to_end_is_not_and_both_are_gone_again(live: Platform):
     shown = published(live.home)
     live.home.deliver(LABELLED + 3 * AHEAD, start=LABELLED + 2 * AHEAD)
-    until(live.works_on_a_round, seconds=SECONDS).kill()
-    alert = until(lambda: [row for row in live.home.rows("alerts") if row["kind"] == "failure"], seconds=SECONDS)[0]
+    ended = until(live.works_on_a_round, seconds=SECONDS)
+    ended.terminate()
+    until(lambda: (live.works_on_a_round() or ended) != ended, seconds=2 * SECONDS)
+    live.works_on_a_round().kill()
+    alert = until(lambda: [row for row in live.home.rows("alerts") if row["kind"] == "failure"], seconds=2 * SECONDS)[0]
     assert alert["text"].startswith("The run retrain: ")
-    assert " died: " in alert["text"]
+    assert " died: Process exited with status code: -9." in alert["text"]
     until(lambda: published(live.home) > shown, seconds=SECONDS)
 
 

@@ -187,7 +187,7 @@ class Journal:
                 schema.bring_up_to_date(connection, name=self._name)
 
     def _insist(self, connection: sa.Connection) -> None:
-        for (url, name), fence in _held.items():
+        for (url, name), fence in _held.copy().items():  # another thread may take one meanwhile
             if url == str(self.url):
                 found = connection.execute(sa.select(leases.c.fence, leases.c.owner).where(leases.c.lease == name)).one()
                 if found.fence != fence:
