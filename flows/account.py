@@ -30,7 +30,8 @@ SIGNS = {"good": "green", "hold": "yellow", "bad": "red", "plain": "default"}
 def say(text: str = "", *, style: str | None = None) -> None:
     """Print a line."""
     _console.print(text, style=style, markup=False)
-    _log.info(text)
+    if text:
+        _log.info(text)
 
 
 def title(text: str) -> None:

@@ -53,10 +53,11 @@ def tell_broken_contract(settings: Settings, error: ContractError) -> list[Alert
 def tell_failed_round(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Prefect's hook for a round that failed: tell that it did, and what else holds now."""
     error = state.result(raise_on_failure=False)
-    if isinstance(error, ContractError):
-        tell_broken_contract(load_settings(), error)
+    try:
+        space = open_workspace()
+    except ContractError as broken:
+        tell_broken_contract(load_settings(), broken)
         return
-    space = open_workspace()
     tell_failure(space, flow_run.name or flow.name, error if isinstance(error, BaseException) else RuntimeError(str(state.message)))
     tell_alerts(space, datetime.now(UTC))
 

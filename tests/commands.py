@@ -249,7 +249,7 @@ def other_server(root: Path) -> Iterator[tuple[str, psutil.Process]]:
 @cache
 def _forks() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*HEAVY, "warmth"])
+    context.set_forkserver_preload(HEAVY)
     with pytest.MonkeyPatch.context() as patched:  # what it is to import it looks for where Python does, and leaves out in silence
         patched.setenv("PYTHONPATH", str(TESTS))
         forkserver.ensure_running()
