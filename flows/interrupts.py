@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
@@ -24,9 +25,10 @@ def insisting() -> Iterator[threading.Event]:
     """Raise KeyboardInterrupt at Ctrl-C, and again after a while, until the block is left; the event tells that there was one.
 
     One interrupt alone can be lost: Python only prints it when it comes in a destructor or a callback of a weak reference, and some
-    libraries take it for an error of their own.
+    libraries take it for an error of their own. What they say of that is not shown: from the first interrupt on, standard error is closed
+    to this process until the block is left.
     """
-    asked = threading.Event()
+    asked, stderr = threading.Event(), sys.stderr
     _heard.clear()
 
     def insist() -> None:
@@ -36,6 +38,7 @@ def insisting() -> Iterator[threading.Event]:
     def interrupt(_: int, __: FrameType | None) -> NoReturn:
         if not asked.is_set():
             asked.set()
+            sys.stderr = io.StringIO()
             threading.Thread(target=insist, daemon=True).start()
         raise KeyboardInterrupt
 
@@ -50,4 +53,4 @@ def insisting() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         heard()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.unraisablehook = sys.__unraisablehook__
+        sys.unraisablehook, sys.stderr = sys.__unraisablehook__, stderr

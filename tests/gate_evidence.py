@@ -75,7 +75,7 @@ def make_footprint(**changes: Any) -> Footprint:
     """What a small model takes."""
     values: dict[str, Any] = {
         "one_row_seconds": np.full(100, 0.005),
-        "quickest_seconds": 0.005,
+        "processor_seconds": 0.005,
         "rows_per_second": 50_000.0,
         "memory_megabytes": 100.0,
         "load_seconds": 0.5,

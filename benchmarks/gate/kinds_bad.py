@@ -161,7 +161,7 @@ def slow(scene: Scene) -> Made:
         return replace(
             footprint,
             one_row_seconds=footprint.one_row_seconds * factor,
-            quickest_seconds=footprint.quickest_seconds * factor,
+            processor_seconds=footprint.processor_seconds * factor,
             rows_per_second=footprint.rows_per_second / factor,
         )
 

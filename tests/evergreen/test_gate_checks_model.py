@@ -238,7 +238,7 @@ def took(evidence, **changes):
 @pytest.mark.parametrize(
     ("takes", "said"),
     [
-        ({"quickest_seconds": 0.0155}, "it takes 3.1 times the time for one row"),
+        ({"processor_seconds": 0.0155}, "it takes 3.1 times the processor time for one row"),
         ({"memory_megabytes": 310.0}, "it takes 3.1 times the memory"),
         ({"megabytes": 3.1}, "it takes 3.1 times the size"),
         ({"family": "ExtraTreesClassifier"}, "ExtraTreesClassifier instead of HistGradientBoostingClassifier"),
@@ -278,7 +278,7 @@ def test_exactly_the_ratio_is_not_costlier():
 
 
 @pytest.mark.parametrize(
-    ("quantity", "before", "noise"), [("quickest_seconds", 0.0025, 0.005), ("memory_megabytes", 10.0, 20.0), ("megabytes", 0.25, 1.0)]
+    ("quantity", "before", "noise"), [("processor_seconds", 0.0025, 0.005), ("memory_megabytes", 10.0, 20.0), ("megabytes", 0.25, 1.0)]
 )
 def test_a_difference_that_is_noise_is_no_cost(quantity, before, noise):
     def outcome(before, now):
@@ -289,7 +289,7 @@ def test_a_difference_that_is_noise_is_no_cost(quantity, before, noise):
     assert outcome(0.0, noise * 1.001) is Outcome.HOLD
 
 
-def test_it_is_the_quickest_answer_to_one_row_that_counts_not_the_first_ones():
+def test_it_is_the_processor_time_of_one_row_that_counts_not_the_time_by_the_clock():
     assert champion(taking(later(0.0, 0.1), one_row_seconds=np.full(100, 1.0)), POLICY, ALPHA).outcome is Outcome.PASS
 
 
@@ -298,7 +298,7 @@ def test_it_is_the_quickest_answer_to_one_row_that_counts_not_the_first_ones():
     "footprint",
     [
         None,
-        given.make_footprint(quickest_seconds=np.nan),
+        given.make_footprint(processor_seconds=np.nan),
         given.make_footprint(memory_megabytes=np.inf),
         given.make_footprint(megabytes=np.nan),
     ],

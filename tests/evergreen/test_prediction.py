@@ -77,7 +77,9 @@ KNOWN = set()
 
 def add_load(X):
     if not KNOWN.issuperset(X["amount"]):
-        time.sleep(0.03)
+        begun = time.process_time()
+        while time.process_time() - begun < 0.03:
+            pass
     KNOWN.update(X["amount"])
     return X.assign(load=1.0)
 """
@@ -88,7 +90,7 @@ def test_a_row_is_timed_when_it_is_new_to_a_model_that_remembers_all_it_was_aske
         predict(dataclasses.replace(job, profile=tmp_path / "profile.json"))
     took = json.loads((tmp_path / "profile.json").read_text())
     assert np.median(took["one_row_seconds"]) > 0.03
-    assert took["quickest_seconds"] < 0.03
+    assert took["processor_seconds"] < 0.03
 
 
 def test_several_models_predict_at_once(job: Job, tmp_path: Path):

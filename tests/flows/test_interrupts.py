@@ -31,6 +31,13 @@ LOST_IN_A_DESTRUCTOR = """
         del slow
         time.sleep(20)
 """
+TAKEN_FOR_AN_ERROR_AND_TOLD = """
+        try:
+            time.sleep(20)
+        except BaseException as error:
+            print(f"failed: {error}", file=sys.stderr)
+        time.sleep(20)
+"""
 ONCE = """
         time.sleep(20)
 """
@@ -40,7 +47,11 @@ END = """
 """
 
 
-@pytest.mark.parametrize("work", [ONCE, SWALLOWED, LOST_IN_A_DESTRUCTOR], ids=["at once", "swallowed", "lost in a destructor"])
+@pytest.mark.parametrize(
+    "work",
+    [ONCE, SWALLOWED, LOST_IN_A_DESTRUCTOR, TAKEN_FOR_AN_ERROR_AND_TOLD],
+    ids=["at once", "swallowed", "lost in a destructor", "told"],
+)
 def test_an_interrupt_comes_again_until_it_is_heard(work: str):
     lines = work if work is not SWALLOWED else SWALLOWED + "        time.sleep(20)\n"
     with subprocess.Popen(

@@ -19,8 +19,8 @@ class Footprint:
 
     one_row_seconds: np.ndarray
     """Time (wall clock) of the first answer to each of many rows, asked one by one, shape (calls,)."""
-    quickest_seconds: float
-    """The shortest of all answers to one row, those to a row asked again too: what else a machine does can only make them longer."""
+    processor_seconds: float
+    """Processor time of the cheapest of all answers to one row, those to a row asked again too: no waiting, not for a busy machine either."""
     rows_per_second: float
     """Speed of a batch."""
     memory_megabytes: float

@@ -9,7 +9,7 @@ import numpy as np
 from evergreen.gate.evidence import CANDIDATE, CHAMPION, Evidence, Footprint
 
 MIN_MORE_SECONDS = 0.005
-"""One-row answers of the same model differ by this much from one busy machine to the next."""
+"""What a one-row answer of the same model takes differs by this much from one busy machine to the next."""
 MIN_MORE_MEMORY = 20.0
 """Megabytes: what a process takes for the same model differs by this much with the allocator and the imports."""
 MIN_MORE_SIZE = 1.0
@@ -17,7 +17,7 @@ MIN_MORE_SIZE = 1.0
 
 _Quantity = tuple[str, Callable[[Footprint], float], float]
 QUANTITIES: tuple[_Quantity, ...] = (
-    ("the time for one row", lambda taken: taken.quickest_seconds, MIN_MORE_SECONDS),
+    ("the processor time for one row", lambda taken: taken.processor_seconds, MIN_MORE_SECONDS),
     ("the memory", lambda taken: taken.memory_megabytes, MIN_MORE_MEMORY),
     ("the size", lambda taken: taken.megabytes, MIN_MORE_SIZE),
 )
