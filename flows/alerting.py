@@ -5,10 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
-
-from prefect import Flow, State
-from prefect.client.schemas.objects import FlowRun
+from typing import TYPE_CHECKING, Any
 
 from evergreen.causes import find_alerts
 from evergreen.errors import ContractError
@@ -19,6 +16,10 @@ from evergreen.policies import AlertPolicy
 from evergreen.settings import Settings, load_settings
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
+
+if TYPE_CHECKING:
+    from prefect import Flow, State
+    from prefect.client.schemas.objects import FlowRun
 
 
 def tell_alerts(space: Workspace, now: datetime) -> list[Alert]:

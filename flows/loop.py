@@ -16,6 +16,7 @@ from evergreen.status import current_inputs, current_state, has_new_deliveries, 
 from evergreen.validation import import_engine
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
+from flows.alerting import tell_alerts
 from flows.news import tell_notices
 from flows.server import alone, prefect_server
 
@@ -44,6 +45,7 @@ def run_loop(through: str | None) -> bool:
         told = ", but not every verdict carried out." if waiting(space.journal) else ", and every verdict carried out."
         account.say(f"Nothing is new: every delivery that is complete has been judged{told}")
         tell_notices(space)
+        tell_alerts(space, datetime.now(UTC))  # whoever went the last round may have been killed before he told them
         if space.settings.landing.is_dir():
             complete = account.tell_leftovers(look_at_landing(space)[0], space.problem)
     else:

@@ -27,7 +27,8 @@ from evergreen import metering
 from evergreen.predictor import raise_children
 
 # What predicting takes differs from one moment to the next, and on a busy machine a verdict may hang on it: here every call takes alike.
-metering.time = types.SimpleNamespace(perf_counter=itertools.count(0, 0.001).__next__)
+ticks = itertools.count(0, 0.001).__next__
+metering.time = types.SimpleNamespace(perf_counter=ticks, process_time=ticks)
 metering._peak_bytes = itertools.count(0, 1_000_000).__next__
 raise_children()  # standard input is empty: this imports, and no more
 listener, parent = socket.socket(socket.AF_UNIX), os.getppid()
