@@ -24,7 +24,7 @@ from evergreen.splitting import Split, rolling_origin
 
 DIGESTS = {name: name * 4 for name in ("snapshot", "contract", "code", "lock", "artefact")}
 CALLS, REPEATS = 15, 3
-"""Rows that are answered alone, and how often all of them in turn: the first time of each is its time, the least processor time of all is compared."""
+"""Rows that are answered alone, and how often all in turn: the first time of each is its time; the least processor time is compared."""
 SPEED_ROWS = 5_000
 SAME = 1e-9
 SERVED = 2_000
@@ -105,7 +105,7 @@ def _footprints(made: Made, scene: Scene, model: Model) -> tuple[Footprint, Foot
 
 
 def _footprint(model: Model, rows: pd.DataFrame, took: np.ndarray) -> Footprint:
-    """What was timed by clock and by processor, shape (repeats, calls, 2); memory is taken for three times the stored model on top of what any model needs."""
+    """What was timed, by clock and processor, shape (repeats, calls, 2); memory is three times the stored model on top of what any needs."""
     stored = pickle.dumps(model.estimator)
     began = time.perf_counter()
     pickle.loads(stored)  # noqa: S301 - made a line above
