@@ -105,7 +105,7 @@ def _footprints(made: Made, scene: Scene, model: Model) -> tuple[Footprint, Foot
 
 
 def _footprint(model: Model, rows: pd.DataFrame, took: np.ndarray) -> Footprint:
-    """What was timed, by clock and processor, shape (repeats, calls, 2); memory is three times the stored model on top of what any needs."""
+    """What was timed, by clock and processor, shape (repeats, calls, 2); memory is taken for three times the stored model and some."""
     stored = pickle.dumps(model.estimator)
     began = time.perf_counter()
     pickle.loads(stored)  # noqa: S301 - made a line above
