@@ -147,7 +147,7 @@ class Home:
             "deliveries": [(row["source"], row["name"], row["outcome"], row["batch"]) for row in self.rows("deliveries")],
             "published": [(row["partition"], row["version"], row["content"]) for row in self.rows("publications")],
             "rounds": [row["cycle"] for row in self.rows("cycles")],
-            "alerts": [row["kind"] for row in self.rows("alerts")],
+            "alerts": [row["kind"] for row in self.rows("alerts") if row["kind"] != "failure"],
         }
 
     def shown(self) -> list[Any]:
