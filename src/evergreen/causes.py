@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from textwrap import shorten
 
 from evergreen import journal as tables
+from evergreen.attempts import GIVEN_UP
 from evergreen.cadence import cadence, last_due
 from evergreen.data.landing import active
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
 from evergreen.monitoring.alerts import LONGEST, Alert, alert
 from evergreen.monitoring.signals import findings
-from evergreen.occasions import GIVEN_UP
 from evergreen.promotion import standing
 from evergreen.status import freshness, in_quarantine
 from evergreen.triggers import SIGNALS
