@@ -103,16 +103,16 @@ class LooksUp(Defective):
     def predict_proba(self, X):
         known = self.__dict__.setdefault("known", set())
         if not known.issuperset(X["x"]):
-            work(0.03)
+            work(0.01)
         known.update(X["x"])
         return super().predict_proba(X)
 
 
 def test_a_model_that_remembers_rows_takes_the_time_of_new_ones_and_is_refused_by_it():
     found = taken(LooksUp(underfitted("binary"), "not a number"))
-    assert min(found["one_row_seconds"]) > 0.03 > found["processor_seconds"]
+    assert min(found["one_row_seconds"]) > 0.01 > found["processor_seconds"]
     times = {name: found[name] for name in ("one_row_seconds", "processor_seconds")}
-    footprint = given.make_footprint(**times | {"one_row_seconds": 10 * np.array(found["one_row_seconds"])})  # 300 ms, without the wait
+    footprint = given.make_footprint(**times | {"one_row_seconds": 30 * np.array(found["one_row_seconds"])})  # 300 ms; 6 ms for known rows
     evidence = given.change(given.make_evidence(), CANDIDATE, footprint=footprint)
     assert cost(evidence, GatePolicy(), 0.01).outcome is Outcome.REJECT
 
