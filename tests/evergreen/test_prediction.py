@@ -90,7 +90,6 @@ def test_a_row_is_timed_when_it_is_new_to_a_model_that_remembers_all_it_was_aske
         predict(dataclasses.replace(job, profile=tmp_path / "profile.json"))
     took = json.loads((tmp_path / "profile.json").read_text())
     assert np.median(took["one_row_seconds"]) > 0.01
-    assert took["processor_seconds"] < 0.01
 
 
 def test_several_models_predict_at_once(job: Job, tmp_path: Path):
