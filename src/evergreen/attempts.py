@@ -52,9 +52,7 @@ def excuse(journal: Journal, occasion: Occasion, attempt: str, why: str) -> None
 
 def give_up(journal: Journal, occasion: Occasion) -> None:
     """Write down that no further round is started for a reason under these circumstances."""
-    why = (
-        f"{occasion.reason}; {MOST} rounds for it changed nothing, so the next waits for a change or the schedule's hour"
-    )
+    why = f"{occasion.reason}; {MOST} rounds for it changed nothing, so the next waits for a change or the schedule's hour"
     _write(journal, occasion, "skip", GIVEN_UP, why)
 
 
