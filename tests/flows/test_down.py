@@ -12,7 +12,7 @@ import pytest
 from platforms import until
 
 from evergreen.errors import EvergreenError
-from evergreen.settings import load_settings
+from evergreen.settings import OF_THE_PLATFORM, load_settings
 from flows import health, platform
 
 SLOW = """
@@ -92,3 +92,13 @@ def test_down_waits_longer_than_all_parts_may_take_to_stop():
     parts = [config[name] for name in config.sections() if name.startswith("program:")]
     assert len(parts) == 3
     assert sum(part.getint("stopwaitsecs", fallback=10) for part in parts) < platform.STOP_SECONDS
+
+
+def test_what_the_platform_puts_into_its_environment_is_no_misspelt_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EVERGREEN_HOME", str(tmp_path))
+    ours = {name: value for name, value in platform._environment(load_settings()).items() if name.startswith("EVERGREEN_")}
+    for name, value in ours.items():
+        monkeypatch.setenv(name, value)
+    assert set(ours) > OF_THE_PLATFORM
+    assert load_settings().root == tmp_path
