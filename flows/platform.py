@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from evergreen.errors import EvergreenError, RefusedError
@@ -45,11 +45,8 @@ def up() -> None:
     space = open_workspace()
     settings = space.settings
     _refuse_same(parts(settings))
-    with supervisor(settings) as line:
-        is_ours = line is None
+    is_ours = not _is_up(settings)
     if is_ours:
-        with account.working("wait until the platform has stopped"):
-            _stop(settings)
         for part in parts(settings):
             _refuse_taken(part)
         space.registry.aliases()  # MLflow's tables are made by one process, before several look at them
@@ -108,14 +105,31 @@ def _stop(settings: Settings) -> bool:
             if line:  # else somebody has told it already
                 process = line.supervisor.getPID()
                 line.supervisor.shutdown()
-        if not is_closed(held, seconds=STOP_SECONDS):
-            pid = _logs(settings) / "supervisord.pid"
-            raise EvergreenError(
-                f"The platform was told to stop {STOP_SECONDS:.0f} s ago, and has not. Its log is {pid.with_suffix('.log')}. Wait and say "
-                f"`make down` again, or end it at once: kill -9 $(cat {pid})"
-            )
+        _wait_until_closed(held, settings)
     _until(lambda: process is None or not _runs(process), seconds=LAST_SECONDS)
     return True
+
+
+def _is_up(settings: Settings) -> bool:
+    """Whether it is up; one that is about to stop is waited for."""
+    held = connection(settings)  # first: whoever listens now and refuses to answer then is about to stop, not to start
+    with held or nullcontext():
+        with supervisor(settings) as line:
+            if line is not None:
+                return True
+        if held:
+            with account.working("wait until the platform has stopped"):
+                _wait_until_closed(held, settings)
+    return False
+
+
+def _wait_until_closed(held: socket.socket, settings: Settings) -> None:
+    if not is_closed(held, seconds=STOP_SECONDS):
+        pid = _logs(settings) / "supervisord.pid"
+        raise EvergreenError(
+            f"The platform was told to stop {STOP_SECONDS:.0f} s ago, and has not. Its log is {pid.with_suffix('.log')}. Wait and say "
+            f"`make down` again, or end it at once: kill -9 $(cat {pid})"
+        )
 
 
 def _runs(process: int) -> bool:

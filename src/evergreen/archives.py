@@ -42,8 +42,8 @@ def write(file: Path, paths: Mapping[str, Path], facts: Mapping[str, Any]) -> No
 def escaped(name: str) -> str:
     """A name as it stands in an archive; `unescaped` has the way back.
 
-    >>> escaped(os.fsdecode(b"landing/caf" + bytes([0xE9]) + b" 100%.csv"))
-    'landing/caf%E9 100%25.csv'
+    >>> escaped(os.fsdecode(b"landing/gr" + bytes([0xFC]) + b"n 100%.csv"))
+    'landing/gr%FCn 100%25.csv'
     """
     return "".join(one if one.isprintable() and one not in ESCAPED else quote(os.fsencode(one)) for one in name)
 

@@ -59,8 +59,8 @@ def read_json(path: Path) -> Any:
 def shown(name: str) -> str:
     r"""A file's name as it can be printed, stored and sent: what is no text, or would move the cursor, is escaped.
 
-    >>> shown(os.fsdecode(b"caf" + bytes([0xE9, 0x0A])) + "é.csv")
-    'caf\\xe9\\né.csv'
+    >>> shown(os.fsdecode(b"gr" + bytes([0xFC, 0x0A])) + "é.csv")
+    'gr\\xfc\\né.csv'
     """
     return "".join(one if one.isprintable() else _escape(one) for one in name)
 

@@ -108,8 +108,8 @@ def test_all_that_the_example_file_names_are_settings(tmp_path: Path):
 
 
 def test_a_file_that_is_no_text_is_told(tmp_path: Path):
-    (tmp_path / ".env").write_bytes(b"EVERGREEN_HOME=caf\xe9\n")
-    with pytest.raises(EvergreenError, match=r"\.env is not in UTF-8: .*0xe9"):
+    (tmp_path / ".env").write_bytes(b"EVERGREEN_HOME=gr\xfcn\n")
+    with pytest.raises(EvergreenError, match=r"\.env is not in UTF-8: .*0xfc"):
         load_settings()
 
 
@@ -119,7 +119,7 @@ def test_a_file_that_is_no_text_is_told(tmp_path: Path):
         ("LEASE_SECONDS", "0.5", "greater than or equal to 1"),
         ("WORK_IMAGE", "evergreen:1", "no image without EVERGREEN_WORK_POOL"),
         ("HOME", "~nobody-of-this-name/var", "there is no such person"),
-        ("HOME", "caf\udce9", "a path that can be shown, in UTF-8"),
+        ("HOME", "gr\udcfcn", "a path that can be shown, in UTF-8"),
         ("HOME", "two\nlines", "a path that can be shown, in UTF-8"),
     ],
 )

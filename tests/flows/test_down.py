@@ -63,7 +63,7 @@ def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
         process.kill()
 
 
-def test_down_comes_back_when_the_last_process_has_ended_and_whoever_says_it_meanwhile_waits_too(slow: Callable[[int], psutil.Process]):
+def test_down_comes_back_when_the_last_process_has_ended_and_an_up_meanwhile_waits_for_that(slow: Callable[[int], psutil.Process]):
     supervisor = slow(3)
     (part,) = supervisor.children()
     with ThreadPoolExecutor() as pool:
@@ -71,11 +71,27 @@ def test_down_comes_back_when_the_last_process_has_ended_and_whoever_says_it_mea
         until(lambda: not answers(), seconds=10)
         assert supervisor.is_running()
         assert health.look(load_settings()) == []
-        platform.down()
+        assert not platform._is_up(load_settings())  # what `up` waits for
         assert not lives(part)
         first.result(10)
         assert not lives(supervisor)
     assert health.connection(load_settings()) is None
+
+
+def test_a_platform_that_is_up_is_left_alone_by_up(slow: Callable[[int], psutil.Process]):
+    supervisor = slow(1)
+    assert platform._is_up(load_settings())
+    assert answers() == supervisor.pid
+
+
+def test_down_twice_at_once_waits_twice(slow: Callable[[int], psutil.Process]):
+    (part,) = slow(3).children()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(platform.down)
+        until(lambda: not answers(), seconds=10)
+        platform.down()
+        assert not lives(part)
+        first.result(10)
 
 
 def test_a_platform_that_does_not_stop_in_time_is_told(slow: Callable[[int], psutil.Process], monkeypatch: pytest.MonkeyPatch):

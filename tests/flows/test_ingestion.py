@@ -97,16 +97,16 @@ account.tell_leftovers(look_at_landing(space)[0], space.problem)
 def test_a_file_whose_name_cannot_be_shown_is_told_and_the_others_are_judged(home: Home):
     home.deliver(30, ahead=0)
     landing = home.var / "landing"
-    for name in (b"caf\xe9.csv", b"caf\xe9.csv.part", b"two\nlines.csv", b"\x1b[31mred.csv", b"a\\b.csv"):
+    for name in (b"gr\xfcn.csv", b"gr\xfcn.csv.part", b"two\nlines.csv", b"\x1b[31mred.csv", b"a\\b.csv"):
         shutil.copy(landing / "stock" / "stock-0000-0029.csv", landing / "stock" / os.fsdecode(name))
     (landing / os.fsdecode(b"gift\xe9")).mkdir()
     told = home.python(STRICTLY, PYTHONIOENCODING="utf-8:strict", COLUMNS="300")
     assert (told.code, told.err) == (0, ""), told.err
     for line in (
-        r"unreadable: stock/caf\xe9.csv has a name with a sign that cannot be shown; deliver it under another one",
+        r"unreadable: stock/gr\xfcn.csv has a name with a sign that cannot be shown; deliver it under another one",
         r"unreadable: stock/two\nlines.csv has a name",
         r"unreadable: stock/\x1b[31mred.csv has a name",
-        r"waiting: stock/caf\xe9.csv.part is still being written",
+        r"waiting: stock/gr\xfcn.csv.part is still being written",
         r"unreadable: landing/gift\xe9 belongs to no source of the contract",
     ):
         assert line in told.out
