@@ -156,8 +156,16 @@ def test_nobody_outlives_the_supervisor_and_a_password_keeps_others_out(home: Ho
         again = platform.evergreen("up")
         assert (again.code, again.err) == (0, "")
         down = platform.evergreen("down")
-        assert (down.code, "The platform is down." in down.out) == (0, True)
-        until(lambda: platform.processes() == [], seconds=30)
+        assert (down.code, "The platform is down." in down.out, platform.processes()) == (0, True, [])
+        assert platform.evergreen("up").code == 0
+        down = platform.evergreen("down")
+        assert (down.code, platform.processes()) == (0, [])
+
+
+def test_one_port_for_two_servers_is_refused(home: Home):
+    platform = Platform(home, {"EVERGREEN_PREFECT_PORT": "5005", "EVERGREEN_MLFLOW_PORT": "5005"})
+    told(platform.evergreen("up"), "Port 5005 is to be Prefect's and MLflow's.", "Set EVERGREEN_PREFECT_PORT or EVERGREEN_MLFLOW_PORT")
+    assert platform.processes() == []
 
 
 def test_a_port_that_is_taken_is_told_with_its_setting_and_nothing_is_started(home: Home):
