@@ -24,13 +24,14 @@ from evergreen.settings import Settings, load_settings
 from evergreen.triggers import Kind
 from evergreen.workspace import load_problem
 from flows.arrivals import watch
+from flows.health import tag_of
 from flows.monitoring import look
 from flows.retraining import retrain
 from flows.runs import close_left_behind, drop_late
 
-NAME = "evergreen"
+ARRIVED = "evergreen.delivery.arrived"
 EVENTS: dict[str, Kind] = {
-    "evergreen.delivery.arrived": "data",
+    ARRIVED: "data",
     "evergreen.data.published": "data",
     "evergreen.drift.found": "drift",
     "evergreen.decay.found": "decay",
@@ -50,30 +51,36 @@ def deployments(problem: Problem, settings: Settings) -> list[RunnerDeployment]:
     policy = problem.retraining
     schedule: list[Schedule] = [Cron(policy.cron, timezone="UTC", parameters={"kind": "schedule"})] if "schedule" in policy.on else []
     pool: dict[str, Any] = {"work_pool_name": settings.work_pool} if settings.work_pool else {}
+    name, tags = settings.deployment, [problem.name, tag_of(settings)]
     rounds = retrain.to_deployment(
-        NAME,
+        name,
         schedules=schedule,
-        triggers=[_on(event, kind) for event, kind in EVENTS.items()],
+        triggers=[_on(event, kind, settings) for event, kind in EVENTS.items()],
         concurrency_limit=ONE,
         description=f"{problem.business.question} Judge what was delivered, decide whether to retrain, predict what is to come.",
-        tags=[problem.name],
+        tags=tags,
         entrypoint_type=EntrypointType.MODULE_PATH,
         **pool,
     )
     poll = look.to_deployment(
-        NAME,
+        name,
         schedules=[Interval(timedelta(seconds=settings.poll_seconds))],
         concurrency_limit=ONE_OR_NONE,
         description="Find what asks for a round, whatever events say, and start one.",
-        tags=[problem.name],
+        tags=tags,
         entrypoint_type=EntrypointType.MODULE_PATH,
         **pool,
     )
     return [cast(RunnerDeployment, one) for one in (rounds, poll)]  # a coroutine only where a loop runs
 
 
-def _on(event: str, kind: Kind) -> DeploymentEventTrigger:
-    return DeploymentEventTrigger(name=event, expect={event}, parameters={"kind": kind})
+def _on(event: str, kind: Kind, settings: Settings) -> DeploymentEventTrigger:
+    match: dict[str, Any] = {"match": _landing(settings)} if event == ARRIVED else {}  # what others emit may concern every home
+    return DeploymentEventTrigger(name=event, expect={event}, parameters={"kind": kind}, **match)
+
+
+def _landing(settings: Settings) -> dict[str, str]:
+    return {"prefect.resource.id": f"evergreen.landing.{settings.deployment}"}
 
 
 def register(made: list[RunnerDeployment], *, image: str = "") -> list[UUID]:
@@ -88,9 +95,9 @@ def make_pool(settings: Settings) -> None:
         client.create_work_pool(WorkPoolCreate(name=settings.work_pool, type=kind))
 
 
-def tell_arrival(problem: Problem) -> None:
+def tell_arrival(settings: Settings) -> None:
     """Emit the event that something has arrived."""
-    emit_event("evergreen.delivery.arrived", resource={"prefect.resource.id": f"evergreen.landing.{problem.name}"})
+    emit_event(ARRIVED, resource=_landing(settings))
 
 
 def main() -> None:
@@ -106,7 +113,7 @@ def main() -> None:
     drop_late(known, datetime.now(UTC))
     with get_client(sync_client=True) as client:
         client.create_flow_run_from_deployment(known[-1])
-    seen = Thread(target=watch, args=(settings.landing, partial(tell_arrival, problem), Event()), daemon=True)
+    seen = Thread(target=watch, args=(settings.landing, partial(tell_arrival, settings), Event()), daemon=True)
     seen.start()
     if settings.work_pool:
         seen.join()  # workers of the pool do the rest

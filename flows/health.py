@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
 
+from evergreen.errors import RefusedError
 from evergreen.files import digest_text
 from evergreen.settings import Settings
 from evergreen.tracking import without_password
 from flows import account
 
 ANSWER_SECONDS = 2.0
+FLOWS = ("retraining", "monitoring")
+"""The flows that Prefect works on by itself."""
 OK = 200
 UNANSWERED = (OSError, xmlrpc.client.Error, HTTPException, ExpatError)
 """What it looks like when no supervisor answers, or one that is about to stop."""
@@ -72,7 +75,7 @@ def look(settings: Settings) -> list[Health]:
             states = {one["name"]: one["statename"] for one in line.supervisor.getAllProcessInfo()}
         except UNANSWERED:
             return []
-    return [_health(part, states.get(part.name, "STOPPED"), by_pool=bool(settings.work_pool)) for part in parts(settings)]
+    return [_health(settings, part, states.get(part.name, "STOPPED")) for part in parts(settings)]
 
 
 def tell(health: list[Health]) -> None:
@@ -136,10 +139,10 @@ def _is_our_own(path: Path) -> bool:
     return path.exists() and path.lstat().st_uid == os.getuid()
 
 
-def _health(part: Part, state: str, *, by_pool: bool) -> Health:
+def _health(settings: Settings, part: Part, state: str) -> Health:
     works = state in {"RUNNING", "STARTING"}
     if part.name == "runner":
-        return Health(part, state, works and _serves(part.health, by_pool=by_pool))
+        return Health(part, state, works and _serves(settings, part.health))
     if part.port is None:
         state = "elsewhere"
     elif not works:
@@ -160,16 +163,45 @@ def _answer(address: str, headers: dict[str, str] | None = None) -> int:
         return 0
 
 
-def _serves(api: str, *, by_pool: bool) -> bool:
+def tag_of(settings: Settings) -> str:
+    """The tag by which a home's deployments are told from another's."""
+    return f"home {digest_text(without_password(settings.journal), str(settings.root))[:12]}"
+
+
+def refuse_another_home(settings: Settings) -> None:
+    """See to it that the deployments on the Prefect server are this home's, or not there yet.
+
+    Raises
+    ------
+    RefusedError
+        They are another home's, which would lose its schedule and its rounds to this one.
+    """
+    api = parts(settings)[-1].health
+    others = {tag for one in _deployments(settings, api) for tag in one.get("tags", []) if tag.startswith("home ")} - {tag_of(settings)}
+    if others:
+        names = " and ".join(f"{flow}/{settings.deployment}" for flow in FLOWS)
+        raise RefusedError(
+            f"The Prefect server at {api} has {names} of another home, which this one would take over. Set EVERGREEN_DEPLOYMENT to another "
+            f"name; or, where this is that home in another place, delete them first (prefect deployment delete)."
+        )
+
+
+def _serves(settings: Settings, api: str) -> bool:
     """Whether Prefect knows the deployments, and has heard of the runner within the last minute (a pool's workers come and go)."""
+    found = _deployments(settings, api)
+    return len(found) == len(FLOWS) and all(settings.work_pool or one.get("status") == "READY" for one in found)
+
+
+def _deployments(settings: Settings, api: str) -> list[dict[str, Any]]:
+    """What Prefect knows of this name's deployments."""
     import httpx
 
     try:
-        addresses = [f"{api}/deployments/name/{flow}/evergreen" for flow in ("retraining", "monitoring")]
+        addresses = [f"{api}/deployments/name/{flow}/{settings.deployment}" for flow in FLOWS]
         found = [httpx.get(address, headers=_credentials(), timeout=ANSWER_SECONDS) for address in addresses]
-        return all(one.is_success and (by_pool or one.json()["status"] == "READY") for one in found)
-    except (httpx.HTTPError, ValueError, KeyError):
-        return False
+        return [dict(one.json()) for one in found if one.is_success]
+    except (httpx.HTTPError, ValueError, TypeError):
+        return []
 
 
 def _credentials() -> dict[str, str]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from evergreen.attempts import Occasion
     from evergreen.workspace import Workspace
 
-RETRAINING = "retraining/evergreen"
 START = timedelta(minutes=5)
 """How long a round may take from Prefect's word to its lease."""
 
@@ -53,15 +52,20 @@ def look() -> State[Any]:
 def start_what_is_asked_for(space: Workspace) -> str:
     """Start a round where there is a reason for one; says what was done."""
     close_dead(space)
-    if is_under_way(RETRAINING, datetime.now(UTC)):
+    if is_under_way(rounds_of(space), datetime.now(UTC)):
         return "A round is under way already."
     if is_busy(space):
         return "Somebody works here already; a later look sees to what waits."
     occasion = find(space)
     if occasion is None:
         return "There is nothing to do."
-    begin(occasion)
+    begin(space, occasion)
     return f"Started a round: {occasion.reason}."
+
+
+def rounds_of(space: Workspace) -> str:
+    """Prefect's name of the deployment that goes rounds in this home."""
+    return f"retraining/{space.settings.deployment}"
 
 
 def is_busy(space: Workspace) -> bool:
@@ -73,7 +77,7 @@ def is_busy(space: Workspace) -> bool:
 def close_dead(space: Workspace) -> None:
     """Close rounds that Prefect believes to be at work while nobody is, as when a worker's machine was lost: no other would ever begin."""
     before = datetime.now(UTC) - START - timedelta(seconds=space.settings.lease_seconds)
-    rounds = [id_of(RETRAINING)]
+    rounds = [id_of(rounds_of(space))]
     if are_at_work_since(rounds, before) and not is_busy(space):
         close_left_behind(rounds, before)
 
@@ -99,11 +103,11 @@ def warn(space: Workspace) -> None:
     from flows.alerting import tell_alerts, tell_deaths
 
     now = datetime.now(UTC)
-    tell_deaths(space, died(RETRAINING, now - space.problem.alerts.cooldown), now)
+    tell_deaths(space, died(rounds_of(space), now - space.problem.alerts.cooldown), now)
     tell_alerts(space, now)
 
 
 @step()
-def begin(occasion: Occasion) -> None:
+def begin(space: Workspace, occasion: Occasion) -> None:
     """Start a round in a run of its own."""
-    run_deployment(RETRAINING, parameters={"kind": occasion.kind}, timeout=0, as_subflow=False)
+    run_deployment(rounds_of(space), parameters={"kind": occasion.kind}, timeout=0, as_subflow=False)

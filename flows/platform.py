@@ -16,7 +16,7 @@ from evergreen.settings import Settings, load_settings
 from evergreen.tracking import QUIET as QUIET_MLFLOW
 from evergreen.workspace import open_workspace
 from flows import account
-from flows.health import UNANSWERED, Health, Part, connection, is_closed, look, parts, socket_of, supervisor, tell
+from flows.health import UNANSWERED, Health, Part, connection, is_closed, look, parts, refuse_another_home, socket_of, supervisor, tell
 from flows.server import QUIET as QUIET_PREFECT
 from flows.server import prepare_database
 
@@ -49,6 +49,8 @@ def up() -> None:
     if is_ours:
         for part in parts(settings):
             _refuse_taken(part)
+        if parts(settings)[0].port is None:  # a server that others use too
+            refuse_another_home(settings)
         space.registry.aliases()  # MLflow's tables are made by one process, before several look at them
         settings.landing.mkdir(parents=True, exist_ok=True)
         _start(settings)

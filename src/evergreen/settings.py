@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     """Of the platform's Prefect server."""
     mlflow_port: Port = 5000
     """Of the platform's MLflow server."""
+    deployment: Annotated[str, Field(pattern=r"^[\w-]+$")] = "evergreen"
+    """Name of both deployments on the Prefect server; homes that share a server need one each."""
     work_pool: str = ""
     """The Prefect work pool that runs the platform's flows; empty means the platform itself does."""
     work_image: str = ""

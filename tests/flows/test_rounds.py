@@ -18,10 +18,11 @@ from prefect.states import Running
 
 from evergreen import journal as tables
 from evergreen import occasions
-from evergreen.errors import DataError, RegistryError
+from evergreen.errors import DataError, RefusedError, RegistryError
 from evergreen.workspace import Workspace
 from flows import deployments, monitoring, runs
-from flows.monitoring import RETRAINING, start_what_is_asked_for
+from flows.health import refuse_another_home
+from flows.monitoring import rounds_of, start_what_is_asked_for
 from flows.retraining import retrain
 
 WORKS = """
@@ -66,8 +67,8 @@ def actions(space: Workspace) -> list[tuple[str, str]]:
     return [(row["action"], row["rule"]) for row in space.journal.rows(tables.triggers)]
 
 
-def begun(kind: str) -> FlowRun:
-    run = run_deployment(RETRAINING, parameters={"kind": kind}, timeout=0, as_subflow=False)
+def begun(space: Workspace, kind: str) -> FlowRun:
+    run = run_deployment(rounds_of(space), parameters={"kind": kind}, timeout=0, as_subflow=False)
     assert isinstance(run, FlowRun)
     return run
 
@@ -127,7 +128,7 @@ def test_a_round_that_is_killed_counts_as_an_attempt(space: Workspace, monkeypat
 
 
 def test_a_round_that_prefect_believes_at_work_while_nobody_is_holds_up_no_other(space: Workspace, monkeypatch: pytest.MonkeyPatch):
-    lost = begun("data")
+    lost = begun(space, "data")
     at_work(lost)
     assert start_what_is_asked_for(space) == "A round is under way already."  # it may be about to begin
     monkeypatch.setattr(monitoring, "START", LONG_AGO)
@@ -139,10 +140,10 @@ def test_a_round_that_prefect_believes_at_work_while_nobody_is_holds_up_no_other
 
 
 def test_a_round_that_begins_drops_those_that_wait_for_their_turn_but_no_persons(space: Workspace):
-    waiting, person, own = begun("data"), begun("person"), begun("data")
+    waiting, person, own = begun(space, "data"), begun(space, "person"), begun(space, "data")
     at_work(own)
     with get_client(sync_client=True) as client:
-        deployment: UUID = client.read_deployment_by_name(RETRAINING).id
+        deployment: UUID = client.read_deployment_by_name(rounds_of(space)).id
         tomorrow = datetime.now(UTC) + timedelta(days=1)
         later = client.create_flow_run_from_deployment(deployment, parameters={"kind": "schedule"}, state=scheduled(tomorrow))
     runs.drop_waiting([deployment], datetime.now(UTC))
@@ -158,6 +159,27 @@ def scheduled(when: datetime) -> Any:
     from prefect.states import Scheduled
 
     return Scheduled(scheduled_time=when)
+
+
+def test_a_home_takes_over_no_other_homes_deployments_on_a_server_that_they_share(space: Workspace):
+    refuse_another_home(space.settings)
+    other = space.settings.model_copy(update={"home": space.settings.root / "another"})
+    with pytest.raises(RefusedError, match="has retraining/evergreen and monitoring/evergreen of another home"):
+        refuse_another_home(other)
+    named = other.model_copy(update={"deployment": "staging"})
+    refuse_another_home(named)
+    deployments.register(deployments.deployments(space.problem, named))
+    refuse_another_home(space.settings)
+    with pytest.raises(RefusedError, match="Set EVERGREEN_DEPLOYMENT to another name"):
+        refuse_another_home(space.settings.model_copy(update={"deployment": "staging"}))
+
+
+def test_an_arrival_in_one_home_starts_no_round_in_another(space: Workspace):
+    named = space.settings.model_copy(update={"deployment": "staging"})
+    here, there = (deployments.deployments(space.problem, settings)[0] for settings in (space.settings, named))
+    (ours,), (theirs,) = ([one for one in made.triggers if deployments.ARRIVED in one.expect] for made in (here, there))
+    assert ours.match.root == {"prefect.resource.id": "evergreen.landing.evergreen"}
+    assert theirs.match.root == {"prefect.resource.id": "evergreen.landing.staging"}
 
 
 def test_a_request_that_is_answered_is_started_no_more(space: Workspace, monkeypatch: pytest.MonkeyPatch):
