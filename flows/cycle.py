@@ -10,7 +10,7 @@ from prefect import flow
 from evergreen import journal as tables
 from evergreen import nursery, occasions, promotion
 from evergreen.brakes import frozen
-from evergreen.errors import BusyError, EvergreenError, JournalError, RegistryError
+from evergreen.errors import BusyError, EvergreenError, JournalError, RefusedError, RegistryError
 from evergreen.monitoring.signals import measure
 from evergreen.promotion import Ending, standing
 from evergreen.releases import waiting
@@ -28,7 +28,9 @@ from flows.steps import step
 from flows.training import carry_out, judge_again, train, write_down
 
 PASSING = (BusyError, JournalError, RegistryError, ServerLostError)
-"""What trying again may mend: somebody else is at work, a database is locked, a server is away."""
+"""What passes by itself: somebody else is at work, a database is locked, a server is away."""
+MENDED_BY_ANOTHER = (*PASSING, RefusedError)
+"""What trying again may mend: a champion that a person has moved meanwhile is compared with next time."""
 
 
 @flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=36_000, persist_result=False, on_failure=[tell_failed_round])
@@ -74,7 +76,7 @@ def answer(space: Workspace, kind: Kind, reason: str) -> dict[str, Any] | None:
             if decision.action == "resume":
                 return judge_again_and_tell(space, None)
             record = train_and_tell(space, reason)
-    except PASSING:
+    except MENDED_BY_ANOTHER:
         raise
     except EvergreenError as error:
         if decision.action == "retrain":

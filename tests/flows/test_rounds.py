@@ -18,9 +18,9 @@ from prefect.states import Running
 
 from evergreen import journal as tables
 from evergreen import occasions
-from evergreen.errors import DataError, RefusedError, RegistryError
+from evergreen.errors import DataError, EvergreenError, RefusedError, RegistryError
 from evergreen.workspace import Workspace
-from flows import deployments, monitoring, runs
+from flows import cycle, deployments, monitoring, runs
 from flows.health import refuse_another_home
 from flows.monitoring import rounds_of, start_what_is_asked_for
 from flows.retraining import retrain
@@ -180,6 +180,22 @@ def test_an_arrival_in_one_home_starts_no_round_in_another(space: Workspace):
     (ours,), (theirs,) = ([one for one in made.triggers if deployments.ARRIVED in one.expect] for made in (here, there))
     assert ours.match.root == {"prefect.resource.id": "evergreen.landing.evergreen"}
     assert theirs.match.root == {"prefect.resource.id": "evergreen.landing.staging"}
+
+
+@pytest.mark.parametrize(
+    ("error", "failed"), [(RefusedError("The champion is another one by now."), []), (DataError("A column is gone."), [("skip", "failed")])]
+)
+def test_a_training_whose_champion_was_moved_meanwhile_is_not_one_that_failed(
+    space: Workspace, monkeypatch: pytest.MonkeyPatch, error: EvergreenError, failed: list[tuple[str, str]]
+):
+    def fail(*_: Any) -> None:
+        raise error
+
+    workspaces.ingest(space)
+    monkeypatch.setattr(cycle, "train_and_tell", fail)
+    with pytest.raises(type(error)):
+        cycle.answer(space, "data", "why")
+    assert actions(space) == [("retrain", "data"), *failed]
 
 
 def test_a_request_that_is_answered_is_started_no_more(space: Workspace, monkeypatch: pytest.MonkeyPatch):
