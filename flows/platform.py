@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evergreen.errors import EvergreenError, RefusedError
+from evergreen.monitoring.channels import refuse_bad
 from evergreen.settings import Settings, load_settings
 from evergreen.tracking import QUIET as QUIET_MLFLOW
 from evergreen.workspace import open_workspace
@@ -34,12 +35,13 @@ def up() -> None:
     Raises
     ------
     RefusedError
-        A port is taken.
+        A port is taken, or alerts are to go to what is no address.
     EvergreenError
         A part does not get healthy; everything is stopped again.
     """
     space = open_workspace()
     settings = space.settings
+    refuse_bad(settings.alert_urls.get_secret_value())
     is_ours = supervisor(settings) is None
     if is_ours:
         for part in parts(settings):

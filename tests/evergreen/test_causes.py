@@ -13,8 +13,8 @@ from evergreen.cadence import last_due
 from evergreen.causes import find_alerts
 from evergreen.contract import Problem
 from evergreen.errors import ContractError
-from evergreen.monitoring.alerts import tell
 from evergreen.monitoring.channels import Channels
+from evergreen.monitoring.telling import Memory, tell
 from evergreen.policies import AlertKind, AlertPolicy
 from evergreen.report.contract import describe
 from evergreen.workspace import Workspace
@@ -232,7 +232,7 @@ def test_every_cause_is_told_once_a_day_and_what_ended_is_told_no_more(empty_spa
 
     def told(at: datetime) -> set[str]:
         alerts = found(empty_space, at, problem)
-        return {one.kind for one in tell(empty_space.journal, alerts, channels=Channels(lambda _: None), cooldown=EVERY_DAY, now=at)}
+        return {one.kind for one in tell(Memory(empty_space.journal, empty_space.settings.root), alerts, channels=Channels(lambda _: None), cooldown=EVERY_DAY, now=at)}
 
     assert told(now()) == expected
     assert told(now() + timedelta(hours=23)) == set()
