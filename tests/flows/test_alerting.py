@@ -184,3 +184,11 @@ def test_up_refuses_addresses_that_nobody_understands_and_starts_nothing(home: H
     told(ended, r"Alert channel 2 of 2 (nonsense): no address that apprise understands. Correct EVERGREEN_ALERT_URLS, then run again.")
     assert SECRET not in ended.out + ended.err
     assert not (home.var / "logs").exists()
+
+
+def test_a_delivery_in_a_folder_of_no_source_is_told_by_a_round(home: Home):
+    home.deliver()
+    (home.var / "landing" / "Stock").mkdir()
+    ended = home.evergreen("run")
+    assert ended.code == 1
+    assert "alert     Stock in the landing folder waits in vain. It belongs to no source" in ended.out
