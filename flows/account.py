@@ -6,11 +6,14 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
+
+from evergreen.files import shown
 
 if TYPE_CHECKING:
     from evergreen.contract import Problem
@@ -77,15 +80,20 @@ def progress(text: str) -> None:
 def tell_leftovers(found: Found, problem: Problem) -> bool:
     """Say what lies in the landing folders and was left there, for nothing is dropped in silence; False when it can never be judged."""
     for path in found.waiting:
-        done("", f"waiting: {path.parent.name}/{path.name} is still being written", tone="hold")
+        done("", f"waiting: {path.parent.name}/{shown(path.name)} is still being written", tone="hold")
     for path in found.unknown:
-        done("", f"unreadable: {path.parent.name}/{path.name} {stray(problem)}", tone="hold")
+        done("", f"unreadable: {path.parent.name}/{shown(path.name)} {stray(path, problem)}", tone="hold")
     return not found.unknown
 
 
-def stray(problem: Problem) -> str:
-    """What is wrong with a file that stands in no source's folder, and what to do."""
-    return f"belongs to no source of the contract; move it into the folder of one: {', '.join(source.name for source in problem.sources)}"
+def stray(path: Path, problem: Problem) -> str:
+    """What is wrong with something that can never be judged where it lies under its name, and what to do."""
+    names = [source.name for source in problem.sources]
+    if path.parent.name not in names:
+        return f"belongs to no source of the contract; move it into the folder of one: {', '.join(names)}"
+    if not path.name.isprintable():
+        return "has a name with a sign that cannot be shown; deliver it under another one"
+    return "is no file; only files are judged"
 
 
 def _plain(text: str) -> str:

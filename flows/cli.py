@@ -13,6 +13,9 @@ from flows import deciding, housekeeping
 from flows.interrupts import insisting
 
 INTERRUPTED = 130
+NO_TEXT = "surrogates not allowed"
+"""Why Python refuses to encode what came from outside and was no text: a name, or a word of the command line."""
+AROUND = 40
 app = typer.Typer(
     name="evergreen",
     help="Keep a model fit for its purpose: data in, bad data out, models proven before they are promoted.",
@@ -187,6 +190,7 @@ def main() -> None:
 
 def _run() -> int:
     from evergreen.errors import EvergreenError
+    from evergreen.files import shown
 
     try:
         return app(standalone_mode=False) or 0
@@ -205,9 +209,14 @@ def _run() -> int:
         return _say(f"It took too long: {error}. What was finished is kept; run again, with less else to do on this machine.", 1)
     except OSError as error:
         name = error.filename2 or error.filename  # of a copy the second is the one that is written
-        where = f" ({name})" if name else ""
+        where = f" ({shown(str(name))})" if name else ""
         cure = "Free some space or mend the permissions, then run again; nothing half-written is visible."
         return _say(f"{error.strerror or error}{where}. {cure}", 1)
+    except UnicodeEncodeError as error:
+        if error.reason != NO_TEXT:
+            raise
+        near = shown(error.object[max(error.start - AROUND, 0) : error.end + AROUND])
+        return _say(f"Got '{near}', which is no text in UTF-8. Say it in UTF-8, or rename what is called so, then run again.", 1)
 
 
 def _leave_at_once(code: int) -> None:

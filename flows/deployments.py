@@ -102,7 +102,7 @@ def main() -> None:
     made = deployments(problem, settings)
     known = register(made, image=settings.work_image)
     if not settings.work_pool:  # the workers of a pool may be at work
-        close_left_behind(known)
+        close_left_behind(known, datetime.now(UTC))
     drop_late(known, datetime.now(UTC))
     with get_client(sync_client=True) as client:
         client.create_flow_run_from_deployment(known[-1])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+import socket
 import xmlrpc.client
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -18,6 +21,8 @@ from flows import account
 
 ANSWER_SECONDS = 2.0
 OK = 200
+UNANSWERED = (OSError, xmlrpc.client.Error, HTTPException, ExpatError)
+"""What it looks like when no supervisor answers, or one that is about to stop."""
 REFUSED = "it refuses us; set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY for Prefect's cloud"
 
 
@@ -60,13 +65,13 @@ def parts(settings: Settings) -> list[Part]:
 
 def look(settings: Settings) -> list[Health]:
     """How each part is, asked now; empty when the platform is not up."""
-    line = supervisor(settings)
-    if line is None:
-        return []
-    try:
-        states = {one["name"]: one["statename"] for one in line.supervisor.getAllProcessInfo()}
-    except (OSError, xmlrpc.client.Error, HTTPException, ExpatError):
-        return []
+    with supervisor(settings) as line:
+        if line is None:
+            return []
+        try:
+            states = {one["name"]: one["statename"] for one in line.supervisor.getAllProcessInfo()}
+        except UNANSWERED:
+            return []
     return [_health(part, states.get(part.name, "STOPPED"), by_pool=bool(settings.work_pool)) for part in parts(settings)]
 
 
@@ -78,24 +83,57 @@ def tell(health: list[Health]) -> None:
         account.done(one.part.name, f"{state:<10} {without_password(one.part.address):<24} {one.part.what}", tone=tone)
 
 
-def supervisor(settings: Settings) -> Any:
-    """The line to the platform's supervisor; None when it is not up."""
+@contextmanager
+def supervisor(settings: Settings) -> Iterator[Any]:
+    """The line to the platform's supervisor; None when it is not up, and when it is about to stop: then it refuses every call."""
     from supervisor.xmlrpc import SupervisorTransport
 
     path = socket_of(settings)
-    if not path.exists() or path.lstat().st_uid != os.getuid():  # in a folder that everybody may write to
-        return None
-    line = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{path}"))
+    if not _is_our_own(path):
+        yield None
+        return
+    with closing(SupervisorTransport(None, None, f"unix://{path}")) as transport:
+        line = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+        try:
+            line.supervisor.getState()
+        except UNANSWERED:
+            yield None
+            return
+        yield line
+
+
+def connection(settings: Settings) -> socket.socket | None:
+    """A connection to the platform's supervisor, up or about to stop; None when there is none."""
+    path, made = socket_of(settings), socket.socket(socket.AF_UNIX)
     try:
-        line.supervisor.getState()
-    except (OSError, xmlrpc.client.Error, HTTPException, ExpatError):
-        return None
-    return line
+        if _is_our_own(path):
+            made.connect(str(path))
+            return made
+    except OSError:  # one that was killed leaves its socket behind, and nobody listens there
+        pass
+    made.close()
+    return None
+
+
+def is_closed(held: socket.socket, *, seconds: float) -> bool:
+    """Wait until whoever is at the other end has closed the connection; the system does so when his process ends, however it ends."""
+    held.settimeout(seconds)
+    try:
+        return held.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 def socket_of(settings: Settings) -> Path:
     """Where the supervisor listens: not in the home, for the path of such a socket has at most 100 characters, nor where TMPDIR says."""
     return Path("/tmp") / f"evergreen-{digest_text(str(settings.root))[:12]}.sock"  # noqa: S108 - its owner is looked at first
+
+
+def _is_our_own(path: Path) -> bool:
+    """Whether the socket is there and ours: it is in a folder that everybody may write to."""
+    return path.exists() and path.lstat().st_uid == os.getuid()
 
 
 def _health(part: Part, state: str, *, by_pool: bool) -> Health:

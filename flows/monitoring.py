@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -11,15 +11,18 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.states import Completed
 
-from flows.runs import died, drop_late, is_under_way
+from evergreen.leases import is_at_work
+from flows.runs import are_at_work_since, close_left_behind, died, drop_late, id_of, is_under_way
 from flows.steps import step
 
 if TYPE_CHECKING:
     # The runner imports this module only to know the flow, and stays small.
-    from evergreen.occasions import Occasion
+    from evergreen.attempts import Occasion
     from evergreen.workspace import Workspace
 
 RETRAINING = "retraining/evergreen"
+START = timedelta(minutes=5)
+"""How long a round may take from Prefect's word to its lease."""
 
 
 def tell_failed(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -49,13 +52,30 @@ def look() -> State[Any]:
 
 def start_what_is_asked_for(space: Workspace) -> str:
     """Start a round where there is a reason for one; says what was done."""
+    close_dead(space)
     if is_under_way(RETRAINING, datetime.now(UTC)):
         return "A round is under way already."
+    if is_busy(space):
+        return "Somebody works here already; a later look sees to what waits."
     occasion = find(space)
     if occasion is None:
         return "There is nothing to do."
-    begin(space, occasion)
+    begin(occasion)
     return f"Started a round: {occasion.reason}."
+
+
+def is_busy(space: Workspace) -> bool:
+    """Whether somebody works in the home, be it a command in a terminal."""
+    return is_at_work(space.journal, space.settings.root, seconds=space.settings.lease_seconds)
+
+
+@step()
+def close_dead(space: Workspace) -> None:
+    """Close rounds that Prefect believes to be at work while nobody is, as when a worker's machine was lost: no other would ever begin."""
+    before = datetime.now(UTC) - START - timedelta(seconds=space.settings.lease_seconds)
+    rounds = [id_of(RETRAINING)]
+    if are_at_work_since(rounds, before) and not is_busy(space):
+        close_left_behind(rounds, before)
 
 
 @step()
@@ -84,9 +104,6 @@ def warn(space: Workspace) -> None:
 
 
 @step()
-def begin(space: Workspace, occasion: Occasion) -> None:
+def begin(occasion: Occasion) -> None:
     """Start a round in a run of its own."""
-    from evergreen import occasions
-
-    occasions.begin(space.journal, occasion)
     run_deployment(RETRAINING, parameters={"kind": occasion.kind}, timeout=0, as_subflow=False)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from evergreen.errors import EvergreenError, RefusedError
@@ -16,7 +17,7 @@ from evergreen.settings import Settings, load_settings
 from evergreen.tracking import QUIET as QUIET_MLFLOW
 from evergreen.workspace import open_workspace
 from flows import account
-from flows.health import Health, Part, look, parts, socket_of, supervisor, tell
+from flows.health import UNANSWERED, Health, Part, connection, is_closed, look, parts, socket_of, supervisor, tell
 from flows.server import QUIET as QUIET_PREFECT
 from flows.server import prepare_database
 
@@ -25,24 +26,28 @@ START_SECONDS = 110.0
 CRASHED_SECONDS = 5.0
 """A part that has been seen between two starts for so long, which is after the third crash, will not get healthy."""
 STOP_SECONDS = 60.0
+"""More than the parts may take to stop, one after the other: the sum of `stopwaitsecs` in the configuration."""
+LAST_SECONDS = 2.0
+"""For what Python does when a process has let go of everything; where nobody collects those that have ended, it looks like running."""
 LOOK_SECONDS = 0.5
 LAST_LINES = 8
 
 
 def up() -> None:
-    """Start everything, wait until it is healthy, and say where it is; what is up already is left alone.
+    """Start everything, wait until it is healthy, and say where it is; what is up already is left alone, what stops is waited for.
 
     Raises
     ------
     RefusedError
-        A port is taken, or alerts are to go to what is no address.
+        A port is taken, or is to be that of two parts; or alerts are to go to what is no address.
     EvergreenError
-        A part does not get healthy; everything is stopped again.
+        A part does not get healthy, and everything is stopped again; or what is to be stopped already does not end.
     """
     space = open_workspace()
     settings = space.settings
     refuse_bad(settings.alert_urls.get_secret_value())
-    is_ours = supervisor(settings) is None
+    _refuse_same(parts(settings))
+    is_ours = not _is_up(settings)
     if is_ours:
         for part in parts(settings):
             _refuse_taken(part)
@@ -56,15 +61,19 @@ def up() -> None:
 
 
 def down() -> None:
-    """Stop everything; what is being worked on is cut short and goes on with the next `up`."""
+    """Stop everything and wait until it has ended; what is being worked on is cut short and goes on with the next `up`.
+
+    Raises
+    ------
+    EvergreenError
+        It does not end.
+    """
     settings = load_settings()
-    line = supervisor(settings)
-    if line is None:
+    with account.working("stop the platform"):
+        was_up = _stop(settings)
+    if not was_up:
         account.say("The platform is not up.")
         return
-    with account.working("stop the platform"):
-        line.supervisor.shutdown()
-        _until(lambda: supervisor(settings) is None, seconds=STOP_SECONDS)
     account.say("The platform is down. What was being worked on goes on with: make up")
 
 
@@ -82,10 +91,55 @@ def _wait_until_healthy(settings: Settings, *, is_ours: bool) -> list[Health]:
     _until(settled, seconds=START_SECONDS)
     if ill := [one.part.name for one in found if not one.is_healthy] or ([] if found else ["supervisord"]):
         told = "\n".join(line for name in ill for line in _last_lines(settings, name))
-        if is_ours and (line := supervisor(settings)):  # what was up before is left alone
-            line.supervisor.shutdown()
+        if is_ours:  # what was up before is left alone
+            _stop(settings)
         raise EvergreenError(f"{', '.join(ill)} did not get healthy. The last lines of the logs in {_logs(settings)}:\n{told}")
     return found
+
+
+def _stop(settings: Settings) -> bool:
+    """Have supervisord stop all its processes and end, and wait until it has; False when there was none."""
+    held, process = connection(settings), None
+    if held is None:
+        return False
+    with held:
+        with supervisor(settings) as line, suppress(*UNANSWERED):
+            if line:  # else somebody has told it already
+                process = line.supervisor.getPID()
+                line.supervisor.shutdown()
+        _wait_until_closed(held, settings)
+    _until(lambda: process is None or not _runs(process), seconds=LAST_SECONDS)
+    return True
+
+
+def _is_up(settings: Settings) -> bool:
+    """Whether it is up; one that is about to stop is waited for."""
+    held = connection(settings)  # first: whoever listens now and refuses to answer then is about to stop, not to start
+    with held or nullcontext():
+        with supervisor(settings) as line:
+            if line is not None:
+                return True
+        if held:
+            with account.working("wait until the platform has stopped"):
+                _wait_until_closed(held, settings)
+    return False
+
+
+def _wait_until_closed(held: socket.socket, settings: Settings) -> None:
+    if not is_closed(held, seconds=STOP_SECONDS):
+        pid = _logs(settings) / "supervisord.pid"
+        raise EvergreenError(
+            f"The platform was told to stop {STOP_SECONDS:.0f} s ago, and has not. Its log is {pid.with_suffix('.log')}. Wait and say "
+            f"`make down` again, or end it at once: kill -9 $(cat {pid})"
+        )
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _start(settings: Settings) -> None:
@@ -120,6 +174,9 @@ def _environment(settings: Settings) -> dict[str, str]:
         **{"PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_LOGGING_TO_API_ENABLED": "true", "PREFECT_LOGGING_EXTRA_LOGGERS": account.LOG},
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
+        # Kept in memory, who works is forgotten when the server is started again, and Prefect ends the round that cannot renew its place.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_CLIENT_MAX_RETRIES": "5",
         **{
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
             "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": "2592000",
@@ -128,6 +185,15 @@ def _environment(settings: Settings) -> dict[str, str]:
     }
     quiet = {name: value for name, value in {**QUIET_PREFECT, **QUIET_MLFLOW}.items() if name not in own}
     return {**quiet, **os.environ, **{name: str(value) for name, value in own.items()}}
+
+
+def _refuse_same(found: list[Part]) -> None:
+    ports = [part.port for part in found if part.port is not None]
+    if len(set(ports)) < len(ports):
+        raise RefusedError(
+            f"Port {ports[0]} is to be Prefect's and MLflow's. Set EVERGREEN_PREFECT_PORT or EVERGREEN_MLFLOW_PORT to another one, then "
+            "run again."
+        )
 
 
 def _refuse_taken(part: Part) -> None:

@@ -18,8 +18,16 @@ MOST = 200
 DIED = "Crashed"
 """Prefect's name for the state of a run whose process ended without a word."""
 CUT_SHORT = "Cut short"
+QUEUED = "AwaitingConcurrencySlot"
+"""Prefect's name for the state of a run that another one keeps waiting."""
 TOLD_TO_END = ("termination signal", "interrupt signal", "status code: -15.", "status code: 143.")
 """What Prefect says of a run that somebody ended on purpose, as `make down` does; it did not die."""
+
+
+def id_of(deployment: str) -> UUID:
+    """Prefect's name of a deployment."""
+    with get_client(sync_client=True) as client:
+        return client.read_deployment_by_name(deployment).id
 
 
 def is_under_way(deployment: str, now: datetime) -> bool:
@@ -37,13 +45,28 @@ def died(deployment: str, since: datetime) -> list[FlowRun]:
     return [run for run in found if run.state and not any(word in (run.state.message or "") for word in TOLD_TO_END)]
 
 
-def close_left_behind(deployments: list[UUID]) -> None:
-    """Mark as crashed what Prefect believes to be running, which frees its place: for whoever works on it has just been started."""
-    message = "The platform was killed while this ran; the next round goes on from where it was."
+def close_left_behind(deployments: list[UUID], before: datetime) -> None:
+    """Mark as crashed what Prefect believes to be at work since before a moment, which frees its place. Call it when nobody is."""
+    message = "Whoever worked on this was killed; the next round goes on from where it was."
     with get_client(sync_client=True) as client:
-        for run in _runs(client, deployments, _in(*AT_WORK)):
+        for run in _long_at_work(client, deployments, before):
             crashed: State[Any] = Crashed(name=CUT_SHORT, message=message)
             client.set_flow_run_state(run.id, crashed, force=True)
+
+
+def are_at_work_since(deployments: list[UUID], before: datetime) -> bool:
+    """Whether Prefect believes that a run has been at work since before a moment."""
+    with get_client(sync_client=True) as client:
+        return bool(_long_at_work(client, deployments, before))
+
+
+def drop_waiting(deployments: list[UUID], now: datetime) -> None:
+    """Cancel the rounds that wait for their turn: the one that begins now sees what they would have seen. A person's request stays."""
+    with get_client(sync_client=True) as client:
+        for run in _runs(client, deployments, _in(StateType.SCHEDULED)):
+            if run.parameters.get("kind", "person") != "person" and (_due(run) <= now or run.state_name == QUEUED):
+                cancelled: State[Any] = Cancelled(message="A round that began meanwhile did its work.")
+                client.set_flow_run_state(run.id, cancelled, force=True)
 
 
 def drop_late(deployments: list[UUID], now: datetime) -> None:
@@ -53,6 +76,11 @@ def drop_late(deployments: list[UUID], now: datetime) -> None:
             if run.auto_scheduled and _due(run) < now:
                 cancelled: State[Any] = Cancelled(message="It was missed; a later look did its work.")
                 client.set_flow_run_state(run.id, cancelled, force=True)
+
+
+def _long_at_work(client: SyncPrefectClient, deployments: list[UUID], before: datetime) -> list[FlowRun]:
+    found = _runs(client, deployments, _in(*AT_WORK))
+    return [run for run in found if run.state and run.state.timestamp < before]
 
 
 def _in(*states: StateType) -> dict[str, Any]:

@@ -68,6 +68,10 @@ class Platform:
         """Everything that works for this home: it has the home in its environment."""
         return [process for process in psutil.process_iter() if process.pid != os.getpid() and self._is_ours(process)]
 
+    def parts(self, name: str) -> list[psutil.Process]:
+        """The processes that are a part of it: `prefect`, `flows.deployments` or `supervisor.supervisord`, behind `python -m`."""
+        return [process for process in self.processes() if _words(process)[1:3] == ["-m", name]]
+
     def kill(self) -> int:
         """kill -9 of all of it, at once; returns how many there were."""
         found = self.processes()
@@ -82,6 +86,13 @@ class Platform:
             return process.environ().get("EVERGREEN_HOME") == str(self.home.var) and process.status() != psutil.STATUS_ZOMBIE
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
 
 
 def platform_of(home: Home, *, poll: int = 15, **environment: str) -> Platform:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
 from evergreen import journal as tables
+from evergreen.attempts import GIVEN_UP
 from evergreen.cadence import last_due, missed
 from evergreen.data.landing import Found, active, find
 from evergreen.errors import DataError, EvergreenError
@@ -16,9 +18,9 @@ from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
 from evergreen.monitoring.alerts import LONGEST, Alert, alert
 from evergreen.monitoring.signals import findings
-from evergreen.occasions import BY_THEMSELVES, GIVEN_UP, find_occasion, weigh
+from evergreen.occasions import current_occasion
 from evergreen.promotion import standing
-from evergreen.status import current_inputs, current_state, freshness, has_new_deliveries, in_quarantine, is_due
+from evergreen.status import freshness, in_quarantine
 from evergreen.triggers import SIGNALS
 from evergreen.workspace import Workspace
 
@@ -132,29 +134,22 @@ def _spent(space: Workspace) -> Iterator[Alert]:
 
 
 def _given_up(space: Workspace, now: datetime) -> Iterator[Alert]:
-    """Rounds that were gone in vain, until something changes or the schedule's hour gives them another chance."""
+    """Rounds that were gone in vain, while what they were gone for is what still asks for one."""
     hour = last_due(space.problem.retraining.cron, now).isoformat()
-    rows = space.journal.rows(tables.triggers, rule=GIVEN_UP, window=hour)
-    if rows and _is_stuck(space, now):
-        row = rows[-1]
+    for row in _still(space, space.journal.rows(tables.triggers, rule=GIVEN_UP, window=hour), now):
         # Not by the trigger's key: it holds the hour, and every hour would be told anew.
         yield alert(space.problem, "failure", GIVEN_UP, row["reason"], what=f"Nothing gets done: {row['reason']}.", command="evergreen run")
 
 
-def _is_stuck(space: Workspace, now: datetime) -> bool:
-    """Whether a round is asked for still, and none will be tried."""
+def _still(space: Workspace, given_up: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """The row of what asks for a round at this moment; the newest where that cannot be found out, for then nothing is settled."""
+    if not given_up:
+        return []
     try:
-        return find_occasion(space, now) is None and _is_asked_for(space, now)
+        current = current_occasion(space, now)
     except EvergreenError:
-        return True  # what cannot be found out is not settled
-
-
-def _is_asked_for(space: Workspace, now: datetime) -> bool:
-    inputs, last = current_inputs(space), space.journal.last(tables.cycles)
-    state = current_state(space, inputs, standing(space.journal).champion)
-    is_unfinished = inputs is not None and (last is None or last["facts"].get("state") != state)
-    weighed = any(decision.action != "skip" for _, decision in weigh(space, BY_THEMSELVES, now))
-    return is_unfinished or weighed or has_new_deliveries(space) or is_due(space, now)
+        return given_up[-1:]
+    return [row for row in given_up if current and row["trigger"] == current.key]
 
 
 def _seen(space: Workspace) -> Iterator[Alert]:

@@ -56,6 +56,15 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path} is not JSON ({error}). Remove it and run again.") from None
 
 
+def shown(name: str) -> str:
+    r"""A file's name as it can be printed, stored and sent: what is no text, or would move the cursor, is escaped.
+
+    >>> shown(os.fsdecode(b"gr" + bytes([0xFC, 0x0A])) + "é.csv")
+    'gr\\xfc\\né.csv'
+    """
+    return "".join(one if one.isprintable() else _escape(one) for one in name)
+
+
 def digest_bytes(*parts: bytes) -> str:
     """sha256 over the parts, each preceded by its length so that no two lists of parts look alike."""
     total = hashlib.sha256()
@@ -101,6 +110,11 @@ def lock(path: Path, *, holder: str, seconds: float = 60.0) -> Iterator[None]:
         raise BusyError(
             f"Another process is busy with {holder} (lock {path}) since more than {seconds:.0f} s. Wait for it to end, then run again."
         ) from None
+
+
+def _escape(sign: str) -> str:
+    """One that stands for a byte which is no text is shown as that byte."""
+    return ascii(chr(ord(sign) - 0xDC00) if 0xDC80 <= ord(sign) <= 0xDCFF else sign)[1:-1]  # noqa: PLR2004 (PEP 383)
 
 
 def _sync_folder(folder: Path) -> None:

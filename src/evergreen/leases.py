@@ -71,6 +71,19 @@ def single_flight(journal: Journal, root: Path, *, seconds: float, name: str = P
                 journal.give_back(name)
 
 
+def is_at_work(journal: Journal, root: Path, *, seconds: float, name: str = PIPELINE) -> bool:
+    """Whether somebody works in a home at this moment; where only his heartbeat can tell, it is waited for, for at most `seconds`."""
+    seen, deadline = journal.lease(name), time.monotonic() + seconds
+    if seen is None or seen["owner"] == "" or _has_died(seen["owner"], f"{platform.node()} {root}"):
+        return False
+    while time.monotonic() < deadline:
+        time.sleep(min(0.2, seconds / BEATS / 2))
+        row = journal.lease(name)
+        if row is None or _life(row) != _life(seen):
+            return row is not None and row["owner"] != ""
+    return False
+
+
 def unless_alone(journal: Journal, path: Path, *, holder: str, seconds: float = 60.0) -> AbstractContextManager[None]:
     """The lock at `path`, for who does not work alone in the home anyway; who does must not wait for a stopped one that still has it."""
     return nullcontext() if journal.holds(PIPELINE) else lock(path, holder=holder, seconds=seconds)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from evergreen.artefact import Artefact
 
-CALLS, PASSES, WARM_UP = 40, 3, 3
-"""Rows that are answered alone, how often all of them one after another, and other rows before them, for what only the first call does."""
+CALLS, WARM_UP = 40, 3
+"""Rows that are answered alone, and other rows before them, for what only the first call does."""
 PATIENCE_SECONDS, FEWEST_CALLS = 5.0, 5
 """A model that is slow is not waited for so often."""
 MEGABYTE = 1e6
@@ -46,7 +46,7 @@ class Meter:
         return said
 
     def timed_alone(self, predict: Callable[[Any, pd.DataFrame], pd.DataFrame], estimator: Any, X: pd.DataFrame) -> None:
-        """Time rows of `X` one by one, again and again but never the same one twice running: a model may remember its last answer.
+        """Time rows of `X` one by one, none of them twice: a model may remember what it was asked.
 
         Expects at least one row, and none that the model has answered before. On one thread, as whoever serves rows one by one must: for
         one row, threads only wait for each other, on a busy machine for a quarter of a second.
@@ -61,15 +61,13 @@ class Meter:
             predict(estimator, X.iloc[[at]])
         rows = X.iloc[min(WARM_UP, len(X) - 1) :].head(CALLS)
         begun = time.perf_counter()
-        for turn in range(PASSES):
-            for at in range(len(rows)):
-                if time.perf_counter() - begun >= PATIENCE_SECONDS and (turn > 0 or at >= FEWEST_CALLS):
-                    return
-                row, started, worked = rows.iloc[[at]], time.perf_counter(), time.process_time()
-                predict(estimator, row)
-                self._cheapest = min(self._cheapest, time.process_time() - worked)
-                if turn == 0:
-                    self._alone.append(time.perf_counter() - started)
+        for at in range(len(rows)):
+            if time.perf_counter() - begun >= PATIENCE_SECONDS and at >= FEWEST_CALLS:
+                return
+            row, started, worked = rows.iloc[[at]], time.perf_counter(), time.process_time()
+            predict(estimator, row)
+            self._cheapest = min(self._cheapest, time.process_time() - worked)
+            self._alone.append(time.perf_counter() - started)
 
     def measured(self, model: Artefact) -> dict[str, Any]:
         """What it took: the fields of a Footprint but the size, which whoever stores it knows."""

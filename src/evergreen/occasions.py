@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from evergreen import attempts, resuming, triggers
 from evergreen import journal as tables
-from evergreen import resuming, triggers
+from evergreen.attempts import Occasion
 from evergreen.cadence import last_due
 from evergreen.data.landing import active
 from evergreen.data.snapshots import Snapshot, published_now
@@ -24,30 +24,11 @@ from evergreen.status import current_state, freshness, has_new_deliveries, is_du
 from evergreen.triggers import Decision, Kind, State, Trigger
 from evergreen.workspace import Workspace
 
-FAILED, ANSWERED, GIVEN_UP = "failed", "answered", "given up"
-ATTEMPTS = 3
-"""How many rounds are started for the same reason while nothing else changes."""
+FAILED, ANSWERED = "failed", "answered"
+ASK = "ask"
 DELAYS = {"cooldown", "budget"}
 """Rules that say not yet."""
 BY_THEMSELVES: tuple[Kind, ...] = ("data", "schedule", "drift", "decay")
-
-
-@dataclass(frozen=True)
-class Occasion:
-    """Why a round should be gone now."""
-
-    kind: Kind
-    reason: str
-    inputs: str
-    place: str
-    """Name of where things stand; while that is the same, the same round does the same again."""
-    hour: str
-    """The newest hour of the schedule: it gives everything another chance."""
-
-    @property
-    def key(self) -> str:
-        """Name of this reason under these circumstances."""
-        return digest_text("round", self.reason, self.inputs, self.place, self.hour)
 
 
 def find_occasion(space: Workspace, now: datetime) -> Occasion | None:
@@ -55,25 +36,56 @@ def find_occasion(space: Workspace, now: datetime) -> Occasion | None:
 
     Triggers that are skipped are recorded here, so no run has to be started to skip them.
     """
-    inputs, hour = _inputs(space), last_due(space.problem.retraining.cron, now).isoformat()
-    place = digest_text(str(standing(space.journal).champion), *_waiting_files(space))
-    for kind, reason in _reasons(space, now):
-        found = Occasion(kind, reason, inputs, place, hour)
-        if len(_attempts(space.journal, found)) < ATTEMPTS:
+    for found in _occasions(space, now):
+        if attempts.are_used_up(space.journal, found):
+            attempts.give_up(space.journal, found)
+        elif not attempts.must_wait(space.journal, found, now):
             return found
-        row = {"trigger": found.key, "kind": kind, "inputs": inputs, "window": hour}
-        why = f"{reason}; {ATTEMPTS} rounds for it changed nothing, so the next is gone when something changes or the schedule's hour comes"
-        space.journal.add(tables.triggers, **row, action="skip", rule=GIVEN_UP, reason=why)
     return None
 
 
-def begin(journal: Journal, occasion: Occasion) -> None:
-    """Write down that a round is started for a reason, so that it is not started for ever."""
-    row = {"trigger": occasion.key, "kind": occasion.kind, "inputs": occasion.inputs, "window": occasion.hour, "reason": occasion.reason}
-    journal.add(tables.triggers, **row, action="start", rule=f"attempt {len(_attempts(journal, occasion)) + 1}")
+def current_occasion(space: Workspace, now: datetime) -> Occasion | None:
+    """The first reason for the round that is gone now, however often it was tried."""
+    return next(_occasions(space, now), None)
+
+
+def ask(space: Workspace, now: datetime) -> None:
+    """Write down that a person asks for a round, before anything can go wrong; whoever asks while a request waits asks for the same."""
+    if not asked(space.journal):
+        trigger = Trigger("person", _inputs(space), now.astimezone(UTC).isoformat())
+        row = {"trigger": trigger.key, "kind": trigger.kind, "inputs": trigger.inputs, "window": trigger.window}
+        space.journal.add(tables.triggers, **row, action=ASK, rule="person", reason="a person asked for it")
+
+
+def asked(journal: Journal) -> str:
+    """When a person asked for what has got no answer yet; empty when nobody waits."""
+    rows = journal.rows(tables.triggers, kind="person")
+    newest = next((row["window"] for row in reversed(rows) if row["action"] == ASK), "")
+    answers = {row["action"] for row in rows if row["window"] == newest}
+    is_answered = "skip" in answers or ("retrain" in answers and not _is_cut_short(journal, "person", newest))
+    return "" if is_answered else newest
+
+
+def _occasions(space: Workspace, now: datetime) -> Iterator[Occasion]:
+    inputs, hour = _inputs(space), last_due(space.problem.retraining.cron, now).isoformat()
+    place = digest_text(str(standing(space.journal).champion), *_waiting_files(space))
+    for kind, reason in _reasons(space, now):
+        yield Occasion(kind, reason, inputs, place, hour)
 
 
 def _reasons(space: Workspace, now: datetime) -> Iterator[tuple[Kind, str]]:
+    """Why a round should be gone; that the last one was not gone to its end is a reason where there is no other."""
+    none = True
+    for change in _changes(space, now):
+        none = False
+        yield change
+    if none and _is_unfinished(space):
+        yield "data", "the last round was not gone to its end"
+
+
+def _changes(space: Workspace, now: datetime) -> Iterator[tuple[Kind, str]]:
+    if asked(space.journal):
+        yield "person", "a person asked for it"
     if has_new_deliveries(space):
         yield "data", "a delivery waits to be judged"
     if is_due(space, now):
@@ -83,12 +95,6 @@ def _reasons(space: Workspace, now: datetime) -> Iterator[tuple[Kind, str]]:
             record(space.journal, trigger, decision)
         else:
             yield trigger.kind, decision.reason
-    if _is_unfinished(space):
-        yield "data", "the last round was not gone to its end"
-
-
-def _attempts(journal: Journal, occasion: Occasion) -> list[dict[str, Any]]:
-    return journal.rows(tables.triggers, trigger=occasion.key, action="start")
 
 
 def _waiting_files(space: Workspace) -> list[str]:
@@ -111,11 +117,12 @@ def trigger_of(space: Workspace, kind: Kind, now: datetime) -> Trigger | None:
     if kind == "data":
         return Trigger(kind, inputs) if inputs and not _is_judged(journal, inputs) else None
     if kind == "person":
-        return Trigger(kind, inputs, now.astimezone(UTC).isoformat())
+        return Trigger(kind, inputs, asked(journal) or now.astimezone(UTC).isoformat())
     if kind == "schedule":
         hour = last_due(space.problem.retraining.cron, now)
         since = datetime.fromisoformat(journal.rows(tables.about)[0]["at"])
-        told = {row["window"] for row in journal.rows(tables.triggers, kind=kind) if row["action"] != "start" and row["rule"] not in DELAYS}
+        rows = [row for row in journal.rows(tables.triggers, kind=kind) if row["action"] not in attempts.ACTIONS]
+        told = {row["window"] for row in rows if row["rule"] not in DELAYS}
         due = hour > since and hour.isoformat() not in told
         return Trigger(kind, inputs, hour.isoformat()) if due or _is_cut_short(journal, kind, hour.isoformat()) else None
     newest = _newest_signal(journal, kind)

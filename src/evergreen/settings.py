@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from evergreen.errors import EvergreenError
+from evergreen.files import shown
 
+PREFIX = "EVERGREEN_"
+FILE = ".env"
+OF_THE_PLATFORM = {
+    f"{PREFIX}{name}" for name in ("PYTHON", "LOGS", "SOCKET", "PREFECT_HERE", "MLFLOW_HERE", "MLFLOW_STORE", "MLFLOW_ARTIFACTS")
+}
+"""What the platform puts into the environment of its own processes; no settings."""
 Port = Annotated[int, Field(ge=1024, le=65_535)]
 
 
@@ -18,7 +27,7 @@ class Settings(BaseSettings):
     """Where things run. Every field is an environment variable `EVERGREEN_<FIELD>`; `.env` in the working directory is read too."""
 
     model_config = SettingsConfigDict(
-        env_prefix="EVERGREEN_", env_file=".env", env_ignore_empty=True, populate_by_name=True, frozen=True, extra="ignore"
+        env_prefix=PREFIX, env_file=FILE, env_ignore_empty=True, populate_by_name=True, frozen=True, extra="ignore"
     )
 
     home: Path = Path("var")
@@ -36,7 +45,7 @@ class Settings(BaseSettings):
     settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.5
     """A landing file must hold still this long before it is read."""
 
-    lease_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
     """How long a process at work may not stir before another one takes over."""
     poll_seconds: Annotated[float, Field(ge=5, le=86_400)] = 300.0
     """How often the platform looks for what asks for a training, whatever events say."""
@@ -53,15 +62,28 @@ class Settings(BaseSettings):
 
     keep_decisions: Annotated[int, Field(ge=1)] = 20
     """A clean-up spares the candidates of so many newest decisions."""
-    keep_days: Annotated[float, Field(ge=0)] = 90.0
+    keep_days: Annotated[float, Field(ge=0, le=36_500)] = 90.0
     """A clean-up spares whatever is younger."""
 
     @field_validator("home")
     @classmethod
     def _fits_into_a_url(cls, home: Path) -> Path:
-        if set("?#%") & set(str(home.expanduser().resolve())):
-            raise ValueError("a path without ?, # and %, which have a meaning of their own in a database's address")
+        try:
+            path = str(home.expanduser().resolve())
+        except RuntimeError:
+            raise ValueError("expected a path; there is no such person on this machine") from None
+        if set("?#%") & set(path):
+            raise ValueError("expected a path without ?, # and %, which have a meaning of their own in a database's address")
+        if not path.isprintable():
+            raise ValueError("expected a path that can be shown, in UTF-8")
         return home
+
+    @field_validator("work_image")
+    @classmethod
+    def _has_a_pool(cls, image: str, info: ValidationInfo) -> str:
+        if image and not info.data.get("work_pool"):
+            raise ValueError("expected no image without EVERGREEN_WORK_POOL, the pool that starts it")
+        return image
 
     @property
     def journal(self) -> str:
@@ -95,12 +117,36 @@ def load_settings() -> Settings:
     Raises
     ------
     EvergreenError
-        A variable has a value that cannot be used; the message names it.
+        A variable has a value that cannot be used, or is no setting; the message names it.
     """
+    faults: list[str] = []
     try:
-        return Settings()
+        faults += _unknown(EnvSettingsSource(Settings), "the environment")
+        faults += _unknown(DotEnvSettingsSource(Settings), FILE)
+        settings = Settings()
     except ValidationError as error:
-        faults = "; ".join(
-            f"EVERGREEN_{'.'.join(map(str, e['loc'])).upper()}: got {e['input']!r}, {e['msg'].lower()}" for e in error.errors()
-        )
-        raise EvergreenError(f"The environment is not right: {faults}. See .env.example.") from None
+        faults += [f"{_variable(e['loc'])}: got '{shown(str(e['input']))}', {_words(e['msg'])}" for e in error.errors()]
+    except UnicodeDecodeError as error:
+        raise EvergreenError(f"{FILE} is not in UTF-8: {error}. Write it anew, see .env.example.") from None
+    if faults:
+        raise EvergreenError(f"The environment is not right: {'; '.join(faults)}. See .env.example.")
+    return settings
+
+
+def _unknown(source: EnvSettingsSource, place: str) -> Iterator[str]:
+    """A sentence for each name that is meant for us and is no setting's: it would be as if nobody had set it."""
+    known = {_variable((name,)) for name in Settings.model_fields}
+    for name in sorted(map(str.upper, source.env_vars)):
+        if name.startswith(PREFIX) and name not in known | OF_THE_PLATFORM:
+            near = get_close_matches(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], n=1)
+            yield f"{shown(name)} in {place} is no setting{f' (is {PREFIX}{near[0]} meant?)' if near else ''}"
+
+
+def _words(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    name = ".".join(map(str, place)).upper()
+    return name if name == "MLFLOW_TRACKING_URI" else f"{PREFIX}{name.removeprefix(PREFIX)}"

@@ -18,7 +18,8 @@ import pytest
 from moves import four_versions, given
 
 from evergreen import journal as tables
-from evergreen.backups import MANIFEST, back_up, restore
+from evergreen.archives import MANIFEST
+from evergreen.backups import back_up, restore
 from evergreen.errors import BusyError, RefusedError, StoreError
 from evergreen.files import lock
 from evergreen.journal import Journal
@@ -277,7 +278,10 @@ def link(name: str) -> zipfile.ZipInfo:
     return info
 
 
-@pytest.mark.parametrize("name", ["../outside", "/outside", "site/../../outside", "a\\..\\b", "./site/x", "site//x"])
+@pytest.mark.parametrize(
+    "name",
+    ["../outside", "/outside", "site/../../outside", "a\\..\\b", "./site/x", "site//x", "%2E%2E/outside", "%2Foutside", "%61/x", "a\nb"],
+)
 def test_a_file_that_would_lie_outside_the_home_is_refused(wiped: Path, archive: Path, tmp_path: Path, name: str):
     def add(manifest: dict[str, Any], _: dict[str, bytes]) -> list[tuple[Any, bytes]]:
         listed(manifest, name)
@@ -402,3 +406,73 @@ def test_of_a_restore_that_is_killed_there_is_no_home_and_again_it_comes_back(wi
     restore(settings_of(wiped), "toy", archive)
     assert (wiped / "journal.db").exists()
     assert beside(wiped) == {"home", "away", "archive.zip"}
+
+
+ODD = (
+    b"a\\b.csv",
+    b"gr\xfcn.csv",
+    "café.csv".encode(),
+    b"100%.csv",
+    b"gr%FCn.csv",
+    b"line\nbreak.csv",
+    b"\x1b[31mred.csv",
+    b"x..%2F..%2Fx",
+)
+
+
+def test_files_with_names_that_cannot_be_shown_come_back_byte_by_byte(tmp_path: Path):
+    root = tmp_path / "home"
+    folder = root / "landing" / "orders"
+    Journal(settings_of(root).journal).close()
+    folder.mkdir(parents=True)
+    for name in ODD:
+        (folder / os.fsdecode(name)).write_bytes(b"in " + name)
+    made = back_up(settings_of(root), "toy", tmp_path / "a.zip", now=NOW)
+    root.rename(tmp_path / "away")
+    assert restore(settings_of(root), "toy", made.path).files == len(ODD) + 1
+    assert {os.fsencode(path.name): path.read_bytes() for path in folder.iterdir()} == {name: b"in " + name for name in ODD}
+
+
+def test_an_archive_from_before_names_were_escaped_is_restored_with_its_names_as_they_are(wiped: Path, archive: Path, tmp_path: Path):
+    def older(manifest: dict[str, Any], _: dict[str, bytes]) -> list[tuple[Any, bytes]]:
+        del manifest["names"]
+        listed(manifest, "landing/orders/100%25.csv")
+        return [("landing/orders/100%25.csv", b"foo")]
+
+    restore(settings_of(wiped), "toy", rewritten(archive, tmp_path / "older.zip", older))
+    assert (wiped / "landing" / "orders" / "100%25.csv").read_bytes() == b"foo"
+    assert (wiped / "landing" / "orders" / "a.csv").exists()
+
+
+def test_a_pipe_in_a_landing_folder_does_not_hold_up_a_backup(tmp_path: Path):
+    root = tmp_path / "home"
+    Journal(settings_of(root).journal).close()
+    os.mkfifo(root / "pipe.csv")
+    assert back_up(settings_of(root), "toy", tmp_path / "a.zip", now=NOW).files == 1
+
+
+def test_a_pointer_that_moves_during_a_backup_names_a_file_that_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root, opened = tmp_path / "home", zipfile.ZipFile.open
+    folder = root / "predictions" / "dt=2026-01-05"
+    Journal(settings_of(root).journal).close()
+
+    def publish(name: str) -> None:
+        write(folder / name, name)
+        write(folder / "current.json", json.dumps({"path": name}))
+
+    def open_and_publish(self: zipfile.ZipFile, name: Any, *words: Any, **options: Any) -> Any:
+        if "predictions/" in str(name) and not (folder / "b.parquet").exists():
+            publish("b.parquet")
+            write(root / "predictions" / "dt=2026-01-06" / "current.json", json.dumps({"path": "c.parquet"}))
+        return opened(self, name, *words, **options)
+
+    publish("a.parquet")
+    with monkeypatch.context() as patched:
+        patched.setattr(zipfile.ZipFile, "open", open_and_publish)
+        back_up(settings_of(root), "toy", tmp_path / "a.zip", now=NOW)
+    assert (folder / "b.parquet").exists()
+    root.rename(tmp_path / "away")
+    restore(settings_of(root), "toy", tmp_path / "a.zip")
+    pointers = list(root.glob("predictions/*/current.json"))
+    assert len(pointers) == 1
+    assert all((pointer.parent / json.loads(pointer.read_text())["path"]).is_file() for pointer in pointers)

@@ -9,8 +9,8 @@ from toy.contract import PROBLEM
 from toy.data import START, day_of_orders
 from workspaces import changed, deliver, deliver_days, ingest, with_source
 
+from evergreen import attempts, occasions
 from evergreen import journal as tables
-from evergreen import occasions
 from evergreen.cadence import last_due
 from evergreen.causes import find_alerts
 from evergreen.contract import Problem
@@ -351,10 +351,10 @@ def failures(space: Workspace, at: datetime) -> list[str]:
 
 def gone_in_vain(space: Workspace, at: datetime) -> None:
     """Three rounds for a file that nobody can judge."""
-    for _ in range(occasions.ATTEMPTS):
+    for _ in range(attempts.MOST):
         occasion = occasions.find_occasion(space, at)
         assert occasion is not None
-        occasions.begin(space.journal, occasion)
+        attempts.begin(space.journal, occasion)
         assert failures(space, at) == []
     assert occasions.find_occasion(space, at) is None
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -128,3 +129,18 @@ def test_the_lock_of_a_killed_process_is_free(busy: tuple[Path, subprocess.Popen
     process.kill()
     with files.lock(path, holder="the store", seconds=5):
         assert process.wait(5) != 0
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (b"gr\xfcn.csv", r"gr\xfcn.csv"),
+        ("café (1).csv".encode(), "café (1).csv"),
+        (b"a\\b.csv", r"a\b.csv"),
+        (b"two\nlines\x1b[31m.csv", r"two\nlines\x1b[31m.csv"),
+        ("left\u202eright".encode(), r"left\u202eright"),
+    ],
+)
+def test_a_name_is_shown_as_text_that_any_place_takes(name: bytes, told: str):
+    assert files.shown(os.fsdecode(name)) == told
+    assert files.shown(told) == told

@@ -78,6 +78,15 @@ def test_what_belongs_to_no_source_is_reported(house: House):
     assert names == ["meter", "stray.csv", "gauge/broken.csv", "gauge/folder"]
 
 
+@pytest.mark.parametrize("name", [b"gr\xfcn.csv", b"two\nlines.csv", b"\x1b[31mred.csv"])
+def test_a_file_whose_name_cannot_be_shown_is_reported_and_kept_as_it_is_called(house: House, name: bytes):
+    path = house.deliver(os.fsdecode(name), rows(1, 2))
+    house.deliver("a\\b.csv", rows(1, 3))
+    found = look(house)
+    assert ([delivery.name for delivery in found.ready], found.unknown) == (["a\\b.csv"], (path,))
+    assert os.fsencode(found.unknown[0].name) == name
+
+
 def test_what_is_judged_is_skipped_without_being_read(house: House, monkeypatch: pytest.MonkeyPatch):
     house.deliver("a.csv", rows(1, 2))
     house.ingest()

@@ -13,7 +13,7 @@ from postgres import Server
 from evergreen.errors import BusyError, LostError
 from evergreen.files import lock
 from evergreen.journal import Journal, cycles, snapshots
-from evergreen.leases import single_flight, unless_alone
+from evergreen.leases import is_at_work, single_flight, unless_alone
 
 SECONDS = 2.0
 SPAWN = multiprocessing.get_context("spawn")
@@ -97,6 +97,23 @@ def test_the_lease_of_a_killed_process_is_free_at_once(journal: Journal, tmp_pat
     began = time.monotonic()
     with single_flight(journal, tmp_path, seconds=60):
         assert time.monotonic() - began < 10
+
+
+def test_somebody_is_at_work_while_his_heart_beats_and_not_once_he_is_stopped_or_dead(
+    journal: Journal, tmp_path: Path, start: Callable[[str], BaseProcess]
+):
+    assert not is_at_work(journal, tmp_path, seconds=SECONDS)
+    process = start("one")
+    assert is_at_work(journal, tmp_path, seconds=SECONDS)
+    os.kill(process.pid or 0, signal.SIGSTOP)
+    assert not is_at_work(journal, tmp_path, seconds=SECONDS)
+    os.kill(process.pid or 0, signal.SIGCONT)
+    assert is_at_work(journal, tmp_path, seconds=SECONDS)
+    process.kill()
+    process.join()
+    began = time.monotonic()
+    assert not is_at_work(journal, tmp_path, seconds=60)
+    assert time.monotonic() - began < 30
 
 
 def test_a_process_that_was_stopped_past_its_lease_is_taken_over_and_what_it_writes_then_is_refused(

@@ -103,21 +103,22 @@ class LooksUp(Defective):
     def predict_proba(self, X):
         known = self.__dict__.setdefault("known", set())
         if not known.issuperset(X["x"]):
-            work(0.03)
+            work(0.01)
         known.update(X["x"])
         return super().predict_proba(X)
 
 
 def test_a_model_that_remembers_rows_takes_the_time_of_new_ones_and_is_refused_by_it():
     found = taken(LooksUp(underfitted("binary"), "not a number"))
-    assert min(found["one_row_seconds"]) > 0.03 > found["processor_seconds"]
+    assert min(found["one_row_seconds"]) > 0.01
+    assert found["processor_seconds"] > 0.01
     times = {name: found[name] for name in ("one_row_seconds", "processor_seconds")}
-    footprint = given.make_footprint(**times | {"one_row_seconds": 10 * np.array(found["one_row_seconds"])})  # 300 ms, without the wait
+    footprint = given.make_footprint(**times | {"one_row_seconds": 30 * np.array(found["one_row_seconds"])})  # 300 ms, as new rows take
     evidence = given.change(given.make_evidence(), CANDIDATE, footprint=footprint)
     assert cost(evidence, GatePolicy(), 0.01).outcome is Outcome.REJECT
 
 
-def test_no_row_is_asked_twice_running_and_the_first_ones_are_not_timed():
+def test_no_row_is_asked_twice_and_the_first_ones_are_not_timed():
     asked: list[float] = []
 
     class Listens(Defective):
@@ -128,7 +129,7 @@ def test_no_row_is_asked_twice_running_and_the_first_ones_are_not_timed():
 
     assert len(taken(Listens(underfitted("binary"), "not a number"))["one_row_seconds"]) == metering.CALLS
     once = [float(row) for row in range(3, 3 + metering.CALLS)]
-    assert asked == [0.0, 1.0, 2.0, *once * metering.PASSES]
+    assert asked == [0.0, 1.0, 2.0, *once]
 
 
 @pytest.mark.parametrize(("rows", "timed"), [(1, 1), (2, 1), (4, 1), (10, 7)])

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import workspaces
 
+from evergreen import attempts, occasions
 from evergreen import journal as tables
-from evergreen import occasions
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import DataError
 from evergreen.policies import RetrainingPolicy
@@ -144,11 +144,10 @@ def test_a_round_that_was_killed_after_its_verdict_is_gone_to_its_end(trained: W
 
 
 def test_a_round_that_changes_nothing_is_started_three_times_then_the_schedule_gives_it_another_chance(space: Workspace):
-    close(space)
-    for _ in range(occasions.ATTEMPTS):
+    for _ in range(attempts.MOST):
         found = occasions.find_occasion(space, now())
         assert found is not None
-        occasions.begin(space.journal, found)
+        attempts.begin(space.journal, found)
     assert occasions.find_occasion(space, now()) is None
     assert [row["rule"] for row in space.journal.rows(tables.triggers)][-4:] == ["attempt 1", "attempt 2", "attempt 3", "given up"]
     assert occasions.find_occasion(space, now()) is None
@@ -156,6 +155,69 @@ def test_a_round_that_changes_nothing_is_started_three_times_then_the_schedule_g
     assert occasions.find_occasion(space, tomorrow()) is not None
     workspaces.deliver_days(space, 1, start=6)
     assert occasions.find_occasion(space, now()) is not None
+
+
+def tried(space: Workspace, why: str = "") -> None:
+    """Go a round for what asks for one, which changes nothing; with a reason: something that passes cut it short."""
+    found = occasions.current_occasion(space, now())
+    assert found is not None
+    name = attempts.begin(space.journal, found)
+    if why:
+        attempts.excuse(space.journal, found, name, why)
+
+
+def test_rounds_that_were_told_to_end_do_not_count_and_are_gone_again_at_once(space: Workspace):
+    for _ in range(2 * attempts.MOST):
+        tried(space, attempts.TOLD_TO_END)
+        assert occasions.find_occasion(space, now()) is not None
+    for _ in range(attempts.MOST):
+        tried(space)
+    assert occasions.find_occasion(space, now()) is None
+
+
+def test_rounds_that_met_a_server_which_is_away_do_not_count_but_wait_longer_each_time_up_to_an_hour(space: Workspace):
+    for minutes in (5, 10, 20, 40, 60, 60):
+        tried(space, "MLflow does not answer.")
+        assert occasions.find_occasion(space, now() + timedelta(minutes=minutes - 1)) is None
+        assert occasions.find_occasion(space, now() + timedelta(minutes=minutes + 1)) is not None
+    assert not space.journal.rows(tables.triggers, rule="given up")
+
+
+def test_a_clock_that_was_set_back_has_nothing_wait_longer_than_a_pause(space: Workspace):
+    tried(space, "MLflow does not answer.")
+    assert occasions.find_occasion(space, now() - timedelta(hours=2)) is not None
+
+
+def test_what_a_person_asked_for_is_a_reason_until_it_is_answered_and_asked_twice_it_is_one(trained: Workspace):
+    for _ in range(2):
+        occasions.ask(trained, now())
+    assert [row["action"] for row in trained.journal.rows(tables.triggers, kind="person")][-1:] == ["ask"]
+    waiting = occasions.asked(trained.journal)
+    found = occasions.find_occasion(trained, now())
+    assert (found and found.kind, found and found.reason) == ("person", "a person asked for it")
+    trigger = occasions.trigger_of(trained, "person", now())
+    assert trigger is not None
+    assert trigger.window == waiting
+    occasions.record(trained.journal, trigger, Decision("skip", "nothing new", "the verdict stands"))
+    assert occasions.asked(trained.journal) == ""
+    assert occasions.find_occasion(trained, now()) is None
+    occasions.ask(trained, now())
+    assert occasions.asked(trained.journal) > waiting
+    answer = occasions.trigger_of(trained, "person", now())
+    assert answer is not None
+    occasions.record(trained.journal, answer, Decision("skip", "nothing new", "the verdict stands"))
+
+
+def test_what_a_person_asked_for_and_was_cut_short_goes_on_until_there_is_a_verdict(space: Workspace):
+    occasions.ask(space, now())
+    trigger = occasions.trigger_of(space, "person", now())
+    assert trigger is not None
+    occasions.record(space.journal, trigger, Decision("retrain", "person", "a person asked for it"))
+    found = occasions.find_occasion(space, now())
+    assert (found and found.kind) == "person"
+    assert occasions.trigger_of(space, "person", now()) == trigger
+    occasions.record_failure(space.journal, trigger, DataError("a column is gone"))
+    assert occasions.asked(space.journal) == ""
 
 
 def test_data_that_teach_nothing_new_are_answered_by_the_earlier_verdict(space: Workspace):

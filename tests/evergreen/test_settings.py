@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_mlflows_postgresql_is_named_as_the_journals_is(scheme: str):
 
 
 def test_a_file_in_the_working_directory_is_read_and_the_environment_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / ".env").write_text("EVERGREEN_PROBLEM=shop.contract:PROBLEM\nEVERGREEN_HOME=from_file\nOTHERS=1\n")
+    (tmp_path / ".env").write_text("EVERGREEN_WORK_IMAGE=\nEVERGREEN_PROBLEM=shop.contract:PROBLEM\nEVERGREEN_HOME=from_file\nOTHERS=1\n")
     monkeypatch.setenv("EVERGREEN_HOME", "from_environment")
     settings = load_settings()
     assert (settings.problem, settings.root) == ("shop.contract:PROBLEM", tmp_path / "from_environment")
@@ -65,3 +66,71 @@ def test_a_value_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, v
     monkeypatch.setenv("EVERGREEN_SETTLE_SECONDS", value)
     with pytest.raises(EvergreenError, match=rf"EVERGREEN_SETTLE_SECONDS: got '{value}', .*{expected}.*\.env\.example"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("EVERGREEN_ALERT_URL", "EVERGREEN_ALERT_URL in {place} is no setting (is EVERGREEN_ALERT_URLS meant?)"),
+        ("evergreen_poll_second", "EVERGREEN_POLL_SECOND in {place} is no setting (is EVERGREEN_POLL_SECONDS meant?)"),
+        ("EVERGREEN_MLFLOW_URL", "EVERGREEN_MLFLOW_URL in {place} is no setting (is EVERGREEN_MLFLOW_URI meant?)"),
+        ("EVERGREEN_ZZZ", "EVERGREEN_ZZZ in {place} is no setting. See"),
+    ],
+)
+@pytest.mark.parametrize("place", [".env", "the environment"])
+def test_a_variable_that_is_no_setting_is_refused_with_the_one_that_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, name: str, told: str
+):
+    if place == ".env":
+        (tmp_path / ".env").write_text(f"{name}=mailto://somebody\n")
+    else:
+        monkeypatch.setenv(name, "mailto://somebody")
+    with pytest.raises(EvergreenError) as refused:
+        load_settings()
+    assert told.format(place=place) in str(refused.value)
+    assert "somebody" not in str(refused.value)
+
+
+def test_every_fault_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EVERGREEN_ALERT_URL", "x")
+    monkeypatch.setenv("EVERGREEN_KEEP_DAYS", "inf")
+    with pytest.raises(EvergreenError, match=r"is EVERGREEN_ALERT_URLS meant\?\); EVERGREEN_KEEP_DAYS: got 'inf', .*less than or equal"):
+        load_settings()
+
+
+def test_all_that_the_example_file_names_are_settings(tmp_path: Path):
+    example = (Path(__file__).parents[2] / ".env.example").read_text()
+    names = re.findall(r"(?m)^#(EVERGREEN_\w+)=", example)
+    assert {f"EVERGREEN_{name.upper()}" for name in Settings.model_fields} == set(names)
+    pooled = re.sub(r"(?m)^#(EVERGREEN_\w+=)", r"\1", example)
+    (tmp_path / ".env").write_text(pooled)
+    assert load_settings().poll_seconds == 300
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path: Path):
+    (tmp_path / ".env").write_bytes(b"EVERGREEN_HOME=gr\xfcn\n")
+    with pytest.raises(EvergreenError, match=r"\.env is not in UTF-8: .*0xfc"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("LEASE_SECONDS", "0.5", "greater than or equal to 1"),
+        ("WORK_IMAGE", "evergreen:1", "no image without EVERGREEN_WORK_POOL"),
+        ("HOME", "~nobody-of-this-name/var", "there is no such person"),
+        ("HOME", "gr\udcfcn", "a path that can be shown, in UTF-8"),
+        ("HOME", "two\nlines", "a path that can be shown, in UTF-8"),
+    ],
+)
+def test_a_value_that_would_mean_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str):
+    monkeypatch.setenv(f"EVERGREEN_{name}", value)
+    with pytest.raises(EvergreenError, match=rf"EVERGREEN_{name}: got .*{expected}") as refused:
+        load_settings()
+    assert str(refused.value).isprintable()
+
+
+def test_an_image_for_a_pool_is_fine(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EVERGREEN_WORK_IMAGE", "evergreen:1")
+    monkeypatch.setenv("EVERGREEN_WORK_POOL", "farm")
+    assert load_settings().work_image == "evergreen:1"

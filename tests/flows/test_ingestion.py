@@ -1,5 +1,6 @@
 """Deliveries through the flow: good ones are published, bad ones quarantined with a page, unfinished and strange ones left alone."""
 
+import os
 import shutil
 
 from commands import Home
@@ -69,3 +70,47 @@ def test_a_rule_that_was_wrong_is_mended_and_the_delivery_judged_anew(home: Home
     suite.write_text(right)
     assert "1 deliveries published" in home.evergreen("ingest").out
     assert outcomes_of(home)["stock/stock-0000-0029.csv"] == "published"
+
+
+STRICTLY = """
+import logging
+from evergreen.status import look_at_landing
+from evergreen.workspace import open_workspace
+from flows import account
+from flows.ingestion import ingest
+from flows.news import tell_deliveries
+
+class Pages(logging.Handler):
+    def emit(self, record):
+        record.getMessage().encode()
+
+    def handleError(self, record):
+        raise
+
+logging.getLogger(account.LOG).addHandler(Pages())
+space = open_workspace()
+tell_deliveries(space, ingest())
+account.tell_leftovers(look_at_landing(space)[0], space.problem)
+"""
+
+
+def test_a_file_whose_name_cannot_be_shown_is_told_and_the_others_are_judged(home: Home):
+    home.deliver(30, ahead=0)
+    landing = home.var / "landing"
+    for name in (b"gr\xfcn.csv", b"gr\xfcn.csv.part", b"two\nlines.csv", b"\x1b[31mred.csv", b"a\\b.csv"):
+        shutil.copy(landing / "stock" / "stock-0000-0029.csv", landing / "stock" / os.fsdecode(name))
+    (landing / os.fsdecode(b"gift\xe9")).mkdir()
+    told = home.python(STRICTLY, PYTHONIOENCODING="utf-8:strict", COLUMNS="300")
+    assert (told.code, told.err) == (0, ""), told.err
+    for line in (
+        r"unreadable: stock/gr\xfcn.csv has a name with a sign that cannot be shown; deliver it under another one",
+        r"unreadable: stock/two\nlines.csv has a name",
+        r"unreadable: stock/\x1b[31mred.csv has a name",
+        r"waiting: stock/gr\xfcn.csv.part is still being written",
+        r"unreadable: landing/gift\xe9 belongs to no source of the contract",
+    ):
+        assert line in told.out
+    assert "\x1b" not in told.out
+    assert "duplicate: stock/stock-0000-0029.csv has the same content as a\\b.csv" in told.out
+    assert len(outcomes_of(home)) == 5
+    assert "published" in outcomes_of(home)[r"stock/a\b.csv"]

@@ -196,3 +196,21 @@ def test_a_home_on_a_medium_that_cannot_be_written_is_told(home: Home):
         "The folder /proc/evergreen cannot be written",
         "Set EVERGREEN_HOME to another",
     )
+
+
+def test_a_word_that_is_no_text_is_told(home: Home):
+    ended = home.evergreen_cold("freeze", "--reason", os.fsdecode(b"gr\xfcn audit"))
+    told(ended, r"Got 'gr\xfcn audit', which is no text in UTF-8. Say it in UTF-8")
+    assert home.rows("freezes") == []
+
+
+def test_an_archive_may_be_called_what_cannot_be_shown(home: Home):
+    name = os.fsdecode(b"gr\xfcn.zip")
+    told(home.evergreen_cold("restore", name), "There is no gr")
+    assert home.evergreen("status").code == 0
+    assert home.evergreen_cold("backup", name).code == 0
+    assert (home.root / name).is_file()
+
+
+def test_a_variable_that_is_no_setting_is_told_with_the_one_that_is_meant(home: Home):
+    told(home.evergreen("status", EVERGREEN_ALERT_URL="json://x"), "EVERGREEN_ALERT_URL in the environment is no setting (is EVERGREEN_AL")

@@ -20,7 +20,7 @@ class Footprint:
     one_row_seconds: np.ndarray
     """Time (wall clock) of the first answer to each of many rows, asked one by one, shape (calls,)."""
     processor_seconds: float
-    """Processor time of the cheapest of all answers to one row, those to a row asked again too: no waiting for a busy machine."""
+    """Processor time of the cheapest of these answers: no waiting for a busy machine."""
     rows_per_second: float
     """Speed of a batch."""
     memory_megabytes: float

@@ -108,8 +108,9 @@ triggers = _table(
     unique=("trigger", "action", "rule"),
 )
 """What was made of each reason to retrain. `trigger`: its key; `action`: retrain, resume or skip, and by which `rule`; `inputs`: see
-`retraining.inputs_digest`; `window`: the hour of a schedule, the end of the rows that drift or decay were seen in. A trigger is skipped
-once by each rule, and acted upon once."""
+`retraining.inputs_digest`; `window`: the hour of a schedule, the end of the rows that drift or decay were seen in, when a person
+asked. A trigger is skipped once by each rule, and acted upon once. `action` ask: a
+person's request; start and excuse: see `evergreen.attempts`."""
 signals = _table("signals", *map(_text, ("signal", "kind", "window")), sa.Column("facts", sa.JSON), unique=("signal",))
 """What drift or decay came to on one window of rows: found or not, with figures."""
 removals = _table("removals", *map(_text, ("removal", "kind", "name", "reason")), unique=("removal",))
