@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import sys
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evergreen.causes import find_alerts
 from evergreen.errors import ContractError
 from evergreen.journal import Journal
-from evergreen.monitoring.alerts import Alert, contract_broken, run_died, run_failed, tell
+from evergreen.monitoring.alerts import Alert, contract_broken, run_died, run_failed
 from evergreen.monitoring.channels import Channels, split_urls
+from evergreen.monitoring.telling import Memory, tell
 from evergreen.policies import AlertPolicy
 from evergreen.settings import Settings, load_settings
-from evergreen.workspace import Workspace, open_workspace
+from evergreen.workspace import Workspace, load_problem, open_workspace
 from flows import account
 
 if TYPE_CHECKING:
@@ -41,31 +42,53 @@ def tell_deaths(space: Workspace, runs: list[FlowRun], now: datetime) -> list[Al
 
 def tell_broken_contract(settings: Settings, error: ContractError) -> list[Alert]:
     """Tell that no round can be gone at all; returns what was told. The contract cannot say now whom it concerns, nor how often to tell."""
-    with closing(Journal(settings.journal)) as journal:
-        return tell(
-            journal,
-            [contract_broken(settings.problem, error)],
-            channels=_channels(settings),
-            cooldown=AlertPolicy().cooldown,
-            now=datetime.now(UTC),
-        )
+    memory = Memory(None, settings.root)
+    try:
+        memory.journal = Journal(settings.journal)
+    except Exception as fault:  # whatever keeps the journal from being opened
+        memory.fault = str(fault)
+    with closing(memory.journal) if memory.journal else nullcontext():
+        told = [contract_broken(settings.problem, error)]
+        return tell(memory, told, channels=_channels(settings), cooldown=AlertPolicy().cooldown, now=datetime.now(UTC))
+
+
+def tell_without_journal(settings: Settings, name: str, error: BaseException, fault: Exception) -> list[Alert]:
+    """Tell that a run failed while the journal cannot be opened, for a `fault` that is told too; returns what was told."""
+    problem = load_problem(settings.problem)
+    wanted = [run_failed(problem, name, error)] if "failure" in problem.alerts.on else []
+    memory = Memory(None, settings.root, str(fault))
+    return tell(memory, wanted, channels=_channels(settings), cooldown=problem.alerts.cooldown, now=datetime.now(UTC))
 
 
 def tell_failed_round(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Prefect's hook for a round that failed: tell that it did, and what else holds now."""
-    error = state.result(raise_on_failure=False)
+    result = state.result(raise_on_failure=False)
+    name, error = flow_run.name or flow.name, result if isinstance(result, BaseException) else RuntimeError(str(state.message))
     try:
         space = open_workspace()
     except ContractError as broken:
         tell_broken_contract(load_settings(), broken)
-        return
-    tell_failure(space, flow_run.name or flow.name, error if isinstance(error, BaseException) else RuntimeError(str(state.message)))
-    tell_alerts(space, datetime.now(UTC))
+    except Exception as fault:  # whatever keeps the journal from being opened
+        tell_without_journal(load_settings(), name, error, fault)
+    else:
+        tell_failure(space, name, error)
+        tell_alerts(space, datetime.now(UTC))
 
 
 def _tell(space: Workspace, alerts: list[Alert], now: datetime) -> list[Alert]:
-    return tell(space.journal, alerts, channels=_channels(space.settings), cooldown=space.problem.alerts.cooldown, now=now)
+    memory = Memory(space.journal, space.settings.root)
+    return tell(memory, alerts, channels=_channels(space.settings), cooldown=space.problem.alerts.cooldown, now=now)
 
 
 def _channels(settings: Settings) -> Channels:
-    return Channels(partial(account.done, "alert", tone="bad"), split_urls(settings.alert_urls.get_secret_value()))
+    return Channels(_show, split_urls(settings.alert_urls.get_secret_value()))
+
+
+def _show(text: str) -> None:
+    """Print an alert, whatever characters it has and whatever the console lacks."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    shown = text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        account.done("alert", shown, tone="bad")
+    except Exception:  # what looks like the end of a style that nothing began
+        account.say(f"  alert     {shown}", style="red")

@@ -12,6 +12,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from evergreen.errors import EvergreenError, RefusedError
+from evergreen.monitoring.channels import refuse_bad
 from evergreen.settings import Settings, load_settings
 from evergreen.tracking import QUIET as QUIET_MLFLOW
 from evergreen.workspace import open_workspace
@@ -38,12 +39,13 @@ def up() -> None:
     Raises
     ------
     RefusedError
-        A port is taken, or is to be that of two parts.
+        A port is taken, or is to be that of two parts; or alerts are to go to what is no address.
     EvergreenError
         A part does not get healthy, and everything is stopped again; or what is to be stopped already does not end.
     """
     space = open_workspace()
     settings = space.settings
+    refuse_bad(settings.alert_urls.get_secret_value())
     _refuse_same(parts(settings))
     is_ours = not _is_up(settings)
     if is_ours:

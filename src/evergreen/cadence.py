@@ -26,7 +26,7 @@ def next_due(cron: str, now: datetime) -> datetime:
     return next(CronSim(cron, now.astimezone(UTC)))
 
 
-def cadence(cron: str, now: datetime) -> timedelta:
-    """The time between the two newest moments that the schedule names."""
-    last = last_due(cron, now)
-    return last - next(CronSim(cron, last, reverse=True))
+def missed(cron: str, last: datetime) -> tuple[datetime, datetime]:
+    """The first two moments that the schedule names after `last`: when both have passed without a sign, it is not kept."""
+    first = next_due(cron, last)
+    return first, next_due(cron, first)

@@ -2,40 +2,97 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
 from evergreen import journal as tables
 from evergreen.attempts import GIVEN_UP
-from evergreen.cadence import cadence, last_due
-from evergreen.data.landing import active
+from evergreen.cadence import last_due, missed
+from evergreen.data.landing import Found, active, find
+from evergreen.errors import DataError, EvergreenError
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
 from evergreen.monitoring.alerts import LONGEST, Alert, alert
 from evergreen.monitoring.signals import findings
+from evergreen.occasions import current_occasion
 from evergreen.promotion import standing
 from evergreen.status import freshness, in_quarantine
 from evergreen.triggers import SIGNALS
 from evergreen.workspace import Workspace
 
-CADENCES = 2
-"""After so many of its own cadences without a sign the loop is thought dead."""
+POLLS = 3
+"""The silence of a loop is told so many looks of the platform after an hour of the schedule at the earliest."""
+DAY = timedelta(days=1)
 
 
 def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
     """All that holds now and that the contract wants to be told, whether it was told before or not."""
-    finders = (_quarantined, _missing, _refused, _spent, _seen)
-    found = [*_late(space, now), *_given_up(space, now), *(one for find in finders for one in find(space)), *_silence(space, now)]
+    finders = (_missing, _refused, _spent, _seen)
+    found = [*_in_landing(space, now), *_late(space, now), *_given_up(space, now)]
+    found += [*(one for find in finders for one in find(space)), *_silence(space, now)]
     return [one for one in found if one.kind in space.problem.alerts.on]
 
 
-def _quarantined(space: Workspace) -> Iterator[Alert]:
+def _in_landing(space: Workspace, now: datetime) -> Iterator[Alert]:
+    """What lies in the landing folders and comes no further; whoever has left them waits for nobody."""
+    landing = space.settings.landing
+    try:
+        found = find(landing, space.problem, settle_seconds=0, now=now) if landing.is_dir() else Found((), (), ())
+    except (DataError, OSError) as error:
+        what = f"Nothing that is delivered can be judged: {error}"
+        yield alert(space.problem, "stray", "unlisted", what=what, command="evergreen status")
+        yield from _quarantined(space, None)
+    else:
+        yield from _quarantined(space, {(one.source, one.name) for one in found.ready})
+        yield from _stray(space, found, now)
+
+
+def _quarantined(space: Workspace, lying: set[tuple[str, str]] | None) -> Iterator[Alert]:
+    """Deliveries in quarantine whose file is `lying` in the landing folders still; None: nobody knows which are."""
     for row in in_quarantine(space):
+        if lying is not None and (row["source"], row["name"]) not in lying:
+            continue
         reason = shorten(row["reason"], LONGEST, placeholder=" …").rstrip(".")
-        what = f"The delivery {row['source']}/{row['name']} is in quarantine: {reason}. Nothing has taken its place."
+        ways = "Nothing has taken its place: put a corrected file there under the same name, or remove it from the landing folder."
+        what = f"The delivery {row['source']}/{row['name']} is in quarantine: {reason}. {ways}"
         names = (row["source"], row["name"], row["delivery"])
         yield alert(space.problem, "quarantine", *names, what=what, command="evergreen ingest")
+
+
+def _stray(space: Workspace, found: Found, now: datetime) -> Iterator[Alert]:
+    """Files that no round can judge, each with what is wrong with it."""
+    faults = [(path, _unknown(space, path)) for path in found.unknown]
+    judged = {(row["source"], row["name"], row["stat"]) for row in space.journal.rows(tables.deliveries)}
+    new = (one for one in found.ready if (one.source, one.name, one.stat) not in judged)
+    faults += [(one.path, "cannot be opened: check its permissions") for one in new if not os.access(one.path, os.R_OK)]
+    late = "has been named as unfinished for more than a day: have it delivered to its end, or remove it"
+    faults += [(path, late) for path in found.waiting if _is_left(path, now)]
+    for path, fault in faults:
+        name = path.relative_to(space.settings.landing).as_posix()
+        shown = name if name.isprintable() else ascii(name)
+        what = f"{shown} in the landing folder waits in vain. It {fault}."
+        yield alert(space.problem, "stray", shown, what=what, command="evergreen status")
+
+
+def _unknown(space: Workspace, path: Path) -> str:
+    if path.parent == space.settings.landing:
+        sources = ", ".join(source.name for source in space.problem.sources)
+        return f"belongs to no source: move what it holds into the folder of one ({sources}), or remove it"
+    return "is no file, or its name cannot be printed: deliver it as a file of its own, or remove it"
+
+
+def _is_left(path: Path, now: datetime) -> bool:
+    """Whether a copy has not been written to for a day, by our own clock; what merely hides (.DS_Store, .gitkeep) is no copy."""
+    if path.name.startswith("._") or "." not in path.name[1:]:
+        return False
+    try:
+        return now.timestamp() - path.lstat().st_ctime > DAY.total_seconds()
+    except OSError:
+        return False  # gone meanwhile
 
 
 def _late(space: Workspace, now: datetime) -> Iterator[Alert]:
@@ -77,35 +134,50 @@ def _spent(space: Workspace) -> Iterator[Alert]:
 
 
 def _given_up(space: Workspace, now: datetime) -> Iterator[Alert]:
-    """Rounds that were gone in vain, until the schedule's hour gives them another chance."""
+    """Rounds that were gone in vain, while what they were gone for is what still asks for one."""
     hour = last_due(space.problem.retraining.cron, now).isoformat()
-    for row in space.journal.rows(tables.triggers, rule=GIVEN_UP, window=hour):
-        yield alert(space.problem, "failure", row["trigger"], what=f"Nothing gets done: {row['reason']}.", command="evergreen run")
+    for row in _still(space, space.journal.rows(tables.triggers, rule=GIVEN_UP, window=hour), now):
+        # Not by the trigger's key: it holds the hour, and every hour would be told anew.
+        yield alert(space.problem, "failure", GIVEN_UP, row["reason"], what=f"Nothing gets done: {row['reason']}.", command="evergreen run")
+
+
+def _still(space: Workspace, given_up: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """The row of what asks for a round at this moment; the newest where that cannot be found out, for then nothing is settled."""
+    if not given_up:
+        return []
+    try:
+        current = current_occasion(space, now)
+    except EvergreenError:
+        return given_up[-1:]
+    return [row for row in given_up if current and row["trigger"] == current.key]
 
 
 def _seen(space: Workspace) -> Iterator[Alert]:
-    """Drift and decay of the version that serves, where they count by the contract's `debounce`."""
+    """Drift and decay of the version that serves, where they count by the contract's `debounce`.
+
+    Each is one cause for as long as that version serves, however many windows and corrections come.
+    """
     serves, (wanted, among) = standing(space.journal).champion, space.problem.retraining.debounce
     for kind in SIGNALS:
         windows = findings(space.journal, kind, serves)[-among:]
         if windows and windows[-1] and sum(windows) >= wanted:
-            row = space.journal.rows(tables.signals, kind=kind)[-1]
+            row = [row for row in space.journal.rows(tables.signals, kind=kind) if row["facts"]["champion"] == serves][-1]
             what = f"{kind.capitalize()} was found in {sum(windows)} of the last {len(windows)} windows: {row['facts']['sentence']}"
-            yield alert(space.problem, kind, row["signal"], what=what, command="evergreen train")
+            yield alert(space.problem, kind, str(serves), what=what, command="evergreen train")
 
 
 def _silence(space: Workspace, now: datetime) -> Iterator[Alert]:
-    """The dead man's switch: the loop has given no sign of life for too long.
+    """The dead man's switch: two hours of the schedule, and some patience, have passed without a sign of life of the loop.
 
     Signs are a decision, a round that ended, and a reason to retrain that was weighed, skipped or not; before them the first delivery.
     """
     newest = [space.journal.last(table) for table in (tables.decisions, tables.cycles, tables.triggers)]
     signs = [row["at"] for row in (*space.journal.rows(tables.deliveries)[:1], *newest) if row]
-    every = cadence(space.problem.retraining.cron, now)
     last = max(map(datetime.fromisoformat, signs), default=now)
-    if now - last > CADENCES * every:
-        long = f"the schedule is every {_hours(every)}, and the last sign of life was at {last:%Y-%m-%d %H:%M} UTC"
-        what = f"No gate decision for {_hours(now - last)}: {long}."
+    first, second = missed(space.problem.retraining.cron, last)
+    if now > second + max((second - first) / 4, timedelta(seconds=POLLS * space.settings.poll_seconds)):
+        hours = f"the schedule's hours {first:%Y-%m-%d %H:%M} and {second:%Y-%m-%d %H:%M} (UTC) passed"
+        what = f"No sign of life for {_hours(now - last)}, since {last:%Y-%m-%d %H:%M} UTC: {hours}, and nothing was judged or weighed."
         yield alert(space.problem, "silence", last.isoformat(), what=what, command="evergreen run")
 
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from evergreen.cadence import cadence, last_due, next_due
+from evergreen.cadence import last_due, missed, next_due
 
 NIGHTLY = "30 3 * * *"
 
@@ -31,7 +31,14 @@ def test_a_schedule_is_in_utc_whatever_the_clock_on_the_wall_says():
 
 
 @pytest.mark.parametrize(
-    ("cron", "apart"), [(NIGHTLY, timedelta(days=1)), ("*/15 * * * *", timedelta(minutes=15)), ("0 6 * * mon", timedelta(days=7))]
+    ("cron", "last", "first", "second"),
+    [
+        (NIGHTLY, at(25, 12, 0), at(26, 3, 30), at(27, 3, 30)),
+        (NIGHTLY, at(25, 3, 30), at(26, 3, 30), at(27, 3, 30)),
+        ("*/15 * * * *", at(25, 12, 1), at(25, 12, 15), at(25, 12, 30)),
+        ("30 3 * * 1-5", at(20, 4, 0), at(23, 3, 30), at(24, 3, 30)),
+        ("30 3 * * 1-5", at(19, 4, 0), at(20, 3, 30), at(23, 3, 30)),
+    ],
 )
-def test_the_cadence_is_the_time_between_two_moments(cron: str, apart: timedelta):
-    assert cadence(cron, at(25, 12, 0)) == apart
+def test_what_is_missed_are_the_next_two_moments_however_far_apart(cron: str, last: datetime, first: datetime, second: datetime):
+    assert missed(cron, last) == (first, second)

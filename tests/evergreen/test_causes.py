@@ -1,6 +1,7 @@
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,13 +9,14 @@ from toy.contract import PROBLEM
 from toy.data import START, day_of_orders
 from workspaces import changed, deliver, deliver_days, ingest, with_source
 
+from evergreen import attempts, occasions
 from evergreen import journal as tables
 from evergreen.cadence import last_due
 from evergreen.causes import find_alerts
 from evergreen.contract import Problem
 from evergreen.errors import ContractError
-from evergreen.monitoring.alerts import tell
 from evergreen.monitoring.channels import Channels
+from evergreen.monitoring.telling import Memory, tell
 from evergreen.policies import AlertKind, AlertPolicy
 from evergreen.report.contract import describe
 from evergreen.workspace import Workspace
@@ -22,6 +24,7 @@ from evergreen.workspace import Workspace
 FIRST = START.to_pydatetime()
 YEAR = timedelta(days=365)
 EVERY_DAY = timedelta(days=1)
+ROW = {"version": 1, "champion": None, "anchor": 1, "kind": "release", "reason": "r", "person": "ann"}
 
 
 def now() -> datetime:
@@ -40,8 +43,7 @@ def decided(space: Workspace, version: int, verdict: str, *, data_time: datetime
 
 
 def moved(space: Workspace, version: int) -> None:
-    row = {"version": version, "champion": None, "anchor": version, "kind": "release", "reason": "r", "person": "ann"}
-    space.journal.add(tables.promotions, promotion=f"move to {version}", state="done", **row)
+    space.journal.add(tables.promotions, promotion=f"move to {version}", state="done", **{**ROW, "version": version, "anchor": version})
 
 
 def test_a_clean_replay_has_nothing_to_tell(space: Workspace):
@@ -60,10 +62,88 @@ def test_a_delivery_in_quarantine_is_told_until_another_takes_its_place(space: W
     ingest(space)
     (one,) = found(space)
     assert (one.kind, one.affected, one.command) == ("quarantine", "the shop", "evergreen ingest")
-    assert one.what == "The delivery orders/next.csv is in quarantine: is empty: it has no rows. Nothing has taken its place."
+    assert one.what == (
+        "The delivery orders/next.csv is in quarantine: is empty: it has no rows. Nothing has taken its place: put a corrected file there "
+        "under the same name, or remove it from the landing folder."
+    )
     deliver(space, "orders", "next.csv", orders)
     ingest(space)
     assert found(space) == []
+
+
+def test_a_delivery_in_quarantine_whose_file_has_left_the_landing_folder_waits_for_nobody(space: Workspace):
+    deliver(space, "orders", "next.csv", day_of_orders(6).iloc[:0])
+    junk = space.settings.landing / "stock" / "Thumbs.db"
+    junk.write_bytes(b"\0")
+    ingest(space)
+    assert [one.what.split()[2] for one in found(space)] == ["orders/next.csv", "stock/Thumbs.db"]
+    junk.unlink()
+    assert [one.what.split()[2] for one in found(space)] == ["orders/next.csv"]
+    (space.settings.landing / "orders" / "next.csv").unlink()
+    assert found(space) == []
+
+
+def stray(space: Workspace, at: datetime | None = None) -> list[str]:
+    told = found(space, at)
+    assert {one.command for one in told if one.kind == "stray"} <= {"evergreen status"}
+    return [one.what for one in told if one.kind == "stray"]
+
+
+def test_what_lies_in_a_folder_of_no_source_is_told_until_it_is_gone(space: Workspace):
+    wrong = space.settings.landing / "Orders"
+    wrong.mkdir()
+    (wrong / "next.csv").write_text("order_id\n1\n")
+    assert stray(space) == [
+        "Orders in the landing folder waits in vain. It belongs to no source: move what it holds into the folder of one "
+        "(orders, stock, customers, outcomes), or remove it."
+    ]
+    (wrong / "next.csv").unlink()
+    wrong.rmdir()
+    assert stray(space) == []
+
+
+def test_a_folder_within_a_sources_folder_and_a_name_that_cannot_be_printed_are_told(space: Workspace):
+    (space.settings.landing / "orders" / "2026").mkdir()
+    (space.settings.landing / "orders" / "a\nb.csv").touch()
+    wrong = "It is no file, or its name cannot be printed: deliver it as a file of its own, or remove it."
+    assert stray(space) == [f"{name} in the landing folder waits in vain. {wrong}" for name in ("orders/2026", r"'orders/a\nb.csv'")]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [
+        *((name, True) for name in ("next.csv.part", ".next.csv.Xy12Z", "next.csv.tmp")),
+        *((name, False) for name in (".DS_Store", ".gitkeep", "._next.csv", ".nfs0001")),
+    ],
+)
+def test_a_copy_that_was_not_finished_is_told_after_a_day(space: Workspace, name: str, is_told: bool):
+    (space.settings.landing / "orders" / name).write_text("order_id\n")
+    late = "It has been named as unfinished for more than a day: have it delivered to its end, or remove it."
+    assert stray(space, now() + EVERY_DAY - timedelta(minutes=1)) == []
+    told = [f"orders/{name} in the landing folder waits in vain. {late}"] if is_told else []
+    assert stray(space, now() + EVERY_DAY + timedelta(minutes=1)) == told
+
+
+def test_a_new_file_that_cannot_be_opened_is_told_and_one_that_was_judged_before_is_not(space: Workspace, monkeypatch: pytest.MonkeyPatch):
+    deliver(space, "orders", "locked.csv", day_of_orders(6))
+    assert stray(space) == []
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert stray(space) == ["orders/locked.csv in the landing folder waits in vain. It cannot be opened: check its permissions."]
+
+
+def test_a_landing_folder_that_cannot_be_listed_is_told_and_what_is_in_quarantine_too(space: Workspace, monkeypatch: pytest.MonkeyPatch):
+    deliver(space, "orders", "next.csv", day_of_orders(6).iloc[:0])
+    ingest(space)
+    decided(space, 1, "hold")
+
+    def refused(self: Path) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    told = found(space)
+    assert [one.kind for one in told] == ["stray", "quarantine", "verdict"]
+    assert told[0].what.startswith("Nothing that is delivered can be judged: ")
+    assert told[0].what.endswith("cannot be listed (Permission denied). Check its permissions, then run again.")
 
 
 def test_a_source_is_late_beyond_its_age(empty_space: Workspace):
@@ -141,23 +221,56 @@ def test_what_first_models_took_is_no_part_of_the_year(space: Workspace):
     assert found(space) == []
 
 
-def silence(space: Workspace, after: timedelta) -> list[str]:
-    return [one.kind for one in found(space, now() + after) if one.kind == "silence"]
-
-
-def test_two_cadences_without_a_decision_are_told(space: Workspace):
+def last_sign(space: Workspace, at: datetime) -> None:
+    """Have the last sign of life be a decision of that moment."""
     decided(space, 1, "promote")
-    assert silence(space, 2 * EVERY_DAY - timedelta(minutes=1)) == []
-    (one,) = found(space, now() + 2 * EVERY_DAY + timedelta(minutes=1))
+    with closing(sqlite3.connect(space.settings.root / "journal.db")) as database, database:
+        for table in ("deliveries", "decisions"):
+            database.execute(f"UPDATE {table} SET at = ?", [at.isoformat()])  # noqa: S608 - the tests' own words
+
+
+def on(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def scheduled(cron: str) -> Problem:
+    return changed(PROBLEM, retraining=changed(PROBLEM.retraining, cron=cron))
+
+
+def test_a_loop_that_missed_two_hours_of_its_schedule_is_told(space: Workspace):
+    last_sign(space, on("2026-03-02 03:31"))
+    (one,) = found(space, on("2026-03-04 12:00"), scheduled("30 3 * * *"))
     assert (one.kind, one.command) == ("silence", "evergreen run")
-    assert one.what.startswith("No gate decision for 2.0 days: the schedule is every 24.0 hours, and the last sign of life was at ")
+    assert one.what == (
+        "No sign of life for 2.4 days, since 2026-03-02 03:31 UTC: the schedule's hours 2026-03-03 03:30 and 2026-03-04 03:30 (UTC) "
+        "passed, and nothing was judged or weighed."
+    )
 
 
-def test_the_clock_of_silence_is_the_schedules(space: Workspace):
-    hourly = changed(PROBLEM, retraining=changed(PROBLEM.retraining, cron="5 * * * *"))
-    decided(space, 1, "promote")
-    assert found(space, now() + timedelta(minutes=119), hourly) == []
-    assert [one.kind for one in found(space, now() + timedelta(minutes=121), hourly)] == ["silence"]
+@pytest.mark.parametrize(
+    ("cron", "last", "told_after"),
+    [
+        ("30 3 * * *", "2026-03-02 03:31", "2026-03-04 09:30"),
+        ("5 * * * *", "2026-03-02 12:06", "2026-03-02 14:20"),
+        pytest.param("30 3 * * 1-5", "2026-03-06 03:31", "2026-03-10 09:30", id="over a weekend"),
+        pytest.param("30 3 * * 1-5", "2026-03-05 03:31", "2026-03-09 21:30", id="since Thursday"),
+        pytest.param("30 3 * * 1-5", "2026-03-02 03:31", "2026-03-04 09:30", id="since Monday"),
+        pytest.param("0 3 1,2 * *", "2026-03-02 03:01", "2026-04-02 09:00", id="twice at the beginning of a month"),
+    ],
+)
+def test_silence_is_told_when_the_second_hour_and_a_quarter_of_the_time_between_have_passed(
+    space: Workspace, cron: str, last: str, told_after: str
+):
+    last_sign(space, on(last))
+    assert found(space, on(told_after), scheduled(cron)) == []
+    assert [one.kind for one in found(space, on(told_after) + timedelta(minutes=1), scheduled(cron))] == ["silence"]
+
+
+def test_a_platform_that_looks_seldom_is_given_three_looks(space: Workspace):
+    last_sign(space, on("2026-03-02 12:06"))
+    patient = Workspace(space.settings.model_copy(update={"poll_seconds": 3_600.0}), space.problem, space.journal)
+    assert found(patient, on("2026-03-02 17:05"), scheduled("5 * * * *")) == []
+    assert [one.kind for one in found(patient, on("2026-03-02 17:06"), scheduled("5 * * * *"))] == ["silence"]
 
 
 def aged(space: Workspace, table: str) -> None:
@@ -186,9 +299,11 @@ def test_a_decision_a_weighed_reason_and_a_finished_round_are_signs_of_life(spac
     assert found(space) == []
 
 
-def signal(space: Workspace, kind: str, window: str, *, found: bool = True, champion: int | None = None) -> None:
-    facts = {"found": found, "champion": champion, "sentence": "amount has moved."}
-    space.journal.add(tables.signals, signal=f"{kind} {window}", kind=kind, window=window, facts=facts)
+def signal(
+    space: Workspace, kind: str, window: str, *, found: bool = True, champion: int | None = None, sentence: str = "amount has moved."
+) -> None:
+    facts = {"found": found, "champion": champion, "sentence": sentence}
+    space.journal.add(tables.signals, signal=f"{kind} {window} {champion}", kind=kind, window=window, facts=facts)
 
 
 @pytest.mark.parametrize("kind", ["drift", "decay"])
@@ -205,14 +320,76 @@ def test_drift_and_decay_are_told_while_they_count_by_the_contracts_debounce(spa
     assert found(space) == []
 
 
-def test_rounds_that_were_gone_in_vain_are_told_until_the_schedule_gives_them_another_chance(space: Workspace):
+@pytest.mark.parametrize("kind", ["drift", "decay"])
+def test_drift_that_goes_on_is_one_cause_whatever_windows_and_corrections_come(space: Workspace, kind: str):
+    signal(space, kind, "2026-02-01")
+    signal(space, kind, "2026-02-08")
+    causes = [one.cause for one in found(space)]
+    signal(space, kind, "2026-02-15")
+    causes += [one.cause for one in found(space)]
+    assert len(causes) == 2
+    assert len(set(causes)) == 1
+
+
+@pytest.mark.parametrize("kind", ["drift", "decay"])
+def test_after_a_rollback_the_drift_of_the_version_that_serves_is_told(space: Workspace, kind: str):
+    for version, said in ((1, "amount has moved."), (2, "region has moved.")):
+        moved(space, version)
+        for window in ("2026-02-01", "2026-02-08"):
+            signal(space, kind, window, champion=version, sentence=said)
+    (second,) = found(space)
+    assert second.what.endswith("region has moved.")
+    space.journal.add(tables.promotions, promotion="back", state="done", **{**ROW, "version": 1, "kind": "rollback"})
+    (first,) = found(space)
+    assert first.what.endswith("amount has moved.")
+    assert first.cause != second.cause
+
+
+def failures(space: Workspace, at: datetime) -> list[str]:
+    return [one.what for one in found(space, at) if one.kind == "failure"]
+
+
+def gone_in_vain(space: Workspace, at: datetime) -> None:
+    """Three rounds for a file that nobody can judge."""
+    for _ in range(attempts.MOST):
+        occasion = occasions.find_occasion(space, at)
+        assert occasion is not None
+        attempts.begin(space.journal, occasion)
+        assert failures(space, at) == []
+    assert occasions.find_occasion(space, at) is None
+
+
+def test_rounds_that_were_gone_in_vain_are_told_until_the_schedule_gives_them_another_chance(empty_space: Workspace):
     at = datetime(2026, 6, 2, 12, 0, tzinfo=UTC)
-    hour = last_due(space.problem.retraining.cron, at).isoformat()
-    row = {"trigger": "t", "kind": "data", "inputs": "", "action": "skip", "rule": "given up", "reason": "a delivery waits"}
-    space.journal.add(tables.triggers, **row, window=hour)
-    told = [one.what for one in find_alerts(space, at) if one.kind == "failure"]
-    assert told == ["Nothing gets done: a delivery waits."]
-    assert [one for one in find_alerts(space, at + timedelta(days=1)) if one.kind == "failure"] == []
+    deliver(empty_space, "orders", "next.csv", day_of_orders(6))
+    gone_in_vain(empty_space, at)
+    (told,) = failures(empty_space, at)
+    assert told.startswith("Nothing gets done: a delivery waits to be judged; 3 rounds for it changed nothing")
+    assert failures(empty_space, last_due(empty_space.problem.retraining.cron, at) + timedelta(days=1)) == []
+
+
+def test_rounds_that_were_gone_in_vain_are_not_told_once_what_they_were_gone_for_is_settled_or_another_is_tried(empty_space: Workspace):
+    at = datetime(2026, 6, 2, 12, 0, tzinfo=UTC)
+    path = deliver(empty_space, "orders", "next.csv", day_of_orders(6))
+    gone_in_vain(empty_space, at)
+    assert len(failures(empty_space, at)) == 1
+    other = deliver(empty_space, "orders", "other.csv", day_of_orders(7))
+    assert failures(empty_space, at) == []
+    other.unlink()
+    assert len(failures(empty_space, at)) == 1
+    path.unlink()
+    assert failures(empty_space, at) == []
+
+
+def test_rounds_that_are_gone_in_vain_hour_after_hour_are_one_cause(empty_space: Workspace):
+    deliver(empty_space, "orders", "next.csv", day_of_orders(6))
+    causes = []
+    for hour in (12, 36):
+        at = datetime(2026, 6, 2, tzinfo=UTC) + timedelta(hours=hour)
+        gone_in_vain(empty_space, at)
+        causes += [one.cause for one in found(empty_space, at) if one.kind == "failure"]
+    assert len(causes) == 2
+    assert len(set(causes)) == 1
 
 
 def test_every_cause_is_told_once_a_day_and_what_ended_is_told_no_more(empty_space: Workspace):
@@ -232,7 +409,16 @@ def test_every_cause_is_told_once_a_day_and_what_ended_is_told_no_more(empty_spa
 
     def told(at: datetime) -> set[str]:
         alerts = found(empty_space, at, problem)
-        return {one.kind for one in tell(empty_space.journal, alerts, channels=Channels(lambda _: None), cooldown=EVERY_DAY, now=at)}
+        return {
+            one.kind
+            for one in tell(
+                Memory(empty_space.journal, empty_space.settings.root),
+                alerts,
+                channels=Channels(lambda _: None),
+                cooldown=EVERY_DAY,
+                now=at,
+            )
+        }
 
     assert told(now()) == expected
     assert told(now() + timedelta(hours=23)) == set()

@@ -1,5 +1,8 @@
 """What a round tells people of, by the command itself."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -10,7 +13,7 @@ from prefect.states import Crashed, Failed
 from receivers import SECRET, Receiver, running
 from workspaces import changed, open_space
 
-from evergreen.errors import ContractError, DataError
+from evergreen.errors import ContractError, DataError, JournalError
 from evergreen.policies import AlertPolicy
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
@@ -105,3 +108,87 @@ def test_a_contract_that_cannot_be_read_is_told_though_it_cannot_say_to_whom(tmp
         "No round can be gone: nowhere:PROBLEM cannot be imported: ModuleNotFoundError: No module named 'nowhere'. It must define a "
         "Problem. Affected: everybody who waits for a prediction. Run: evergreen contract check"
     )
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told without the journal is kept in a folder of the test's own."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+
+
+NOBODY = "postgresql://ann:hunter2@127.0.0.1:1/journal"
+"""A database that nobody listens at."""
+
+
+def settings(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(f"EVERGREEN_{name}", value)
+
+
+def test_a_round_that_failed_while_the_journal_cannot_be_opened_is_told_every_hour(tmp_path, temporary, monkeypatch: pytest.MonkeyPatch):
+    with running(Receiver()) as receiver:
+        settings(monkeypatch, HOME=str(tmp_path), PROBLEM="toy.contract:PROBLEM", ALERT_URLS=receiver.url, JOURNAL_URL=NOBODY)
+        with pytest.raises(JournalError) as away:
+            open_workspace()
+        for _ in range(2):
+            tell_failed_round(look, FlowRun(flow_id=uuid4(), name="look"), Failed(data=away.value))
+    (message,) = receiver.got
+    assert message["title"] == "Evergreen: toy"
+    assert message["message"].startswith(
+        "The run look failed: JournalError: The journal postgresql+psycopg://127.0.0.1:1/journal cannot be"
+    )
+    assert (
+        "Affected: the shop. Run: evergreen run\n\nThe journal could not keep what is told here: The journal postgresql"
+        in message["message"]
+    )
+    assert SECRET not in message["message"]
+
+
+def test_a_contract_that_cannot_be_read_is_told_without_a_journal_too(tmp_path, temporary, monkeypatch: pytest.MonkeyPatch):
+    with running(Receiver()) as receiver:
+        settings(monkeypatch, HOME=str(tmp_path), PROBLEM="nowhere:PROBLEM", ALERT_URLS=receiver.url, JOURNAL_URL=NOBODY)
+        for _ in range(2):
+            tell_failed_round(look, FlowRun(flow_id=uuid4(), name="look"), Failed(data=ContractError("none")))
+    (message,) = receiver.got
+    assert message["message"].startswith("No round can be gone: nowhere:PROBLEM cannot be imported")
+
+
+STRICT = """
+from pathlib import Path
+from evergreen.monitoring.alerts import Alert
+from evergreen.settings import load_settings
+from flows import account
+from flows.alerting import _channels
+channels = _channels(load_settings())
+for text in ("A reason that is cut \u2026", r"No end of a style: \\[/x]"):
+    channels.console(text)
+account.say("and goes on")
+"""
+
+
+def test_an_alert_is_shown_by_a_console_that_lacks_its_characters_and_whatever_looks_like_a_style():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    ended = subprocess.run([sys.executable, "-c", STRICT], capture_output=True, text=True, env=environment, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines() == [
+        r"  alert     A reason that is cut \u2026",
+        r"  alert     No end of a style: \[/x]",
+        "and goes on",
+    ]
+
+
+def test_up_refuses_addresses_that_nobody_understands_and_starts_nothing(home: Home):
+    ended = home.evergreen("up", EVERGREEN_ALERT_URLS=f"json://localhost/ nonsense://{SECRET}")
+    told(ended, r"Alert channel 2 of 2 (nonsense): no address that apprise understands. Correct EVERGREEN_ALERT_URLS, then run again.")
+    assert SECRET not in ended.out + ended.err
+    assert not (home.var / "logs").exists()
+
+
+def test_a_delivery_in_a_folder_of_no_source_is_told_by_a_round(home: Home):
+    home.deliver()
+    (home.var / "landing" / "Stock").mkdir()
+    ended = home.evergreen("run")
+    assert ended.code == 1
+    assert "alert     Stock in the landing folder waits in vain. It belongs to no source" in ended.out

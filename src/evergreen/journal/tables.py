@@ -116,7 +116,8 @@ signals = _table("signals", *map(_text, ("signal", "kind", "window")), sa.Column
 removals = _table("removals", *map(_text, ("removal", "kind", "name", "reason")), unique=("removal",))
 """What was removed to save room although the journal names it. `kind`: model (`name`: its version) or prediction (its path)."""
 alerts = _table("alerts", *map(_text, ("cause", "kind", "text")), sa.Column("after", sa.Integer, nullable=False), unique=("cause", "after"))
-"""What people were told of. `cause`: digest of what it was about; `after`: `seq` of the alert before it for that cause (0: the first)."""
+"""What people were told of. `cause`: digest of what it was about; `kind`: the alert's own, then "again" for each time that it is sent once
+more, and "sent" when an address has taken it; `after`: `seq` of the row before it for that cause (0: the first)."""
 leases = sa.Table(
     "leases",
     metadata,

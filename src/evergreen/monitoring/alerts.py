@@ -1,18 +1,14 @@
-"""Alerts: what happened, who is affected, the one command to run; told once, and again only when its cooldown is over."""
+"""Alerts: what happened, who is affected, the one command to run."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from textwrap import shorten
 
-from evergreen import journal as tables
 from evergreen.contract import Problem
 from evergreen.errors import ContractError
 from evergreen.files import digest_text
-from evergreen.journal import Journal
-from evergreen.monitoring.channels import Channels
 
 LONGEST = 400
 NUMBERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
@@ -49,10 +45,15 @@ def alert(problem: Problem, kind: str, *names: str, what: str, command: str) -> 
 
 def run_failed(problem: Problem, name: str, error: BaseException) -> Alert:
     """The alert of a run that ended with an error; failures that differ in numbers and digests only have the same cause."""
-    said = " ".join(PASSWORD.sub(r"\1:***@", str(error)).split()) or "without a word"
+    said = " ".join(without_passwords(str(error)).split()) or "without a word"
     kind, short = type(error).__name__, shorten(said, LONGEST, placeholder=" …")
     what = f"The run {name} failed: {kind}: {short}{'' if short.endswith(('.', '…')) else '.'}"
     return alert(problem, "failure", name, kind, NUMBERS.sub("#", said), what=what, command="evergreen run")
+
+
+def without_passwords(text: str) -> str:
+    """The text with what stands for passwords in its URLs left out."""
+    return PASSWORD.sub(r"\1:***@", text)
 
 
 def run_died(problem: Problem, name: str, message: str) -> Alert:
@@ -68,31 +69,3 @@ def contract_broken(place: str, error: ContractError) -> Alert:
     what = f"No round can be gone: {shorten(said, LONGEST, placeholder=' …')}"
     cause = digest_text("alert", "contract", NUMBERS.sub("#", said))
     return Alert("failure", cause, place, what, "everybody who waits for a prediction", "evergreen contract check")
-
-
-def tell(journal: Journal, alerts: list[Alert], *, channels: Channels, cooldown: timedelta, now: datetime) -> list[Alert]:
-    """Tell what was not told within its cooldown; a channel that fails is told on the console and raises nothing.
-
-    The journal's row is written before anything is sent, so two processes never both tell; one that is killed between the two tells
-    nobody until the cooldown is over.
-
-    Returns
-    -------
-    list of Alert
-        Those that were told.
-    """
-    told = [one for one in alerts if _is_first(journal, one, cooldown, now)]
-    for one in told:
-        channels.console(one.text)
-    if told:
-        channels.send(f"Evergreen: {told[0].problem}", "\n\n".join(one.text for one in told))
-    return told
-
-
-def _is_first(journal: Journal, one: Alert, cooldown: timedelta, now: datetime) -> bool:
-    """Whether it has to be told, and nobody else has just begun to: of several processes one gets the row."""
-    last = journal.last(tables.alerts, cause=one.cause)
-    # The distance, not the age: a clock that was set back silences nothing for longer than a cooldown.
-    if last and abs(now - datetime.fromisoformat(last["at"])) < cooldown:
-        return False
-    return journal.add(tables.alerts, cause=one.cause, kind=one.kind, text=one.text, after=last["seq"] if last else 0)

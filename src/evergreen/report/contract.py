@@ -11,11 +11,12 @@ from evergreen.contract import Problem
 
 ALERTS = {
     "quarantine": "a delivery in quarantine that nothing has taken the place of",
+    "stray": "a file in the landing folders that cannot be judged",
     "late": "a source that lies farther behind than it may",
     "missing": "a source that has never delivered while others have",
     "verdict": "a version that the gate holds or rejects",
     "budget": "an error budget that is spent",
-    "silence": "a loop that gives no sign of life for twice the time between two runs",
+    "silence": "a loop that gives no sign of life while two hours of the schedule pass",
     "failure": "a run that failed",
     "drift": "data that drift",
     "decay": "a model that decays",

@@ -1,0 +1,151 @@
+"""Telling alerts: each cause once in a cooldown, to the console and to every address; what no address has taken is sent once more."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from evergreen import journal as tables
+from evergreen.errors import LostError
+from evergreen.files import digest_text
+from evergreen.journal import Journal
+from evergreen.monitoring.alerts import Alert, without_passwords
+from evergreen.monitoring.channels import Channels
+
+Turn = Literal["first", "again"]
+AGAIN, SENT = "again", "sent"
+"""Kinds of the journal's rows that follow an alert's own: it is sent once more; an address has taken it."""
+SENDING = timedelta(minutes=1)
+"""Longer than sending takes: after it, what has no row that it was sent was not. Each time that it fails, twice as long is waited."""
+DOUBLINGS = 6
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class Memory:
+    """What was told already: the journal knows, and while it cannot be used, empty files in the system's folder for temporary ones do."""
+
+    journal: Journal | None
+    home: Path
+    """Names the files, so that two homes of one problem do not silence each other."""
+    fault: str = ""
+    """Why the journal cannot be used."""
+    noted: set[str] = field(default_factory=set)
+    """Causes that the journal has a row of, by this very process."""
+
+    def turn(self, one: Alert, cooldown: timedelta, has_addresses: bool, now: datetime) -> Turn | None:
+        """Whether an alert is to be told now, for the first time in its cooldown or once more; of several processes one gets a turn."""
+        if self.journal is not None and not self.fault:
+            try:
+                turn = _turn(self.journal, one, cooldown=cooldown, has_addresses=has_addresses, now=now)
+            except LostError:
+                raise
+            except Exception as error:  # whatever is wrong with the journal, people are told
+                self.fault = str(error)
+            else:
+                self.noted |= {one.cause} if turn else set()
+                return turn
+        return "first" if _is_first_this_hour(self.home, one.cause, now) else None
+
+    def keep_sent(self) -> None:
+        """Write down that an address has taken what was told; where that cannot be written it is sent once more, rather than never."""
+        if self.journal is None or not self.noted:
+            return
+        with suppress(Exception):
+            last = {cause: self.journal.last(tables.alerts, cause=cause) for cause in sorted(self.noted)}
+            rows = [{"cause": cause, "kind": SENT, "text": "", "after": row["seq"]} for cause, row in last.items() if row]
+            self.journal.add_all([(tables.alerts, row) for row in rows])
+
+    @property
+    def notes(self) -> list[str]:
+        """What to say besides, where the journal could not be used."""
+        return [f"The journal could not keep what is told here: {without_passwords(self.fault)}"] if self.fault else []
+
+
+def tell(memory: Memory, alerts: list[Alert], *, channels: Channels, cooldown: timedelta, now: datetime) -> list[Alert]:
+    """Tell what was not told within its cooldown, and send once more what no address has taken.
+
+    The journal's row is written before anything is sent, and another one after an address took it. A journal or a channel that fails is
+    told on the console and raises nothing.
+
+    Returns
+    -------
+    list of Alert
+        Those that were told or sent once more.
+
+    Raises
+    ------
+    LostError
+        Another process has taken over; it tells the rest.
+    """
+    due: list[tuple[Alert, Turn]] = []
+    try:
+        for one in alerts:
+            if turn := memory.turn(one, cooldown, bool(channels.urls), now):
+                due.append((one, turn))  # noqa: PERF401 - what is due already must be known when the next one raises
+    finally:  # what has its row is told, whatever becomes of the others
+        _pass_on(memory, due, channels)
+    return [one for one, _ in due]
+
+
+def _pass_on(memory: Memory, due: list[tuple[Alert, Turn]], channels: Channels) -> None:
+    """To the console what is told for the first time, to the addresses all of it in one message."""
+    if not due:
+        return
+    is_news = any(turn == "first" for _, turn in due)
+    for one, turn in due:
+        if turn == "first":
+            channels.say(one.text)
+    faults = channels.send(f"Evergreen: {due[0][0].problem}", "\n\n".join([*(one.text for one, _ in due), *memory.notes]))
+    for sentence in [*memory.notes, *faults] if is_news else []:
+        channels.say(sentence)
+    if len(faults) < len(channels.urls):
+        memory.keep_sent()
+
+
+def _turn(journal: Journal, one: Alert, *, cooldown: timedelta, has_addresses: bool, now: datetime) -> Turn | None:
+    rows = journal.rows(tables.alerts, cause=one.cause)
+    begun = max((place for place, row in enumerate(rows) if row["kind"] not in {AGAIN, SENT}), default=0)
+    telling = rows[begun:]
+    if not telling or _between(telling[0], now) >= cooldown:
+        turn: Turn = "first"
+    elif has_addresses and _was_not_sent(telling, now):
+        turn = "again"
+    else:
+        return None
+    kind, text = (one.kind, one.text) if turn == "first" else (AGAIN, "")
+    is_ours = journal.add(tables.alerts, cause=one.cause, kind=kind, text=text, after=rows[-1]["seq"] if rows else 0)
+    return turn if is_ours else None
+
+
+def _was_not_sent(telling: list[dict[str, Any]], now: datetime) -> bool:
+    """Whether no address has taken it, and nobody is just sending it."""
+    pause = SENDING * 2 ** min(len(telling) - 1, DOUBLINGS)
+    return all(row["kind"] != SENT for row in telling) and _between(telling[-1], now) >= pause
+
+
+def _between(row: dict[str, Any], now: datetime) -> timedelta:
+    """The distance, not the age: a clock that was set back silences nothing for longer than a cooldown."""
+    return abs(now - datetime.fromisoformat(row["at"]))
+
+
+def _is_first_this_hour(home: Path, cause: str, now: datetime) -> bool:
+    """Whether a cause was not told without the journal within the hour; where no file can say so, it is told."""
+    me = os.getuid()
+    try:
+        stamp = Path(tempfile.gettempdir()) / f"evergreen-{digest_text(str(home), cause)[:32]}-{me}.told"
+        with suppress(FileNotFoundError):
+            known = stamp.lstat()
+            if known.st_uid == me and abs(now.timestamp() - known.st_mtime) < HOUR.total_seconds():
+                return False
+        # Its time is all that it holds, so it can be made where a disk is full.
+        os.close(os.open(stamp, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+        os.utime(stamp, (now.timestamp(), now.timestamp()))
+    except OSError:
+        pass
+    return True
