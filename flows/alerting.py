@@ -12,7 +12,7 @@ from evergreen.errors import ContractError
 from evergreen.journal import Journal
 from evergreen.monitoring.alerts import Alert, contract_broken, run_died, run_failed
 from evergreen.monitoring.channels import Channels, split_urls
-from evergreen.monitoring.telling import Memory, tell
+from evergreen.monitoring.telling import Memory, failures, tell
 from evergreen.policies import AlertPolicy
 from evergreen.settings import Settings, load_settings
 from evergreen.workspace import Workspace, load_problem, open_workspace
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def tell_alerts(space: Workspace, now: datetime) -> list[Alert]:
-    """Find what holds now and tell what was not told within its cooldown; returns what was told."""
-    return _tell(space, find_alerts(space, now), now)
+    """Find what holds now and tell what was not told within its cooldown, failures that no address took too; returns what was told."""
+    return _tell(space, [*failures(space.journal, space.problem, now), *find_alerts(space, now)], now)
 
 
 def tell_failure(space: Workspace, name: str, error: BaseException) -> list[Alert]:

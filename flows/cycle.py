@@ -27,10 +27,8 @@ from flows.server import ServerLostError
 from flows.steps import step
 from flows.training import carry_out, judge_again, train, write_down
 
-PASSING = (BusyError, JournalError, RegistryError, ServerLostError)
-"""What passes by itself: somebody else is at work, a database is locked, a server is away."""
-MENDED_BY_ANOTHER = (*PASSING, RefusedError)
-"""What trying again may mend: a champion that a person has moved meanwhile is compared with next time."""
+MENDED = (BusyError, JournalError, RegistryError, ServerLostError, RefusedError)
+"""What trying again may mend: a database is locked, a server is away, a person has moved the champion meanwhile."""
 
 
 @flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=36_000, persist_result=False, on_failure=[tell_failed_round])
@@ -76,7 +74,7 @@ def answer(space: Workspace, kind: Kind, reason: str) -> dict[str, Any] | None:
             if decision.action == "resume":
                 return judge_again_and_tell(space, None)
             record = train_and_tell(space, reason)
-    except MENDED_BY_ANOTHER:
+    except MENDED:
         raise
     except EvergreenError as error:
         if decision.action == "retrain":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
 
-from evergreen.errors import RefusedError
+from evergreen.errors import EvergreenError, RefusedError
 from evergreen.files import digest_text
 from evergreen.settings import Settings
 from evergreen.tracking import without_password
@@ -23,7 +23,7 @@ from flows import account
 ANSWER_SECONDS = 2.0
 FLOWS = ("retraining", "monitoring")
 """The flows that Prefect works on by itself."""
-OK = 200
+OK, ABSENT = 200, 404
 UNANSWERED = (OSError, xmlrpc.client.Error, HTTPException, ExpatError)
 """What it looks like when no supervisor answers, or one that is about to stop."""
 REFUSED = "it refuses us; set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY for Prefect's cloud"
@@ -175,9 +175,14 @@ def refuse_another_home(settings: Settings) -> None:
     ------
     RefusedError
         They are another home's, which would lose its schedule and its rounds to this one.
+    EvergreenError
+        The server does not say.
     """
     api = parts(settings)[-1].health
-    others = {tag for one in _deployments(settings, api) for tag in one.get("tags", []) if tag.startswith("home ")} - {tag_of(settings)}
+    found = _deployments(settings, api)
+    if found is None:
+        raise EvergreenError(f"The Prefect server at {api} does not tell whether these deployments are another home's. Is it up?")
+    others = {tag for one in found for tag in one.get("tags", []) if tag.startswith("home ")} - {tag_of(settings)}
     if others:
         names = " and ".join(f"{flow}/{settings.deployment}" for flow in FLOWS)
         raise RefusedError(
@@ -188,20 +193,22 @@ def refuse_another_home(settings: Settings) -> None:
 
 def _serves(settings: Settings, api: str) -> bool:
     """Whether Prefect knows the deployments, and has heard of the runner within the last minute (a pool's workers come and go)."""
-    found = _deployments(settings, api)
+    found = _deployments(settings, api) or []
     return len(found) == len(FLOWS) and all(settings.work_pool or one.get("status") == "READY" for one in found)
 
 
-def _deployments(settings: Settings, api: str) -> list[dict[str, Any]]:
-    """What Prefect knows of this name's deployments."""
+def _deployments(settings: Settings, api: str) -> list[dict[str, Any]] | None:
+    """What Prefect knows of this name's deployments; None when it does not say."""
     import httpx
 
     try:
         addresses = [f"{api}/deployments/name/{flow}/{settings.deployment}" for flow in FLOWS]
         found = [httpx.get(address, headers=_credentials(), timeout=ANSWER_SECONDS) for address in addresses]
-        return [dict(one.json()) for one in found if one.is_success]
+        if any(one.status_code not in {OK, ABSENT} for one in found):
+            return None
+        return [dict(one.json()) for one in found if one.status_code == OK]
     except (httpx.HTTPError, ValueError, TypeError):
-        return []
+        return None
 
 
 def _credentials() -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from evergreen import journal as tables
 from evergreen.errors import RefusedError
+from evergreen.occasions import find_occasion
 from evergreen.promotion import standing
 from evergreen.releases import waiting
 from evergreen.status import current_inputs, current_state, has_new_deliveries, is_due, look_at_landing
@@ -45,6 +46,7 @@ def run_loop(through: str | None) -> bool:
         told = ", but not every verdict carried out." if waiting(space.journal) else ", and every verdict carried out."
         account.say(f"Nothing is new: every delivery that is complete has been judged{told}")
         tell_notices(space)
+        find_occasion(space, datetime.now(UTC))  # an hour of the schedule that has nothing new is written down as skipped
         tell_alerts(space, datetime.now(UTC))  # whoever went the last round may have been killed before he told them
         if space.settings.landing.is_dir():
             complete = account.tell_leftovers(look_at_landing(space)[0], space.problem)

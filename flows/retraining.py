@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import TerminationSignal
 from prefect.states import Completed
 
-from evergreen.errors import BusyError, EvergreenError
+from evergreen.errors import BusyError, EvergreenError, JournalError, UnreachableError
 from evergreen.triggers import Kind
 
 if TYPE_CHECKING:
@@ -55,12 +55,23 @@ def drop_those_that_wait() -> None:
         drop_waiting([UUID(own)], datetime.now(UTC))
 
 
+def is_cancelled() -> bool:
+    """Whether somebody has cancelled this very run in Prefect, rather than ended its process."""
+    from flows.runs import is_being_cancelled
+
+    own = runtime.flow_run.id
+    with suppress(Exception):  # a server that is away cannot tell
+        return own is not None and is_being_cancelled(UUID(own))
+    return False
+
+
 @contextmanager
 def attempted(space: Workspace) -> Iterator[None]:
     """Count the round inside among those that were gone for its reason, unless something that passes cuts it short."""
+    import httpx
+
     from evergreen import attempts
     from evergreen.occasions import current_occasion
-    from flows.cycle import PASSING
 
     occasion = current_occasion(space, datetime.now(UTC))
     if occasion is None:
@@ -69,13 +80,15 @@ def attempted(space: Workspace) -> Iterator[None]:
     name, passing = attempts.begin(space.journal, occasion), ""
     try:
         yield
-    except PASSING as error:
-        passing = str(error)
+    except (BusyError, JournalError, UnreachableError, httpx.TransportError) as error:  # somebody works, a database or a server is away
+        passing = str(error) or type(error).__name__
         raise
     except (TerminationSignal, KeyboardInterrupt):
-        passing = attempts.TOLD_TO_END
+        passing = attempts.CANCELLED if is_cancelled() else attempts.TOLD_TO_END
         raise
     finally:
-        if passing:
-            with suppress(EvergreenError):  # the journal may be what is away
+        with suppress(EvergreenError):  # the journal may be what is away
+            if passing == attempts.CANCELLED:
+                attempts.give_up(space.journal, occasion, passing)
+            elif passing:
                 attempts.excuse(space.journal, occasion, name, passing)

@@ -10,7 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.states import Cancelled, Crashed
+from prefect.states import Cancelled, Crashed, Scheduled
 
 AT_WORK = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 SOON = timedelta(minutes=1)
@@ -37,6 +37,12 @@ def is_under_way(deployment: str, now: datetime) -> bool:
     return any(run.state_type in AT_WORK or _due(run) <= now + SOON for run in found)
 
 
+def is_being_cancelled(run: UUID) -> bool:
+    """Whether somebody has asked Prefect to cancel a run."""
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(run).state_type in {StateType.CANCELLING, StateType.CANCELLED}
+
+
 def died(deployment: str, since: datetime) -> list[FlowRun]:
     """The runs of a deployment whose process ended without a word since then, as the system ends one that takes too much memory."""
     wanted = {"state": {"name": {"any_": [DIED]}}, "end_time": {"after_": since}}
@@ -46,12 +52,16 @@ def died(deployment: str, since: datetime) -> list[FlowRun]:
 
 
 def close_left_behind(deployments: list[UUID], before: datetime) -> None:
-    """Mark as crashed what Prefect believes to be at work since before a moment, which frees its place. Call it when nobody is."""
+    """Mark as crashed what Prefect believes to be at work since before a moment, which frees its place. Call it when nobody is.
+
+    What a person asked for and never began is begun again: nobody has written down yet that it was asked for.
+    """
     message = "Whoever worked on this was killed; the next round goes on from where it was."
     with get_client(sync_client=True) as client:
         for run in _long_at_work(client, deployments, before):
-            crashed: State[Any] = Crashed(name=CUT_SHORT, message=message)
-            client.set_flow_run_state(run.id, crashed, force=True)
+            is_asked = run.state_type == StateType.PENDING and run.parameters.get("kind", "person") == "person"
+            state: State[Any] = Scheduled() if is_asked else Crashed(name=CUT_SHORT, message=message)
+            client.set_flow_run_state(run.id, state, force=True)
 
 
 def are_at_work_since(deployments: list[UUID], before: datetime) -> bool:

@@ -18,6 +18,10 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=5), timedelta(hours=1)
 START, EXCUSE = ACTIONS = "start", "excuse"
 GIVEN_UP = "given up"
 TOLD_TO_END = "it was told to end"
+SPARED = 3
+"""How many rounds that were told to end do not count: a platform that is stopped and started again goes on at once."""
+IN_VAIN = f"{MOST} rounds for it changed nothing"
+CANCELLED = "its round was cancelled in Prefect"
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,17 @@ def excuse(journal: Journal, occasion: Occasion, attempt: str, why: str) -> None
     _write(journal, occasion, EXCUSE, attempt, why)
 
 
-def give_up(journal: Journal, occasion: Occasion) -> None:
-    """Write down that no further round is started for a reason under these circumstances."""
-    why = f"{occasion.reason}; {MOST} rounds for it changed nothing, so the next waits for a change or the schedule's hour"
-    _write(journal, occasion, "skip", GIVEN_UP, why)
+def give_up(journal: Journal, occasion: Occasion, why: str) -> None:
+    """Write down that no further round is gone for a reason under these circumstances."""
+    _write(journal, occasion, "skip", GIVEN_UP, f"{occasion.reason}; {why}, so the next waits for a change or the schedule's hour")
 
 
 def are_used_up(journal: Journal, occasion: Occasion) -> bool:
-    """Whether as many rounds as may be were gone for a reason; excused ones do not count."""
-    excused = {row["rule"] for row in _rows(journal, occasion, EXCUSE)}
-    return sum(row["rule"] not in excused for row in _rows(journal, occasion, START)) >= MOST
+    """Whether as many rounds as may be were gone for a reason, or it was given up."""
+    excuses = _rows(journal, occasion, EXCUSE)
+    told_to_end = sum(row["reason"] == TOLD_TO_END for row in excuses)
+    excused = len(excuses) - max(told_to_end - SPARED, 0)
+    return len(_rows(journal, occasion, START)) - excused >= MOST or bool(_rows(journal, occasion, "skip"))
 
 
 def must_wait(journal: Journal, occasion: Occasion, now: datetime) -> bool:

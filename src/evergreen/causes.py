@@ -16,9 +16,10 @@ from evergreen.data.landing import Found, active, find
 from evergreen.errors import DataError, EvergreenError
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
+from evergreen.leases import is_at_work
 from evergreen.monitoring.alerts import LONGEST, Alert, alert
 from evergreen.monitoring.signals import findings
-from evergreen.occasions import current_occasion
+from evergreen.occasions import occasions_now
 from evergreen.promotion import standing
 from evergreen.status import freshness, in_quarantine
 from evergreen.triggers import SIGNALS
@@ -146,10 +147,10 @@ def _still(space: Workspace, given_up: list[dict[str, Any]], now: datetime) -> l
     if not given_up:
         return []
     try:
-        current = current_occasion(space, now)
+        asking = {one.key for one in occasions_now(space, now)}
     except EvergreenError:
         return given_up[-1:]
-    return [row for row in given_up if current and row["trigger"] == current.key]
+    return [row for row in given_up if row["trigger"] in asking]
 
 
 def _seen(space: Workspace) -> Iterator[Alert]:
@@ -175,7 +176,8 @@ def _silence(space: Workspace, now: datetime) -> Iterator[Alert]:
     signs = [row["at"] for row in (*space.journal.rows(tables.deliveries)[:1], *newest) if row]
     last = max(map(datetime.fromisoformat, signs), default=now)
     first, second = missed(space.problem.retraining.cron, last)
-    if now > second + max((second - first) / 4, timedelta(seconds=POLLS * space.settings.poll_seconds)):
+    patience = max((second - first) / 4, timedelta(seconds=POLLS * space.settings.poll_seconds))
+    if now > second + patience and not is_at_work(space.journal, space.settings.root, seconds=space.settings.lease_seconds):
         hours = f"the schedule's hours {first:%Y-%m-%d %H:%M} and {second:%Y-%m-%d %H:%M} (UTC) passed"
         what = f"No sign of life for {_hours(now - last)}, since {last:%Y-%m-%d %H:%M} UTC: {hours}, and nothing was judged or weighed."
         yield alert(space.problem, "silence", last.isoformat(), what=what, command="evergreen run")

@@ -36,17 +36,17 @@ def find_occasion(space: Workspace, now: datetime) -> Occasion | None:
 
     Triggers that are skipped are recorded here, so no run has to be started to skip them.
     """
-    for found in _occasions(space, now):
+    for found in occasions_now(space, now):
         if attempts.are_used_up(space.journal, found):
-            attempts.give_up(space.journal, found)
+            attempts.give_up(space.journal, found, attempts.IN_VAIN)
         elif not attempts.must_wait(space.journal, found, now):
             return found
     return None
 
 
 def current_occasion(space: Workspace, now: datetime) -> Occasion | None:
-    """The first reason for the round that is gone now, however often it was tried."""
-    return next(_occasions(space, now), None)
+    """The reason that the round which is gone now counts for: the first that has not been tried often enough."""
+    return next((one for one in occasions_now(space, now) if not attempts.are_used_up(space.journal, one)), None)
 
 
 def ask(space: Workspace, now: datetime) -> None:
@@ -66,7 +66,8 @@ def asked(journal: Journal) -> str:
     return "" if is_answered else newest
 
 
-def _occasions(space: Workspace, now: datetime) -> Iterator[Occasion]:
+def occasions_now(space: Workspace, now: datetime) -> Iterator[Occasion]:
+    """Every reason to go a round now, tried before or not; triggers that are skipped are recorded."""
     inputs, hour = _inputs(space), last_due(space.problem.retraining.cron, now).isoformat()
     place = digest_text(str(standing(space.journal).champion), *_waiting_files(space))
     for kind, reason in _reasons(space, now):

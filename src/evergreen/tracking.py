@@ -40,6 +40,8 @@ SQLITE, POSTGRESQL = "sqlite:///", "postgresql+psycopg://"
 ANSWER_SECONDS = 10
 """How long a database may take to answer; MLflow itself would ask again for minutes."""
 SETTING = "EVERGREEN_MLFLOW_URI"
+REFUSED = re.compile(r"failed with error code 4\d\d")
+"""What MLflow's client says of a server that answers and does not want to."""
 OTHER_SCHEMA = re.compile(r"database schema \(found version (\w+), but expected (\w+)\)")
 
 
@@ -140,7 +142,7 @@ def explained(uri: str) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, MlflowException) and not type(error).__module__.startswith(("sqlalchemy", "psycopg")):
             raise
-        kind = UnreachableError if "API request to" in str(error) else RegistryError
+        kind = UnreachableError if "API request to" in str(error) and not REFUSED.search(str(error)) else RegistryError
         raise kind(_sentence(error, without_password(uri))) from error
 
 

@@ -19,7 +19,7 @@ from evergreen.errors import DataError, LostError, RefusedError
 from evergreen.journal import Journal
 from evergreen.monitoring.alerts import Alert, alert, run_failed
 from evergreen.monitoring.channels import Channels, refuse_bad, split_urls
-from evergreen.monitoring.telling import AGAIN, SENT, Memory, tell
+from evergreen.monitoring.telling import AGAIN, SENT, Memory, failures, tell
 from evergreen.settings import Settings
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
@@ -123,6 +123,18 @@ def test_what_no_address_took_is_sent_at_the_next_look_and_the_console_hears_it_
     assert [len(each.got) for each in (refusing, receiver)] == [2, 1]
     assert receiver.got[0]["message"] == f"{ONE.text}\n\n{OTHER.text}"
     assert [row["kind"] for row in journal.rows(tables.alerts, cause=ONE.cause)] == ["late", AGAIN, AGAIN, SENT]
+
+
+def test_a_failure_that_no_address_took_is_sent_by_a_later_look_that_does_not_find_it_any_more(journal: Journal, receiver: Receiver):
+    failed = run_failed(PROBLEM, "cycle 7", DataError("A column is gone."))
+    told_by(journal, failed, urls=("json://127.0.0.1:9",))
+    again = failures(journal, PROBLEM, now())
+    assert [one.text for one in again] == [failed.text]
+    assert told_by(journal, *again, urls=(receiver.url,), at=now() + timedelta(minutes=2)) == []
+    assert [message["message"] for message in receiver.got] == [failed.text]
+    told_by(journal, *failures(journal, PROBLEM, now()), urls=(receiver.url,), at=now() + timedelta(hours=2))
+    assert len(receiver.got) == 1
+    assert failures(journal, PROBLEM, now() + timedelta(days=2)) == []
 
 
 def test_what_is_sent_once_more_goes_out_beside_what_is_new(journal: Journal, receiver: Receiver):

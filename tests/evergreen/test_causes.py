@@ -273,6 +273,13 @@ def test_a_platform_that_looks_seldom_is_given_three_looks(space: Workspace):
     assert [one.kind for one in found(patient, on("2026-03-02 17:06"), scheduled("5 * * * *"))] == ["silence"]
 
 
+def test_there_is_no_silence_while_somebody_works(space: Workspace, monkeypatch: pytest.MonkeyPatch):
+    last_sign(space, on("2026-03-02 12:06"))
+    assert [one.kind for one in found(space, on("2026-03-02 16:00"), scheduled("5 * * * *"))] == ["silence"]
+    monkeypatch.setattr("evergreen.causes.is_at_work", lambda *_, **__: True)
+    assert found(space, on("2026-03-02 16:00"), scheduled("5 * * * *")) == []
+
+
 def aged(space: Workspace, table: str) -> None:
     """Make the rows of a table three days older."""
     with closing(sqlite3.connect(space.settings.root / "journal.db")) as database, database:

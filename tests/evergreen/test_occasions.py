@@ -166,13 +166,35 @@ def tried(space: Workspace, why: str = "") -> None:
         attempts.excuse(space.journal, found, name, why)
 
 
-def test_rounds_that_were_told_to_end_do_not_count_and_are_gone_again_at_once(space: Workspace):
-    for _ in range(2 * attempts.MOST):
+def test_the_first_rounds_that_were_told_to_end_do_not_count_and_are_gone_again_at_once(space: Workspace):
+    for _ in range(attempts.SPARED):
         tried(space, attempts.TOLD_TO_END)
         assert occasions.find_occasion(space, now()) is not None
     for _ in range(attempts.MOST):
+        assert occasions.find_occasion(space, now()) is not None
         tried(space)
     assert occasions.find_occasion(space, now()) is None
+
+
+def test_rounds_that_somebody_ends_again_and_again_are_not_gone_for_ever(space: Workspace):
+    for _ in range(attempts.SPARED + attempts.MOST):
+        assert occasions.find_occasion(space, now()) is not None
+        tried(space, attempts.TOLD_TO_END)
+    assert occasions.find_occasion(space, now()) is None
+
+
+def test_a_round_that_is_killed_each_time_is_not_gone_for_ever_whatever_asks_for_it(space: Workspace):
+    occasions.ask(space, now())
+    trigger = occasions.trigger_of(space, "data", now())
+    assert trigger is not None
+    occasions.record(space.journal, trigger, Decision("retrain", "data", "new"))  # it goes on without any brake
+    gone = []
+    for _ in range(50):
+        found = occasions.find_occasion(space, now())
+        if found is not None:
+            gone.append(found.kind)
+            tried(space)
+    assert gone == ["person"] * attempts.MOST + ["data"] * attempts.MOST
 
 
 def test_rounds_that_met_a_server_which_is_away_do_not_count_but_wait_longer_each_time_up_to_an_hour(space: Workspace):

@@ -68,6 +68,20 @@ def test_a_value_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, v
         load_settings()
 
 
+def test_what_a_cluster_says_of_its_services_is_no_setting_that_somebody_misspelt(monkeypatch: pytest.MonkeyPatch):
+    for name, value in {
+        "EVERGREEN_SERVICE_HOST": "10.0.0.7",
+        "EVERGREEN_SERVICE_PORT_HTTP": "80",
+        "EVERGREEN_PORT": "tcp://10.0.0.7:80",
+        "EVERGREEN_POSTGRES_PORT_5432_TCP_ADDR": "10.0.0.8",
+    }.items():
+        monkeypatch.setenv(name, value)
+    load_settings()
+    monkeypatch.setenv("EVERGREEN_PREFCT_PORT", "4300")
+    with pytest.raises(EvergreenError, match="EVERGREEN_PREFCT_PORT in the environment is no setting"):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

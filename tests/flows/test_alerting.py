@@ -1,8 +1,10 @@
 """What a round tells people of, by the command itself."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -184,6 +186,19 @@ def test_up_refuses_addresses_that_nobody_understands_and_starts_nothing(home: H
     told(ended, r"Alert channel 2 of 2 (nonsense): no address that apprise understands. Correct EVERGREEN_ALERT_URLS, then run again.")
     assert SECRET not in ended.out + ended.err
     assert not (home.var / "logs").exists()
+
+
+def test_a_run_that_finds_nothing_new_long_after_the_last_one_is_a_sign_of_life_itself(home: Home):
+    home.deliver()
+    assert home.evergreen("run").code == 0
+    with closing(sqlite3.connect(home.var / "journal.db")) as database, database:
+        for table in ("about", "deliveries", "decisions", "cycles", "triggers"):
+            database.execute(f"UPDATE {table} SET at = ?", [(datetime.now(UTC) - timedelta(days=80)).isoformat()])  # noqa: S608 - our own words
+    ended = home.evergreen("run")
+    assert (ended.code, ended.err) == (0, "")
+    assert "Nothing is new" in ended.out
+    assert "alert" not in ended.out
+    assert [row["rule"] for row in home.rows("triggers") if row["kind"] == "schedule"] == ["nothing new"]
 
 
 def test_a_delivery_in_a_folder_of_no_source_is_told_by_a_round(home: Home):

@@ -8,17 +8,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 import workspaces
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments import run_deployment
 from prefect.exceptions import TerminationSignal
-from prefect.states import Running
+from prefect.states import Cancelling, Pending, Running
 
 from evergreen import journal as tables
 from evergreen import occasions
-from evergreen.errors import DataError, EvergreenError, RefusedError, RegistryError
+from evergreen.errors import DataError, EvergreenError, RefusedError, RegistryError, UnreachableError
 from evergreen.workspace import Workspace
 from flows import cycle, deployments, monitoring, runs
 from flows.health import refuse_another_home
@@ -102,11 +103,13 @@ def test_what_a_person_asks_for_while_somebody_works_is_started_by_the_next_look
 @pytest.mark.parametrize(
     ("error", "written"),
     [
-        (RegistryError("MLflow does not answer."), [("start", "attempt 1"), ("excuse", "attempt 1")]),
+        (UnreachableError("MLflow does not answer."), [("start", "attempt 1"), ("excuse", "attempt 1")]),
+        (httpx.ConnectError("Connection refused"), [("start", "attempt 1"), ("excuse", "attempt 1")]),
         (TerminationSignal(15), [("start", "attempt 1"), ("excuse", "attempt 1")]),
+        (RegistryError("The lock does not pin skops."), [("start", "attempt 1")]),
         (DataError("A column is gone."), [("start", "attempt 1")]),
     ],
-    ids=["a server is away", "told to end", "its own fault"],
+    ids=["MLflow is away", "Prefect is away", "told to end", "what does not pass", "its own fault"],
 )
 def test_a_round_counts_as_an_attempt_unless_something_that_passes_cut_it_short(
     space: Workspace, monkeypatch: pytest.MonkeyPatch, error: BaseException, written: list[tuple[str, str]]
@@ -118,6 +121,39 @@ def test_a_round_counts_as_an_attempt_unless_something_that_passes_cut_it_short(
     with pytest.raises(type(error)):
         retrain.fn(kind="data")
     assert actions(space) == written
+
+
+def test_a_round_that_somebody_cancelled_in_prefect_is_not_gone_again(space: Workspace, monkeypatch: pytest.MonkeyPatch):
+    own = begun(space, "data")
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(own.id, Cancelling(), force=True)
+    assert runs.is_being_cancelled(own.id)
+    monkeypatch.setattr("flows.retraining.is_cancelled", lambda: runs.is_being_cancelled(own.id))
+
+    def end(*_: Any, **__: Any) -> None:
+        raise TerminationSignal(15)
+
+    monkeypatch.setattr("flows.cycle.cycle", end)
+    with pytest.raises(TerminationSignal):
+        retrain.fn(kind="data")
+    assert actions(space) == [("start", "attempt 1"), ("skip", "given up")]
+    assert occasions.find_occasion(space, datetime.now(UTC)) is None
+
+
+def test_what_a_person_asked_for_and_nobody_began_is_begun_when_the_runner_is_started_again(space: Workspace):
+    person, other = begun(space, "person"), begun(space, "data")
+    with get_client(sync_client=True) as client:
+        deployment: UUID = client.read_deployment_by_name(rounds_of(space)).id
+        for run in (person, other):
+            client.set_flow_run_state(run.id, Pending(), force=True)
+    runs.close_left_behind([deployment], datetime.now(UTC) + timedelta(minutes=1))
+    assert (state_of(person), state_of(other)) == (StateType.SCHEDULED, StateType.CRASHED)
+
+
+def test_a_server_that_does_not_answer_is_no_server_without_another_homes_deployments(space: Workspace, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(EvergreenError, match="does not tell whether"):
+        refuse_another_home(space.settings)
 
 
 def test_a_round_that_is_killed_counts_as_an_attempt(space: Workspace, monkeypatch: pytest.MonkeyPatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from textwrap import shorten
+from typing import Any
 
 from evergreen.contract import Problem
 from evergreen.errors import ContractError
@@ -41,6 +42,13 @@ def alert(problem: Problem, kind: str, *names: str, what: str, command: str) -> 
     """An alert of a problem; `names` tell its cause from others of its kind."""
     owner = problem.business.owner.rstrip(".")
     return Alert(kind, digest_text("alert", kind, *names), problem.name, what, owner, command)
+
+
+def as_told(problem: Problem, row: dict[str, Any]) -> Alert:
+    """The alert that a row of the journal's table tells of."""
+    what, _, rest = str(row["text"]).rpartition(" Affected: ")
+    affected, _, command = rest.rpartition(". Run: ")
+    return Alert(row["kind"], row["cause"], problem.name, what, affected, command)
 
 
 def run_failed(problem: Problem, name: str, error: BaseException) -> Alert:

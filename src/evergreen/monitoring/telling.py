@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evergreen import journal as tables
+from evergreen.contract import Problem
 from evergreen.errors import LostError
 from evergreen.files import digest_text
 from evergreen.journal import Journal
-from evergreen.monitoring.alerts import Alert, without_passwords
+from evergreen.monitoring.alerts import Alert, as_told, without_passwords
 from evergreen.monitoring.channels import Channels
 
 Turn = Literal["first", "again"]
@@ -91,6 +92,12 @@ def tell(memory: Memory, alerts: list[Alert], *, channels: Channels, cooldown: t
     finally:  # what has its row is told, whatever becomes of the others
         _pass_on(memory, due, channels)
     return [one for one, _ in due]
+
+
+def failures(journal: Journal, problem: Problem, now: datetime) -> list[Alert]:
+    """Runs of which it was told within the cooldown that they failed: nobody finds them again, and perhaps no address has taken it."""
+    recent = [row for row in journal.rows(tables.alerts, kind="failure") if _between(row, now) < problem.alerts.cooldown]
+    return [as_told(problem, row) for row in recent]
 
 
 def _pass_on(memory: Memory, due: list[tuple[Alert, Turn]], channels: Channels) -> None:
