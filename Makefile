@@ -28,7 +28,7 @@ status: $(READY) ## What serves, what waits, and whether the platform is up and 
 test: $(READY) ## All tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
-faults: $(READY) ## Kill, stop and starve a run everywhere, for hours; the table is at the end (ARGS="--kills 500")
+faults: $(READY) ## Kill, stop and starve a run everywhere, for half an hour; the table is at the end (ARGS="--kills 500")
 	@$(BIN)/python -m pytest tests/faults --long -n auto --maxprocesses 2 --dist worksteal $(ARGS)
 
 check: $(READY) ## Lint, types, dependency rule, spelling

@@ -22,8 +22,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with those that take minutes, so that no worker is left alone with them in the end."""
-    items.sort(key=lambda item: item.path.parent.name == "evergreen")
+    """Begin with those that take minutes, the platform's first, so that no worker is left alone with them in the end."""
+    items.sort(key=lambda item: (item.path.parent.name == "evergreen", "platform" not in item.path.name))
 
 
 @pytest.fixture(autouse=True)

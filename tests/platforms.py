@@ -15,6 +15,8 @@ import httpx
 import psutil
 from commands import Ended, Home
 
+SECONDS = 90
+"""How long a file that is dropped may take to be predicted with."""
 CONTRACT = """
 from datetime import timedelta
 from evergreen.policies import RetrainingPolicy
@@ -93,6 +95,16 @@ def _words(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return []
+
+
+def published(home: Home) -> int:
+    """How often predictions were published."""
+    return len(home.rows("publications"))
+
+
+def acted(home: Home) -> list[tuple[str, str]]:
+    """The reasons that were acted upon, by kind and rule."""
+    return [(row["kind"], row["rule"]) for row in home.rows("triggers") if row["action"] == "retrain"]
 
 
 def platform_of(home: Home, *, poll: int = 15, **environment: str) -> Platform:
