@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,11 +26,12 @@ from evergreen.settings import Settings, load_settings
 from evergreen.triggers import Kind
 from evergreen.workspace import load_problem
 from flows.arrivals import watch
-from flows.health import tag_of
+from flows.health import prefect_answers, tag_of
 from flows.monitoring import look
 from flows.retraining import retrain
 from flows.runs import close_left_behind, drop_late
 
+START_SECONDS = 60.0
 ARRIVED = "evergreen.delivery.arrived"
 EVENTS: dict[str, Kind] = {
     ARRIVED: "data",
@@ -100,10 +103,20 @@ def tell_arrival(settings: Settings) -> None:
     emit_event(ARRIVED, resource=_landing(settings))
 
 
+def wait_for_prefect(settings: Settings) -> None:
+    """Wait until Prefect answers: its server is started at the same time as whoever works for it. Ends the process when it does not."""
+    deadline = time.monotonic() + START_SECONDS
+    while not prefect_answers(settings):
+        if time.monotonic() > deadline:
+            sys.exit(f"Prefect's server does not answer since {START_SECONDS:.0f} s. It is tried again.")
+        time.sleep(0.5)
+
+
 def main() -> None:
     """Serve both until told to stop, and take the first look at once."""
     settings = load_settings()
     problem = load_problem(settings.problem)
+    wait_for_prefect(settings)
     if settings.work_pool:
         make_pool(settings)
     made = deployments(problem, settings)

@@ -163,6 +163,11 @@ def _answer(address: str, headers: dict[str, str] | None = None) -> int:
         return 0
 
 
+def prefect_answers(settings: Settings) -> bool:
+    """Whether the Prefect server does what it is asked, at this moment."""
+    return _answer(parts(settings)[0].health, _credentials()) == OK
+
+
 def tag_of(settings: Settings) -> str:
     """The tag by which a home's deployments are told from another's."""
     return f"home {digest_text(without_password(settings.journal), str(settings.root))[:12]}"

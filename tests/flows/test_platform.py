@@ -29,6 +29,7 @@ def test_status_tells_that_every_part_is_healthy_and_where_it_is(live: Platform)
     for name, setting in (("prefect", "EVERGREEN_PREFECT_PORT"), ("mlflow", "EVERGREEN_MLFLOW_PORT")):
         assert f"  {name:<9} healthy    http://127.0.0.1:{live.environment[setting]}" in ended.out
     assert "  runner    healthy" in ended.out
+    assert "Traceback" not in "".join(log.read_text() for log in (live.home.var / "logs").iterdir())
     again = live.evergreen("up")
     assert (again.code, again.err) == (0, "")
     assert len(live.parts("supervisor.supervisord")) == 1

@@ -42,7 +42,7 @@ LONG_AGO = timedelta(days=-1)
 def space(empty_space: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A workspace in which a delivery waits, that flows find, with its deployments known to Prefect and none of their runs left."""
     workspaces.deliver_days(empty_space, 3)
-    short = empty_space.settings.model_copy(update={"lease_seconds": 2.0})
+    short = empty_space.settings.model_copy(update={"lease_seconds": 10.0})
     space = Workspace(short, empty_space.problem, empty_space.journal)
     monkeypatch.setattr("evergreen.workspace.open_workspace", lambda: space)
     known = deployments.register(deployments.deployments(space.problem, space.settings))
