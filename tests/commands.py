@@ -46,7 +46,7 @@ HEAVY = [
     "toy.contract",
     "warmth",
 ]
-SECONDS = 120.0
+SECONDS = 240.0
 LABELLED, AHEAD = 60, 10
 
 
