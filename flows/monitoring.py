@@ -11,7 +11,6 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.states import Completed
 
-from evergreen.leases import is_at_work
 from flows.runs import are_at_work_since, close_left_behind, died, drop_late, id_of, is_under_way
 from flows.steps import step
 
@@ -70,6 +69,8 @@ def rounds_of(space: Workspace) -> str:
 
 def is_busy(space: Workspace) -> bool:
     """Whether somebody works in the home, be it a command in a terminal."""
+    from evergreen.leases import is_at_work
+
     return is_at_work(space.journal, space.settings.root, seconds=space.settings.lease_seconds)
 
 
