@@ -27,7 +27,7 @@ file = {socket}
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 [program:slow]
-command = sh -c "trap '' TERM; while true; do sleep 0.1; done"
+command = sh -c "trap '' TERM; touch {folder}/trapped; while true; do sleep 0.1; done"
 stopwaitsecs = {seconds}
 """
 
@@ -55,7 +55,7 @@ def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
         config.write_text(SLOW.format(folder=logs, socket=health.socket_of(load_settings()), seconds=seconds))
         subprocess.run([sys.executable, "-m", "supervisor.supervisord", "-c", str(config)], check=True)
         started.append(psutil.Process(until(answers, seconds=10)))
-        until(started[0].children, seconds=10)
+        until((logs / "trapped").exists, seconds=10)  # sooner it still ends when it is told
         return started[0]
 
     yield start
