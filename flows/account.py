@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -79,21 +78,13 @@ def progress(text: str) -> None:
 
 def tell_leftovers(found: Found, problem: Problem) -> bool:
     """Say what lies in the landing folders and was left there, for nothing is dropped in silence; False when it can never be judged."""
+    from evergreen.data.landing import why_unknown  # loads more than other commands need
+
     for path in found.waiting:
         done("", f"waiting: {path.parent.name}/{shown(path.name)} is still being written", tone="hold")
     for path in found.unknown:
-        done("", f"unreadable: {path.parent.name}/{shown(path.name)} {stray(path, problem)}", tone="hold")
+        done("", f"unreadable: {path.parent.name}/{shown(path.name)} {why_unknown(path, problem)}", tone="hold")
     return not found.unknown
-
-
-def stray(path: Path, problem: Problem) -> str:
-    """What is wrong with something that can never be judged where it lies under its name, and what to do."""
-    names = [source.name for source in problem.sources]
-    if path.parent.name not in names:
-        return f"belongs to no source of the contract; move it into the folder of one: {', '.join(names)}"
-    if not path.name.isprintable():
-        return "has a name with a sign that cannot be shown; deliver it under another one"
-    return "is no file; only files are judged"
 
 
 def _plain(text: str) -> str:

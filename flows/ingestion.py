@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from evergreen.data.batches import Intake, Judged, ingest_one
-from evergreen.data.landing import Delivery, Found, find_settled, unjudged
+from evergreen.data.landing import Delivery, Found, find_settled, unjudged, why_unknown
 from evergreen.files import shown
 from evergreen.report.quarantine import render
 from evergreen.validation import rules_of
@@ -24,9 +24,7 @@ def ingest() -> list[Judged]:
     found = look_for_deliveries(space)
     judged = [judge_delivery(space, delivery) for delivery in new_deliveries(space, found)]
     judged += [Judged(path.parent.name, shown(path.name), "waiting", reason="still being written") for path in found.waiting]
-    judged += [
-        Judged(path.parent.name, shown(path.name), "unreadable", reason=account.stray(path, space.problem)) for path in found.unknown
-    ]
+    judged += [Judged(path.parent.name, shown(path.name), "unreadable", reason=why_unknown(path, space.problem)) for path in found.unknown]
     if judged:
         show(judged)
     return judged

@@ -21,7 +21,7 @@ from evergreen.registry import stored_digest
 def check_same(state: dict[str, Any], reference: dict[str, Any]) -> None:
     """See that two homes have come to the same, part by part."""
     for part, value in reference.items():
-        assert state[part] == value, part
+        assert state[part] == value, f"{part}: {state[part]} instead of {value}"
 
 
 def check_consistent(home: Home) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from textwrap import shorten
@@ -12,8 +12,9 @@ from typing import Any
 from evergreen import journal as tables
 from evergreen.attempts import GIVEN_UP
 from evergreen.cadence import last_due, missed
-from evergreen.data.landing import Found, active, find
+from evergreen.data.landing import Delivery, Found, active, find, why_unknown
 from evergreen.errors import DataError, EvergreenError
+from evergreen.files import shown
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
 from evergreen.leases import is_at_work
@@ -32,58 +33,53 @@ DAY = timedelta(days=1)
 
 def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
     """All that holds now and that the contract wants to be told, whether it was told before or not."""
-    finders = (_missing, _refused, _spent, _seen)
-    found = [*_in_landing(space, now), *_late(space, now), *_given_up(space, now)]
-    found += [*(one for find in finders for one in find(space)), *_silence(space, now)]
+    lies: Found | None = None
+    try:
+        lies = _landed(space, now)
+        found, awaited = [*_stray(space, lies, now)], {one.source for one in _new(space, lies)}
+    except (DataError, OSError) as error:
+        what, awaited = f"Nothing that is delivered can be judged: {error}", set()
+        found = [alert(space.problem, "stray", "unlisted", what=what, command="evergreen status")]
+    found += [*_quarantined(space, lies), *_late(space, now, awaited), *_given_up(space, now), *_missing(space, awaited)]
+    found += [*(one for find in (_refused, _spent, _seen) for one in find(space)), *_silence(space, now)]
     return [one for one in found if one.kind in space.problem.alerts.on]
 
 
-def _in_landing(space: Workspace, now: datetime) -> Iterator[Alert]:
-    """What lies in the landing folders and comes no further; whoever has left them waits for nobody."""
+def _landed(space: Workspace, now: datetime) -> Found:
     landing = space.settings.landing
-    try:
-        found = find(landing, space.problem, settle_seconds=0, now=now) if landing.is_dir() else Found((), (), ())
-    except (DataError, OSError) as error:
-        what = f"Nothing that is delivered can be judged: {error}"
-        yield alert(space.problem, "stray", "unlisted", what=what, command="evergreen status")
-        yield from _quarantined(space, None)
-    else:
-        yield from _quarantined(space, {(one.source, one.name) for one in found.ready})
-        yield from _stray(space, found, now)
+    return find(landing, space.problem, settle_seconds=0, now=now) if landing.is_dir() else Found((), (), ())
 
 
-def _quarantined(space: Workspace, lying: set[tuple[str, str]] | None) -> Iterator[Alert]:
-    """Deliveries in quarantine whose file is `lying` in the landing folders still; None: nobody knows which are."""
+def _new(space: Workspace, lies: Found) -> list[Delivery]:
+    """What nobody has judged yet: until a round has, its source is neither late nor missing."""
+    judged = {(row["source"], row["name"], row["stat"]) for row in space.journal.rows(tables.deliveries)}
+    return [one for one in lies.ready if (one.source, one.name, one.stat) not in judged]
+
+
+def _quarantined(space: Workspace, lies: Found | None) -> Iterator[Alert]:
+    """Deliveries in quarantine whose file lies in the landing folders still; whoever has left them waits for nobody. None: unknown."""
+    names = None if lies is None else {(one.source, one.name) for one in lies.ready}
     for row in in_quarantine(space):
-        if lying is not None and (row["source"], row["name"]) not in lying:
+        if names is not None and (row["source"], row["name"]) not in names:
             continue
         reason = shorten(row["reason"], LONGEST, placeholder=" …").rstrip(".")
         ways = "Nothing has taken its place: put a corrected file there under the same name, or remove it from the landing folder."
         what = f"The delivery {row['source']}/{row['name']} is in quarantine: {reason}. {ways}"
-        names = (row["source"], row["name"], row["delivery"])
-        yield alert(space.problem, "quarantine", *names, what=what, command="evergreen ingest")
+        cause = (row["source"], row["name"], row["delivery"])
+        yield alert(space.problem, "quarantine", *cause, what=what, command="evergreen ingest")
 
 
-def _stray(space: Workspace, found: Found, now: datetime) -> Iterator[Alert]:
+def _stray(space: Workspace, lies: Found, now: datetime) -> Iterator[Alert]:
     """Files that no round can judge, each with what is wrong with it."""
-    faults = [(path, _unknown(space, path)) for path in found.unknown]
-    judged = {(row["source"], row["name"], row["stat"]) for row in space.journal.rows(tables.deliveries)}
-    new = (one for one in found.ready if (one.source, one.name, one.stat) not in judged)
-    faults += [(one.path, "cannot be opened: check its permissions") for one in new if not os.access(one.path, os.R_OK)]
+    faults = [(path, why_unknown(path, space.problem)) for path in lies.unknown]
+    locked = (one.path for one in _new(space, lies) if not os.access(one.path, os.R_OK))
+    faults += [(path, "cannot be opened: check its permissions") for path in locked]
     late = "has been named as unfinished for more than a day: have it delivered to its end, or remove it"
-    faults += [(path, late) for path in found.waiting if _is_left(path, now)]
+    faults += [(path, late) for path in lies.waiting if _is_left(path, now)]
     for path, fault in faults:
-        name = path.relative_to(space.settings.landing).as_posix()
-        shown = name if name.isprintable() else ascii(name)
-        what = f"{shown} in the landing folder waits in vain. It {fault}."
-        yield alert(space.problem, "stray", shown, what=what, command="evergreen status")
-
-
-def _unknown(space: Workspace, path: Path) -> str:
-    if path.parent == space.settings.landing:
-        sources = ", ".join(source.name for source in space.problem.sources)
-        return f"belongs to no source: move what it holds into the folder of one ({sources}), or remove it"
-    return "is no file, or its name cannot be printed: deliver it as a file of its own, or remove it"
+        name = shown(path.relative_to(space.settings.landing).as_posix())
+        what = f"{name} in the landing folder waits in vain. It {fault}."
+        yield alert(space.problem, "stray", name, what=what, command="evergreen status")
 
 
 def _is_left(path: Path, now: datetime) -> bool:
@@ -96,18 +92,18 @@ def _is_left(path: Path, now: datetime) -> bool:
         return False  # gone meanwhile
 
 
-def _late(space: Workspace, now: datetime) -> Iterator[Alert]:
+def _late(space: Workspace, now: datetime, awaited: Collection[str]) -> Iterator[Alert]:
     for one in freshness(space, now):
-        if one.is_stale and one.behind is not None and one.max_age is not None:
+        if one.source not in awaited and one.is_stale and one.behind is not None and one.max_age is not None:
             behind = f"{_hours(one.behind)} behind {one.clock}; the contract allows {_hours(one.max_age)}"
             what = f"The source {one.source} is late: its newest row, {one.newest}, lies {behind}."
             yield alert(space.problem, "late", one.source, what=what, command="evergreen status")
 
 
-def _missing(space: Workspace) -> Iterator[Alert]:
+def _missing(space: Workspace, awaited: Collection[str]) -> Iterator[Alert]:
     delivered = {source.name: bool(active(space.journal, source.name)) for source in space.problem.sources}
     for name, is_there in delivered.items():
-        if not is_there and any(delivered.values()):
+        if not is_there and name not in awaited and any(delivered.values()):
             what = f"Nothing of the source {name} has ever been published, while others have been: no model can be trained."
             yield alert(space.problem, "missing", name, what=what, command="evergreen status")
 

@@ -94,7 +94,7 @@ def test_what_lies_in_a_folder_of_no_source_is_told_until_it_is_gone(space: Work
     wrong.mkdir()
     (wrong / "next.csv").write_text("order_id\n1\n")
     assert stray(space) == [
-        "Orders in the landing folder waits in vain. It belongs to no source: move what it holds into the folder of one "
+        "Orders in the landing folder waits in vain. It belongs to no source of the contract: move what it holds into the folder of one "
         "(orders, stock, customers, outcomes), or remove it."
     ]
     (wrong / "next.csv").unlink()
@@ -105,8 +105,14 @@ def test_what_lies_in_a_folder_of_no_source_is_told_until_it_is_gone(space: Work
 def test_a_folder_within_a_sources_folder_and_a_name_that_cannot_be_printed_are_told(space: Workspace):
     (space.settings.landing / "orders" / "2026").mkdir()
     (space.settings.landing / "orders" / "a\nb.csv").touch()
-    wrong = "It is no file, or its name cannot be printed: deliver it as a file of its own, or remove it."
-    assert stray(space) == [f"{name} in the landing folder waits in vain. {wrong}" for name in ("orders/2026", r"'orders/a\nb.csv'")]
+    folder, name = stray(space)
+    assert folder == (
+        "orders/2026 in the landing folder waits in vain. "
+        "It is no file, and only files are judged: deliver what it holds as files, or remove it."
+    )
+    assert name.startswith(
+        r"orders/a\nb.csv in the landing folder waits in vain. It has a name with a sign that cannot be shown: deliver it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,6 +163,18 @@ def test_a_source_is_late_beyond_its_age(empty_space: Workspace):
     assert found(empty_space, problem=with_source("stock", max_age=timedelta(days=3))) == []
 
 
+def test_a_source_is_neither_late_nor_missing_while_what_it_delivered_has_not_been_judged(empty_space: Workspace):
+    deliver_days(empty_space, 2)
+    deliver_days(empty_space, 2, start=2, without=("stock", "outcomes"))
+    ingest(empty_space)
+    problem = with_source("stock", max_age=timedelta(days=2))
+    assert [one.kind for one in found(empty_space, problem=problem)] == ["late"]
+    deliver(empty_space, "stock", "late.csv", day_of_orders(6))
+    assert found(empty_space, problem=problem) == []
+    (empty_space.settings.landing / "stock" / "late.csv").unlink()
+    assert [one.kind for one in found(empty_space, problem=problem)] == ["late"]
+
+
 def test_a_source_that_never_delivered_while_others_did_is_told(empty_space: Workspace):
     deliver_days(empty_space, 2, without=("customers",))
     ingest(empty_space)
@@ -165,6 +183,8 @@ def test_a_source_that_never_delivered_while_others_did_is_told(empty_space: Wor
         "missing",
         "Nothing of the source customers has ever been published, while others have been: no model can be trained.",
     )
+    deliver(empty_space, "customers", "first.csv", day_of_orders(6))
+    assert found(empty_space) == []
 
 
 @pytest.mark.parametrize(("verdict", "command"), [("hold", "evergreen gate resume 2"), ("reject", "evergreen history")])

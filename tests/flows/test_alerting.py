@@ -206,4 +206,4 @@ def test_a_delivery_in_a_folder_of_no_source_is_told_by_a_round(home: Home):
     (home.var / "landing" / "Stock").mkdir()
     ended = home.evergreen("run")
     assert ended.code == 1
-    assert "alert     Stock in the landing folder waits in vain. It belongs to no source" in ended.out
+    assert "alert     Stock in the landing folder waits in vain. It belongs to no source of the contract" in ended.out

@@ -34,7 +34,8 @@ def test_a_broken_delivery_waits_in_quarantine_until_a_corrected_one_comes(home:
     assert "ingest 3 deliveries published" in said
     assert "quarantined: orders/orders-0000-0029.csv breaks 1 expectation" in said
     assert "waiting: stock/next.csv.part still being written" in said
-    assert "gifts belongs to no source of the contract; move it into the folder of one: orders, stock, customers, outcomes" in said
+    of_one = "the folder of one (orders, stock, customers, outcomes), or remove it"
+    assert f"gifts belongs to no source of the contract: move what it holds into {of_one}" in said
     status = " ".join(home.evergreen("status").out.split())
     assert "quarantined: orders/orders-0000-0029.csv breaks 1 expectation" in status
     assert "waiting: stock/next.csv.part" in status
@@ -103,7 +104,7 @@ def test_a_file_whose_name_cannot_be_shown_is_told_and_the_others_are_judged(hom
     told = home.python(STRICTLY, PYTHONIOENCODING="utf-8:strict", COLUMNS="300")
     assert (told.code, told.err) == (0, ""), told.err
     for line in (
-        r"unreadable: stock/gr\xfcn.csv has a name with a sign that cannot be shown; deliver it under another one",
+        r"unreadable: stock/gr\xfcn.csv has a name with a sign that cannot be shown: deliver it under another one",
         r"unreadable: stock/two\nlines.csv has a name",
         r"unreadable: stock/\x1b[31mred.csv has a name",
         r"waiting: stock/gr\xfcn.csv.part is still being written",

@@ -143,6 +143,16 @@ def batch_path(root: Path, source: str, digest: str) -> Path:
     return root / "batches" / source / f"{digest}.parquet"
 
 
+def why_unknown(path: Path, problem: Problem) -> str:
+    """What is wrong with something that can never be judged where it lies under its name, and what to do."""
+    names = [source.name for source in problem.sources]
+    if path.parent.name not in names:
+        return f"belongs to no source of the contract: move what it holds into the folder of one ({', '.join(names)}), or remove it"
+    if not path.name.isprintable():
+        return "has a name with a sign that cannot be shown: deliver it under another one"
+    return "is no file, and only files are judged: deliver what it holds as files, or remove it"
+
+
 def stat_of(path: Path) -> str:
     """Size and time of change as one text, or "gone"."""
     try:
