@@ -1,6 +1,6 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test faults check format lock bench-loop bench-gate bench-platform clean
+.PHONY: help run up down status serve test faults check format lock bench-loop bench-gate bench-platform clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -24,6 +24,9 @@ down: $(READY) ## Stop the platform
 
 status: $(READY) ## What serves, what waits, and whether the platform is up and healthy
 	@$(BIN)/evergreen status
+
+serve: $(READY) ## Answer over HTTP with the champion (the contract's `online`), at http://127.0.0.1:8000/docs
+	@$(BIN)/evergreen serve
 
 test: $(READY) ## All tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -43,6 +43,13 @@ def run(through: Through = None) -> None:
 
 
 @app.command()
+def serve() -> None:
+    """Answer over HTTP with the champion, and follow it when it changes; until it is told to end."""
+    # A process that has imported no command, for it is the parent of the workers.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "evergreen.serving"])
+
+
+@app.command()
 def feed(through: Through = None) -> None:
     """Deliver the example's files through a month, as its outside world would."""
     from evergreen.errors import RefusedError

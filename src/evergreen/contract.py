@@ -16,6 +16,7 @@ from pydantic import model_validator
 from evergreen import policies as p
 from evergreen.errors import ContractError, EvergreenError
 from evergreen.files import digest_file, digest_text
+from evergreen.limits import OnlinePolicy
 from evergreen.parts import ColumnNames, Columns, Name, Part, Span, Text
 
 
@@ -50,6 +51,8 @@ class Problem(Part):
     """What a source's `max_age` is measured by: the time of day, or for data that are replayed the newest row of any source."""
     retraining: p.RetrainingPolicy = p.RetrainingPolicy()
     serving: p.ServingPolicy = p.ServingPolicy()
+    online: OnlinePolicy | None = None
+    """How the champion answers over HTTP; None where batches are all that is wanted."""
     cost: p.CostPolicy = p.CostPolicy()
     alerts: p.AlertPolicy = p.AlertPolicy()
     behaviour: tuple[p.Perturbation, ...] = ()

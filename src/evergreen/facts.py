@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evergreen.columns import describe
 from evergreen.contract import Problem
 from evergreen.data.snapshots import clusters
 from evergreen.gate.evidence import Promise
@@ -36,6 +37,7 @@ def facts_of(problem: Problem, split: Split, fitted: Fitted, tried: Recipe) -> d
     return {
         **{"training_start": start, "training_end": end, "rows": len(train), "holdout_rows": len(split.holdout)},
         **{"threshold": fitted.threshold, "folds": list(fitted.folds), "commit": code_version(problem.package)},
+        "columns": describe(train[list(problem.features)]),
         "promise": _promise(fitted),
         "seeds": {seed: float(measured.mean()) for seed, measured in tried.seeds.items()},
         "seeds_se": _apart_by_chance(tried, clusters(split.holdout, problem.gate.cluster)),

@@ -69,10 +69,20 @@ def reproduce_golden(registry: Registry, version: Version, *, seconds: float = 6
     StoreError
         The stored model or its golden rows are not what the journal says.
     """
-    found = compare_golden(registry, version, seconds=seconds)[0]
+    check_replay(version.number, compare_golden(registry, version, seconds=seconds)[0])
+
+
+def check_replay(version: int, found: Replay) -> None:
+    """See that a version has answered its golden rows as in training.
+
+    Raises
+    ------
+    ModelError
+        Some differ by more than 1e-9.
+    """
     if found.differing:
         raise ModelError(
-            f"Version {version.number} does not reproduce its golden rows: {found.differing:,} of {found.rows:,} differ, "
+            f"Version {version} does not reproduce its golden rows: {found.differing:,} of {found.rows:,} differ, "
             f"the farthest by {found.farthest:.3g}; expected at most {GOLDEN_TOLERANCE:g}. "
             "Are the installed packages those of the lock it was trained with? Do not serve it; train again."
         )
@@ -99,11 +109,11 @@ def compare_golden(registry: Registry, version: Version, *, shuffled: bool = Fal
             jobs.append(Job(model, folder / "mixed.parquet", folder / "answers.parquet", key=KEY, trusted=trusted, chunk_rows=SMALL_CHUNK))
         answers = [pd.read_parquet(file).set_index(KEY).sort_index() for file in predict_all(jobs, seconds=seconds)]
     golden = golden.set_index(KEY).sort_index()
-    return [_compare(how, golden, answer) for how, answer in zip((AS_TRAINED, MIXED), answers, strict=False)]
+    return [compare_answers(how, golden, answer) for how, answer in zip((AS_TRAINED, MIXED), answers, strict=False)]
 
 
-def _compare(how: str, expected: pd.DataFrame, got: pd.DataFrame) -> Replay:
-    """Two frames with the same index; relative for large values, and what is missing equals itself only."""
+def compare_answers(how: str, expected: pd.DataFrame, got: pd.DataFrame) -> Replay:
+    """Hold answers against expected ones with the same index; relative for large values, and what is missing equals itself only."""
     import numpy as np
     import pandas as pd
 

@@ -57,6 +57,16 @@ class Settings(BaseSettings):
     """Of the platform's MLflow server."""
     deployment: Annotated[str, Field(pattern=r"^[\w-]+$")] = "evergreen"
     """Name of both deployments on the Prefect server; homes that share a server need one each."""
+    api_host: str = "127.0.0.1"
+    """Where the API listens: this machine only, unless said otherwise."""
+    api_port: Port = 8000
+    """Of the API."""
+    api_key: SecretStr = SecretStr("")
+    """What whoever asks the API must know; empty means nothing."""
+    api_docs: bool = True
+    """Whether the API shows its document, at /docs and /openapi.json."""
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Where Prometheus finds the API's counters on this machine; 0 means at /metrics of the API itself."""
     work_pool: str = ""
     """The Prefect work pool that runs the platform's flows; empty means the platform itself does."""
     work_image: str = ""

@@ -6,6 +6,7 @@ This page is meant to be read by the people who must trust the model, programmer
 from datetime import timedelta
 
 from evergreen.contract import Problem
+from evergreen.limits import OnlinePolicy
 from evergreen.policies import AsOfJoin, BinaryCosts, Business, ForwardSplit, GatePolicy, LookupJoin
 from evergreen.policies import RetrainingPolicy, RuleOfThumb, ServingPolicy, Source, Target
 from problem import behaviour, data, features
@@ -92,5 +93,6 @@ PROBLEM = Problem(
     clock="data",  # the year 2013 is played again: what is late is late against its own newest rows
     retraining=RetrainingPolicy(cron="30 3 * * *", cooldown=timedelta(0), per_day=24, folds=3, seed=2013),
     serving=ServingPolicy(carry=("origin", "dest", "carrier")),
+    online=OnlinePolicy(),  # and single flights are answered over HTTP
     behaviour=behaviour.CLAIMS,
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from evergreen.errors import JournalError, LostError, what_helps
@@ -85,6 +86,14 @@ class Journal:
                 raise
         reach(f"after {' and '.join(names)}")
         return True
+
+    def add_new(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        """Append many rows in one transaction, without those that are already there."""
+        now = datetime.now(UTC).isoformat()
+        insert = sqlite.insert if self._sqlite else postgresql.insert
+        with self._explained(), self._writing() as connection:
+            connection.execute(insert(table).on_conflict_do_nothing(), [{"at": now, **_storable(row)} for row in rows])
+            self._insist(connection)
 
     def rows(self, table: sa.Table, **equal: Any) -> list[dict[str, Any]]:
         """The rows with these values, oldest first."""

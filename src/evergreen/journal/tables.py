@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA = 2
+SCHEMA = 3
 """The number of the newest revision."""
 REVISIONS = "journal_revision"
 """The table in which Alembic writes down what a journal has. MLflow and Prefect have an `alembic_version` of their own each, and one
@@ -118,6 +118,18 @@ removals = _table("removals", *map(_text, ("removal", "kind", "name", "reason"))
 alerts = _table("alerts", *map(_text, ("cause", "kind", "text")), sa.Column("after", sa.Integer, nullable=False), unique=("cause", "after"))
 """What people were told of. `cause`: digest of what it was about; `kind`: the alert's own, then "again" for each time that it is sent once
 more, and "sent" when an address has taken it; `after`: `seq` of the row before it for that cause (0: the first)."""
+served = _table(
+    "served",
+    *map(_text, ("prediction", "asked_at", "features", "inputs", "answer")),
+    *(sa.Column("version", sa.Integer, nullable=False), _maybe("entity")),
+    unique=("prediction",),
+)
+"""One row that was predicted over HTTP. `inputs`: the features, as JSON; `features`: their digest; `answer`: what the model said, as JSON;
+`entity`: the key of the thing, where the request gave it."""
+refusals = _table(
+    "refusals", *map(_text, ("refusal", "promotion", "reason")), sa.Column("version", sa.Integer, nullable=False), unique=("refusal",)
+)
+"""A champion that a server would not serve, by the `promotion` that made it champion."""
 leases = sa.Table(
     "leases",
     metadata,

@@ -241,7 +241,18 @@ def _limits(problem: Problem) -> list[str]:
     ]
     if serving.carry:
         lines.append(f"A published prediction also carries {_listed(serving.carry, 'and')}.")
-    return lines
+    return lines + _online(problem)
+
+
+def _online(problem: Problem) -> list[str]:
+    policy = problem.online
+    if policy is None:
+        return ["Nothing is predicted over HTTP."]
+    unlogged = "is answered without" if policy.log == "drop" else "is refused"
+    return [
+        f"Over HTTP at most {policy.max_rows:,} rows are predicted at once, within {span(policy.deadline)} or not at all.",
+        f"Where the log of these predictions cannot keep up, whoever asks {unlogged}.",
+    ]
 
 
 def _alerts(problem: Problem) -> list[str]:

@@ -1,0 +1,64 @@
+"""What each feature of a model looks like: the kind of its values, whether one may be missing, and what training has seen."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+Kind = Literal["integer", "number", "boolean", "text", "time"]
+MAX_CATEGORIES = 200
+"""Of a text with more values none is listed: a name, not a category."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature, as the training rows had it."""
+
+    name: str
+    kind: Kind
+    dtype: str
+    """pandas' name of its type, such as "int64" or "datetime64[us, UTC]"."""
+    nullable: bool
+    """Whether a value was missing in some training row."""
+    categories: tuple[Any, ...] = ()
+    """The values of a text that has few, in their order; else empty."""
+    low: float | None = None
+    """Least and greatest number; None for what is none."""
+    high: float | None = None
+
+
+def describe(X: pd.DataFrame) -> list[dict[str, Any]]:
+    """A `Column` of each feature, as JSON values, from the rows that a model has learnt from."""
+    return [asdict(_column(str(name), X[name])) for name in X.columns]
+
+
+def columns_of(described: list[dict[str, Any]]) -> list[Column]:
+    """The columns that `describe` has described."""
+    return [Column(**{**one, "categories": tuple(one["categories"])}) for one in described]
+
+
+def _column(name: str, values: pd.Series) -> Column:
+    kind, known = _kind(values), values.dropna()
+    low, high, categories = None, None, []
+    if kind in {"integer", "number"} and len(known):
+        low, high = float(known.min()), float(known.max())
+    if kind == "text":
+        categories = sorted(map(str, known.unique()))
+    listed = tuple(categories) if len(categories) <= MAX_CATEGORIES else ()
+    return Column(name, kind, str(values.dtype), len(known) < len(values), listed, low, high)
+
+
+def _kind(values: pd.Series) -> Kind:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return _kind(values.cat.categories.to_series())
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return "boolean"
+    if pd.api.types.is_integer_dtype(values.dtype):
+        return "integer"
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return "number"
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return "time"
+    return "text"

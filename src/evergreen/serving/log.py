@@ -1,0 +1,156 @@
+"""The log of predictions, as the front sees it: a bounded queue that a process of its own writes into the journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from evergreen.errors import StoreError
+from evergreen.files import write_bytes
+from evergreen.serving.recorder import record
+from evergreen.serving.workers import DiedError, launch
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
+
+PAUSE_SECONDS = 0.1
+"""Predictions are written together that come within this time."""
+MESSAGE_REQUESTS = 2_000
+"""The requests of one message at most."""
+RESTART_SECONDS = 1.0
+Entry = tuple[list[str], list[Any], str, int, dict[str, list[Any]], dict[str, list[Any]]]
+
+
+class PredictionLog:
+    """Takes predictions in at once and has them written; what is not written when the server ends waits in a file for the next start.
+
+    Parameters
+    ----------
+    url
+        The journal's.
+    leftovers
+        The file for what could not be written.
+    most_rows
+        So many rows may wait.
+    """
+
+    def __init__(self, url: str, leftovers: Path, *, most_rows: int) -> None:
+        self.written = self.dropped = 0
+        self.trouble = ""
+        """Why the newest try to write failed."""
+        self._url, self._leftovers, self._most = url, leftovers, most_rows
+        self._waiting: deque[Entry] = deque()
+        self._sent: list[Entry] = []
+        self._rows = 0
+        self._has_leftovers = False
+        self._process: ForkServerProcess | None = None
+        self._connection: Connection | None = None
+
+    @property
+    def waiting_rows(self) -> int:
+        """Predictions that are not in the journal yet."""
+        return self._rows
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more prediction could not be logged."""
+        return self._rows >= self._most
+
+    def put(self, entry: Entry) -> None:
+        """Log the rows of one request; where there is no room they are counted as dropped."""
+        if self.is_full:
+            self.dropped += len(entry[0])
+            return
+        self._waiting.append(entry)
+        self._rows += len(entry[0])
+
+    async def run(self) -> None:
+        """Write what comes; ends when it is cancelled."""
+        self._take_leftovers()
+        while True:
+            await asyncio.sleep(PAUSE_SECONDS)
+            try:
+                while self._waiting or self._sent:
+                    await self._write_some()
+            except DiedError:
+                self.trouble = "the process that writes the log has ended; it is started again"
+                await asyncio.sleep(RESTART_SECONDS)
+
+    async def close(self, *, seconds: float) -> int:
+        """Write the rest; what is not written in time is left in the file. How many predictions these are."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._waiting or self._sent:
+                    await self._write_some()
+        except (TimeoutError, DiedError):
+            pass
+        self._hang_up()
+        left = [*self._sent, *self._waiting]
+        if left:
+            write_bytes(self._leftovers, msgpack.packb(left))
+        return sum(len(entry[0]) for entry in left)
+
+    async def _write_some(self) -> None:
+        """Send what waits and wait until it is in the journal, however often the recorder must try."""
+        if self._connection is None:
+            self._process, self._connection = await asyncio.to_thread(launch, record, self._url)
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - it was opened just now
+        while self._waiting and len(self._sent) < MESSAGE_REQUESTS:
+            self._sent.append(self._waiting.popleft())
+        try:
+            await asyncio.to_thread(connection.send_bytes, msgpack.packb(self._sent))
+            while (reply := await _reply(connection)) is not None:
+                self.trouble = reply
+        except OSError:
+            self._hang_up()
+            raise DiedError from None
+        except asyncio.CancelledError:
+            self._hang_up()  # its answer would be taken for another's; what it has written is not written twice
+            raise
+        rows = sum(len(entry[0]) for entry in self._sent)
+        if self._has_leftovers and not self._waiting:
+            self._leftovers.unlink(missing_ok=True)  # they came first, so they are in the journal
+            self._has_leftovers = False
+        self.written, self._rows, self._sent, self.trouble = self.written + rows, self._rows - rows, [], ""
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        if self._process is not None and self._process.is_alive():
+            self._process.join(RESTART_SECONDS)
+            if self._process.is_alive():
+                self._process.kill()
+        self._process = self._connection = None
+
+    def _take_leftovers(self) -> None:
+        try:
+            left = msgpack.unpackb(self._leftovers.read_bytes())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            raise StoreError(f"The predictions left in {self._leftovers} cannot be read ({error}). Move the file away.") from None
+        for entry in left:
+            self._waiting.append(tuple(entry))
+            self._rows += len(entry[0])
+        self._has_leftovers = bool(left)
+
+
+async def _reply(connection: Connection) -> str | None:
+    """What the recorder says: None when all is in the journal, or why it is not yet."""
+    loop, is_there = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(connection.fileno(), is_there.set)
+    try:
+        await is_there.wait()
+    finally:
+        loop.remove_reader(connection.fileno())
+    try:
+        said: str | None = msgpack.unpackb(connection.recv_bytes())
+    except EOFError:
+        raise OSError from None
+    return said

@@ -1,0 +1,35 @@
+"""What a server counts, for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """The counters of one server."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter("evergreen_requests", "Requests answered.", ["route", "status"], registry=registry)
+        self.seconds = Histogram("evergreen_request_seconds", "Seconds to an answer.", ["route"], buckets=SECONDS, registry=registry)
+        self.predictions = Counter("evergreen_predictions", "Rows predicted.", ["version"], registry=registry)
+        self.swaps = Gauge("evergreen_swaps", "Versions that have taken over since the start.", registry=registry)
+        self.refusals = Gauge("evergreen_refused_versions", "Champions that were refused since the start.", registry=registry)
+        self.deaths = Gauge("evergreen_worker_deaths", "Workers that ended by themselves since the start.", registry=registry)
+        gauge = ("Rows that wait for a prediction.", "Predictions that wait to be logged.")
+        self.queue = Gauge("evergreen_queue_rows", gauge[0], registry=registry)
+        self.unlogged = Gauge("evergreen_log_queue_rows", gauge[1], registry=registry)
+        self.logged = Gauge("evergreen_logged_predictions", "Predictions written to the log since the start.", registry=registry)
+        self.dropped = Gauge("evergreen_dropped_predictions", "Predictions answered and not logged since the start.", registry=registry)
+        self.batches = Gauge("evergreen_batches", "Batches predicted since the start.", registry=registry)
+        self.faults = Gauge("evergreen_model_faults", "Requests at which the model failed, since the start.", registry=registry)
+        self.version = Gauge("evergreen_model_version", "The version that serves; 0 when none does.", registry=registry)
+        self.ready = Gauge("evergreen_ready", "1 when requests are answered.", registry=registry)
+        self.degraded = Gauge("evergreen_degraded", "1 when the journal or the registry cannot be followed.", registry=registry)
+
+    def exposition(self) -> bytes:
+        """All of them in Prometheus's text form."""
+        told: bytes = generate_latest(self.registry)
+        return told

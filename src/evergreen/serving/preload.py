@@ -1,0 +1,21 @@
+"""What every worker needs, imported once by the process that they are forked from; no problem's code and no model is."""
+
+# ruff: noqa: F401 - to be imported is all that these are for
+import msgpack
+import pandas
+import pyarrow.parquet
+import scipy.special
+import sklearn.compose
+import sklearn.ensemble
+import sklearn.linear_model
+import sklearn.model_selection
+import sklearn.pipeline
+import skops.io
+import threadpoolctl
+import yaml  # type: ignore[import-untyped]
+
+from evergreen import artefact, candidate, prediction
+from evergreen.gate import evidence
+from evergreen.serving import frames, worker
+
+pyarrow.set_cpu_count(1)

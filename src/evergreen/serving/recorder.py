@@ -1,0 +1,82 @@
+"""The process that writes predictions into the journal, so that no database is ever waited for by whoever answers."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+import orjson
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from evergreen.journal import Journal
+
+RETRY_SECONDS = 1.0
+
+
+def record(connection: Connection, url: str) -> None:
+    """Write every message that arrives, a list of entries, into the journal at `url`, and answer with None once it is there for good.
+
+    While the journal cannot be used, each try is answered with the reason. Ends when the other end of the line is closed.
+    """
+    from evergreen.errors import EvergreenError
+    from evergreen.journal import Journal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    journal: Journal | None = None
+    while True:
+        try:
+            entries = msgpack.unpackb(connection.recv_bytes())
+        except (EOFError, OSError):
+            return
+        is_written = False
+        while not is_written:
+            try:
+                journal = journal or Journal(url)
+                write(journal, entries)
+                is_written, reply = True, None
+            except EvergreenError as error:
+                reply = str(error)
+            try:
+                connection.send_bytes(msgpack.packb(reply))
+            except OSError:
+                return
+            if not is_written:
+                time.sleep(RETRY_SECONDS)
+
+
+def write(journal: Journal, entries: list[Any]) -> None:
+    """Append a row for each prediction; those that are there already stay as they are.
+
+    Parameters
+    ----------
+    entries
+        Of each request: ids, entities, time asked (ISO, UTC), version, columns, answers.
+    """
+    from evergreen.journal import served
+
+    journal.add_new(served, [row for entry in entries for row in _rows(entry)])
+
+
+def _rows(entry: Any) -> list[dict[str, Any]]:
+    ids, entities, asked_at, version, columns, answers = entry
+    rows = []
+    for at, prediction in enumerate(ids):
+        inputs = orjson.dumps({name: values[at] for name, values in columns.items()})
+        answer = orjson.dumps({name: values[at] for name, values in answers.items()})
+        rows.append(
+            {
+                "prediction": prediction,
+                "entity": None if entities[at] is None else str(entities[at]),
+                "asked_at": asked_at,
+                "version": version,
+                "features": hashlib.sha256(inputs).hexdigest(),
+                "inputs": inputs.decode(),
+                "answer": answer.decode(),
+            }
+        )
+    return rows

@@ -1,0 +1,131 @@
+"""The server as a process: it listens, and when it is told to end it answers what it has accepted and exits with 0."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from evergreen.errors import EvergreenError
+from evergreen.serving.service import Service
+
+HEADER_SECONDS = 10.0
+"""A connection on which no request has begun by then is closed: it may be held by somebody who only wants to hold it."""
+KEEP_ALIVE_SECONDS = 30
+LINGER_SECONDS = 0.5
+"""Between the word to end and the end of listening: whoever asks meanwhile is answered, and told to close the connection."""
+BACKLOG = 2_048
+
+
+class Impatient(HttpToolsProtocol):
+    """Closes a connection whose headers do not arrive."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(HEADER_SECONDS, self._give_up)
+
+    def on_headers_complete(self) -> None:
+        """They are there."""
+        self._patience.cancel()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request: uvicorn's own limit ends with the first byte of it."""
+        super().on_response_complete()
+        self._patience.cancel()
+        self._patience = self.loop.call_later(HEADER_SECONDS + KEEP_ALIVE_SECONDS, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._patience.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which leaves signals to us: it would end the process by the signal it was sent, not with 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def run(service: Service) -> bool:
+    """Serve until SIGTERM or SIGINT; False when a part of the server failed.
+
+    Raises
+    ------
+    EvergreenError
+        The port is taken.
+    """
+    line = _listen(service.settings.api_host, service.settings.api_port)
+    server, loop = _Server(_config(service)), asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, _told_to_end, service, server)
+    service.begin()
+    watch = asyncio.create_task(_end_on_failure(service, server))
+    metrics = _metrics_server(service)
+    try:
+        await server.serve(sockets=[line])
+    finally:
+        watch.cancel()
+        if metrics:
+            metrics.shutdown()
+        await service.end()
+    return not service.failed.is_set()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG)
+    except OSError as error:
+        raise EvergreenError(
+            f"The port {port} of {host} cannot be used ({error.strerror}). Does another program have it? Set EVERGREEN_API_PORT."
+        ) from None
+
+
+def _config(service: Service) -> uvicorn.Config:
+    return uvicorn.Config(
+        service.front,
+        loop="uvloop",
+        http=Impatient,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level=logging.CRITICAL,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(service.policy.drain.total_seconds()),
+    )
+
+
+def _told_to_end(service: Service, server: uvicorn.Server) -> None:
+    """Not ready from now on; what was accepted is answered."""
+    service.front.is_draining = True
+    asyncio.get_running_loop().call_later(LINGER_SECONDS, setattr, server, "should_exit", True)
+
+
+async def _end_on_failure(service: Service, server: uvicorn.Server) -> None:
+    await service.failed.wait()
+    server.should_exit = True
+
+
+def _metrics_server(service: Service) -> Any:
+    """The counters on a port of their own, where one is set."""
+    if not service.settings.metrics_port:
+        return None
+    from prometheus_client import start_http_server
+
+    server, _ = start_http_server(service.settings.metrics_port, "127.0.0.1", registry=service.metrics.registry)
+    return server

@@ -1,0 +1,134 @@
+"""One server: its parts put together, brought up, and ended so that nothing that was accepted is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from evergreen.contract import Problem
+from evergreen.limits import OnlinePolicy
+from evergreen.serving.answering import Answerer
+from evergreen.serving.batching import Batcher
+from evergreen.serving.copies import Copies
+from evergreen.serving.following import Follower, OpenSpace
+from evergreen.serving.front import Front
+from evergreen.serving.log import PredictionLog
+from evergreen.serving.metrics import Metrics
+from evergreen.serving.pages import make_pages
+from evergreen.settings import Settings
+
+
+class Service:
+    """All that one server is made of.
+
+    Parameters
+    ----------
+    open_space
+        Opens the journal and the registry; the server starts without them too.
+    tell
+        Called with each sentence that people should read.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        problem: Problem,
+        policy: OnlinePolicy,
+        *,
+        open_space: OpenSpace,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.settings, self.problem, self.policy, self._tell = settings, problem, policy, tell
+        folder = settings.root / "serving"
+        self.metrics = Metrics()
+        self.batcher = Batcher(policy)
+        self.log = PredictionLog(settings.journal, folder / "unlogged.msgpack", most_rows=policy.log_rows)
+        self.follower = Follower(problem, self.batcher, Copies(folder), open_space=open_space, tell=tell)
+        pages = make_pages(self, has_docs=settings.api_docs, has_metrics=not settings.metrics_port)
+        key = settings.api_key.get_secret_value()
+        self.front = Front(Answerer(problem.task, self.batcher, self.log, self.metrics), below=pages, key=key)
+        self.failed = asyncio.Event()
+        """A part of the server has failed."""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def serves(self) -> int | None:
+        """The version that serves; None when none does."""
+        return self.batcher.worker.version if self.batcher.worker else None
+
+    def begin(self) -> None:
+        """Start everything that goes on beside the requests."""
+        for work in (self.batcher.run, self.log.run, self.follower.run):
+            task = asyncio.create_task(work())
+            task.add_done_callback(partial(self._ended, work.__qualname__))
+            self._tasks.append(task)
+        gc.collect()
+        gc.freeze()  # the libraries are never looked through again
+
+    async def end(self) -> None:
+        """Refuse what is new, answer what was accepted, write the log, end the worker."""
+        self.front.is_draining = True
+        seconds = self.policy.drain.total_seconds()
+        try:
+            async with asyncio.timeout(seconds):
+                await self.batcher.drained()
+        except TimeoutError:
+            self._tell(f"After {seconds:g} s some requests had no answer; they were refused.")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.follower.close()
+        left = await self.log.close(seconds=seconds)
+        if left:
+            self._tell(f"{left:,} predictions could not be logged and wait in {self.settings.root / 'serving'} for the next start.")
+
+    def health(self) -> dict[str, Any]:
+        """Whether requests are answered, and what is wrong."""
+        is_ready = self.follower.is_ready and not self.front.is_draining
+        troubles = [one for one in (self.follower.trouble, self.log.trouble) if one]
+        status = "unavailable" if not is_ready else "degraded" if troubles else "ready"
+        return {"status": status, "model_version": self.serves, "troubles": troubles}
+
+    def version(self) -> dict[str, Any]:
+        """What serves, since when, and by which decision."""
+        copy = self.follower.copy
+        told: dict[str, Any] = {"model": self.problem.name, "model_version": self.serves}
+        if copy is not None:
+            told |= {"champion_since": copy.since, "decision": copy.decision, "degraded": bool(self.follower.trouble)}
+        return told
+
+    def look(self) -> dict[str, Any]:
+        """Look for a new champion now."""
+        self.follower.nudge()
+        return {"status": "looking"}
+
+    def example(self) -> dict[str, Any]:
+        """One row that the version that serves has answered."""
+        worker = self.batcher.worker
+        return {name: values[0] for name, values in worker.facts["example"].items()} if worker else {}
+
+    def exposition(self) -> bytes:
+        """The counters in Prometheus's text form."""
+        metrics = self.metrics
+        metrics.queue.set(self.batcher.waiting_rows)
+        metrics.unlogged.set(self.log.waiting_rows)
+        metrics.logged.set(self.log.written)
+        metrics.dropped.set(self.log.dropped)
+        metrics.batches.set(self.batcher.batches)
+        metrics.faults.set(self.batcher.model_faults)
+        metrics.swaps.set(self.follower.swaps)
+        metrics.refusals.set(self.follower.refusals)
+        metrics.deaths.set(self.follower.worker_deaths)
+        metrics.version.set(self.serves or 0)
+        metrics.ready.set(self.follower.is_ready and not self.front.is_draining)
+        metrics.degraded.set(bool(self.follower.trouble))
+        return metrics.exposition()
+
+    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+        """A part has failed, which none should: whoever watches the process starts it again."""
+        if not task.cancelled() and (error := task.exception()):
+            self._tell(f"{name} has failed ({type(error).__name__}: {error}). The server ends; start it again.")
+            self.failed.set()

@@ -1,0 +1,119 @@
+"""What the process of one version does: load it with its own code, answer its golden rows, then answer whatever it is asked."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evergreen.errors import EvergreenError, ModelError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+READY, FAILED = "ready", "failed"
+WARM_UP = (1, 1, 64)
+"""Rows of the predictions that are made before the first request: what only the first call does is done then."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which version a process is for."""
+
+    version: int
+    model: Path
+    """Its folder, whose digest was checked."""
+    golden: Path
+    """Its golden rows, checked too."""
+    trusted: tuple[str, ...] = ()
+    """The contract's `trusted_types` when it was registered."""
+    niceness: int = 0
+    """How far the process steps back behind others."""
+
+
+def work(connection: Connection, order: Order) -> None:
+    """Be the worker of a version until the other end of `connection` is closed.
+
+    It sends (READY, facts) or (FAILED, sentence) first. Then each message (number, columns) is answered by (number, None, answers) or,
+    where the model failed, by (number, sentence, None).
+    """
+    import msgpack
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the front, which ends its workers when they have answered
+    os.nice(order.niceness)
+    try:
+        answer, facts = _prepare(order)
+    except Exception as error:  # the model's own code may raise anything
+        connection.send_bytes(msgpack.packb((FAILED, sentence(error))))
+        return
+    connection.send_bytes(msgpack.packb((READY, facts)))
+    while True:
+        try:
+            number, columns = msgpack.unpackb(connection.recv_bytes())
+        except (EOFError, OSError):
+            return
+        reply: tuple[int, str | None, dict[str, list[Any]] | None]
+        try:
+            reply = (number, None, answer(columns))
+        except Exception as error:  # again anything; the other requests go on
+            reply = (number, sentence(error), None)
+        try:
+            connection.send_bytes(msgpack.packb(reply))
+        except OSError:
+            return
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, in one line that is not too long, without where."""
+    told = " ".join(str(error).split())[:500]
+    return told if isinstance(error, EvergreenError) else f"{type(error).__name__}: {told}"
+
+
+def _prepare(order: Order) -> tuple[Callable[[dict[str, list[Any]]], dict[str, list[Any]]], dict[str, Any]]:
+    """How the version answers columns, once it has shown that it answers its golden rows as training did."""
+    import numpy as np
+    import pandas as pd
+
+    from evergreen.artefact import load_artefact
+    from evergreen.candidate import predicted
+    from evergreen.prediction import KEY, check_replay, compare_answers
+    from evergreen.serving.frames import Framer, plain_columns
+
+    _insist_on_one_thread()
+    golden = pd.read_parquet(order.golden).set_index(KEY)
+    model = load_artefact(order.model, trusted=order.trusted)
+    rows = golden[model.features]
+    framer = Framer(rows)
+
+    def answer(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        said = predicted(model.estimator, framer.frame(columns))
+        if not np.isfinite(said.select_dtypes("number").to_numpy()).all():
+            raise ModelError("an answer that is not a finite number")
+        return {str(name): said[name].tolist() for name in said}
+
+    # Along the way of every request: as plain values, and made into a frame again.
+    again = pd.DataFrame(answer(plain_columns(rows)), index=golden.index)
+    check_replay(order.version, compare_answers("in a serving worker", golden, again))
+    for count in WARM_UP:
+        answer(plain_columns(rows.head(count)))
+    gc.collect()
+    gc.freeze()  # what has been loaded is never looked through again
+    return answer, {"pid": os.getpid(), "example": plain_columns(rows.head(1))}
+
+
+def _insist_on_one_thread() -> None:
+    """Threads that spin for the same cores made one row in a hundred wait for more than a second.
+
+    Raises
+    ------
+    ModelError
+        A library computes with several.
+    """
+    from threadpoolctl import threadpool_info
+
+    if several := sorted({str(one["prefix"]) for one in threadpool_info() if one["num_threads"] > 1}):
+        raise ModelError(f"{', '.join(several)} would compute with several threads. Start the server with OMP_NUM_THREADS=1.")

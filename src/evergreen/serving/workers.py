@@ -1,0 +1,176 @@
+"""A version's process, as the front sees it: start it, ask it, see that it has died, end it."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from evergreen.errors import ModelError
+from evergreen.serving.worker import FAILED, Order, work
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, ForkServerProcess
+
+STOP_SECONDS = 5.0
+Columns = dict[str, list[Any]]
+
+
+class DiedError(Exception):
+    """The worker has ended, or was ended, before it answered."""
+
+
+class Refused(Exception):  # noqa: N818 - what a model says of rows is no error of ours
+    """The model failed at these rows; the message is its own, in one line."""
+
+
+class Worker:
+    """One version in a process of its own. Everything is called from the front's event loop; one question at a time."""
+
+    def __init__(self, order: Order, process: ForkServerProcess, connection: Connection) -> None:
+        self.version = order.version
+        self.order = order
+        self.process = process
+        self.facts: dict[str, Any] = {}
+        self.started = time.monotonic()
+        self.died = asyncio.Event()
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._answer: asyncio.Future[Any] | None = None
+        self._number = 0
+        self._loop.add_reader(connection.fileno(), self._read)
+
+    @classmethod
+    async def start(cls, order: Order, *, seconds: float) -> Worker:
+        """Start a process and wait until it has answered its golden rows.
+
+        Raises
+        ------
+        ModelError
+            The version fails, or is not ready in time; its process has ended.
+        """
+        process, connection = await asyncio.to_thread(_launch, order)
+        worker = cls(order, process, connection)
+        try:
+            async with asyncio.timeout(seconds):
+                said, told = await worker._next()
+        except TimeoutError:
+            worker.kill()
+            raise ModelError(
+                f"Version {order.version} was not ready within {seconds:g} s. Raise cost.max_load_seconds in the contract."
+            ) from None
+        except DiedError:
+            raise ModelError(f"The process of version {order.version} ended while it was loaded. Is there enough memory?") from None
+        except BaseException:
+            worker.kill()
+            raise
+        if said == FAILED:
+            await worker.stop()
+            raise ModelError(told)
+        worker.facts = told
+        return worker
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be asked."""
+        return not self.died.is_set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits for its answer."""
+        return self._answer is not None
+
+    async def ask(self, columns: Columns) -> Columns:
+        """What the version says of rows.
+
+        Raises
+        ------
+        DiedError
+            The process is gone.
+        Refused
+            The model failed at these rows.
+        """
+        self._number += 1
+        if self.died.is_set():
+            raise DiedError
+        try:
+            self._connection.send_bytes(msgpack.packb((self._number, columns)))
+        except OSError:
+            self._bury()
+            raise DiedError from None
+        _, fault, answers = await self._next()
+        if fault is not None:
+            raise Refused(fault)
+        said: Columns = answers
+        return said
+
+    async def stop(self) -> None:
+        """Let it end by closing the line to it; one that does not end is killed."""
+        self._bury()
+        await asyncio.to_thread(self._join)
+
+    def kill(self) -> None:
+        """End it at once; whoever waits for an answer is told that it died."""
+        if self.process.pid and self.process.is_alive():
+            self.process.kill()
+        self._bury()
+
+    async def _next(self) -> Any:
+        self._answer = self._loop.create_future()
+        if self.died.is_set():
+            raise DiedError
+        try:
+            return await self._answer
+        finally:
+            self._answer = None
+
+    def _read(self) -> None:
+        try:
+            message = msgpack.unpackb(self._connection.recv_bytes())
+        except (EOFError, OSError):
+            self._bury()
+            return
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(message)
+
+    def _bury(self) -> None:
+        if self.died.is_set():
+            return
+        self.died.set()
+        self._loop.remove_reader(self._connection.fileno())
+        self._connection.close()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(DiedError())
+
+    def _join(self) -> None:
+        self.process.join(STOP_SECONDS)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+def prepare() -> ForkServerContext:
+    """The parent of all workers: a process that has imported the libraries and no model, so that a worker is there in a moment."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["evergreen.serving.preload"])
+    return context
+
+
+def launch(target: Callable[..., None], *arguments: Any) -> tuple[ForkServerProcess, Connection]:
+    """Start a process that is given one end of a line; returned are the process and the other end."""
+    ours, theirs = multiprocessing.Pipe()
+    process = prepare().Process(target=target, args=(theirs, *arguments), daemon=True)
+    try:
+        process.start()
+    finally:
+        theirs.close()
+    return process, ours
+
+
+def _launch(order: Order) -> tuple[ForkServerProcess, Connection]:
+    return launch(work, order)

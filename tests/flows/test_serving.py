@@ -1,0 +1,280 @@
+"""The API as people meet it: real processes, real requests, versions that come and go."""
+
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from candidates import toy_candidate, toy_rows
+from moves import BROKEN, four_versions, given
+from serving import Served, served, until
+from toy.contract import PROBLEM
+
+from evergreen.candidate import predicted
+from evergreen.journal import refusals
+from evergreen.journal import served as log
+from evergreen.registry import Registry
+
+FEATURES = list(PROBLEM.features)
+ROWS = toy_rows(range(20, 23))
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """Versions 1 to 4 of which none is champion; copied for each test."""
+    return four_versions(tmp_path_factory.mktemp("versions") / "home")
+
+
+@pytest.fixture
+def registry(versions: Registry) -> Registry:
+    """The same for one test alone, with version 1 as champion and nothing served yet."""
+    given(versions, champion=1, previous=None, anchor=1, move=f"first {time.time_ns()}")
+    shutil.rmtree(versions.settings.root / "serving", ignore_errors=True)
+    return versions
+
+
+def row(at: int = 0) -> dict[str, Any]:
+    return json.loads(ROWS[FEATURES].iloc[[at]].to_json(orient="records"))[0]
+
+
+def said_by(version: int) -> pd.DataFrame:
+    """What a version says of the rows, in this process."""
+    return predicted(toy_candidate(f"version {version}", days=7 + version).estimator, ROWS[FEATURES])
+
+
+def test_one_row_and_many_are_answered_as_the_model_does_in_process(registry: Registry):
+    expected = said_by(1)
+    with served(registry.settings.root) as server:
+        server.ready()
+        one = server.ask("/predict", row())
+        assert (one.status, one.told["model_version"]) == (200, 1)
+        assert one.told["decision"] == expected["decision"].iloc[0]
+        assert one.told["probability"] == pytest.approx(expected["probability"].iloc[0], abs=1e-12)
+        many = server.ask("/predict", [row(at) for at in range(len(ROWS))][:200]).told
+        assert [one["decision"] for one in many["predictions"]] == list(expected["decision"][:200])
+        assert [one["probability"] for one in many["predictions"]] == pytest.approx(list(expected["probability"][:200]), abs=1e-12)
+        ids = [one.told["prediction_id"], *(one["prediction_id"] for one in many["predictions"])]
+        assert len(set(ids)) == 201
+
+
+CLIENT = """
+import sys
+import pandas as pd
+from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+
+rows = pd.read_parquet(sys.argv[2])
+answer = ScoringServerClient("127.0.0.1", int(sys.argv[1])).invoke(rows)
+answer.get_predictions().to_parquet(sys.argv[3])
+"""
+
+
+def test_mlflows_own_client_gets_the_same_numbers(registry: Registry, tmp_path: Path):
+    ROWS[FEATURES].head(100).to_parquet(tmp_path / "rows.parquet")
+    with served(registry.settings.root) as server:
+        server.ready()
+        words = [str(server.port), str(tmp_path / "rows.parquet"), str(tmp_path / "answers.parquet")]
+        subprocess.run([sys.executable, "-c", CLIENT, *words], check=True, capture_output=True)
+    got = pd.read_parquet(tmp_path / "answers.parquet")
+    assert list(got.iloc[:, 0]) == list(said_by(1)["decision"][:100])
+
+
+@pytest.mark.parametrize("form", ["dataframe_records", "instances", "inputs", "columns", "csv"])
+def test_each_form_of_mlflows_protocol_is_answered(registry: Registry, form: str):
+    rows = ROWS[FEATURES].head(5)
+    bodies = {form: {form: json.loads(rows.to_json(orient="records"))} for form in ("dataframe_records", "instances", "inputs")}
+    body: Any = bodies.get(form, {"inputs": json.loads(rows.to_json(orient="columns"))})
+    headers = None
+    if form == "columns":
+        body = {"inputs": {name: list(values.values()) for name, values in body["inputs"].items()}}
+    if form == "csv":
+        body, headers = rows.to_csv(index=False).encode(), {"content-type": "text/csv; charset=utf-8"}
+    with served(registry.settings.root) as server:
+        server.ready()
+        answer = server.ask("/invocations", body, headers=headers)
+        assert (answer.status, answer.told.get("predictions")) == (200, list(said_by(1)["decision"][:5])), answer.body
+
+
+def test_a_new_champion_takes_over_and_a_broken_one_does_not(registry: Registry):
+    with served(registry.settings.root) as server:
+        server.ready()
+        given(registry, champion=2, previous=1, anchor=1, move="second")
+        server.ask("/follow", method="POST")
+        server.ready(version=2, seconds=10)
+        second = server.ask("/predict", row()).told
+        assert second["probability"] == pytest.approx(said_by(2)["probability"].iloc[0], abs=1e-12)
+        given(registry, champion=BROKEN, previous=2, anchor=1, move="broken")
+        (refusal,) = until(lambda: registry.journal.rows(refusals, version=BROKEN), seconds=20)
+        assert "does not reproduce its golden rows" in refusal["reason"]
+        assert server.ask("/predict", row()).told["model_version"] == 2
+        time.sleep(2.5)  # two more looks: it is not tried again
+        counted = server.ask("/metrics").body.decode()
+        assert "evergreen_refused_versions 1.0" in counted
+        assert "evergreen_swaps 2.0" in counted
+        code, out, err = server.end()
+    assert (code, err) == (0, "")
+    assert "Version 4 was refused, version 2 goes on serving: Version 4 does not reproduce its golden rows" in out
+
+
+def test_a_worker_that_is_killed_is_there_again_and_meanwhile_only_503_is_said(registry: Registry):
+    with served(registry.settings.root) as server:
+        server.ready()
+        server.ask("/predict", row())
+        with asking(server) as answers:
+            time.sleep(0.5)
+            server.workers[0].kill()
+            until(lambda: 503 in answers, seconds=10)
+            seen = Counter(answers)[200]
+            until(lambda: Counter(answers)[200] > seen + 20, seconds=20)
+        assert set(answers) == {200, 503}
+        assert "evergreen_worker_deaths 1.0" in server.ask("/metrics").body.decode()
+
+
+def test_what_was_answered_before_the_server_ended_is_in_the_log(registry: Registry):
+    before = len(registry.journal.rows(log))
+    with served(registry.settings.root) as server:
+        server.ready()
+        with asking(server) as answers:
+            time.sleep(1)
+            code, _, err = server.end()
+        assert (code, err) == (0, "")
+    assert set(answers) <= {200, 503, "closed"}
+    rows = registry.journal.rows(log)[before:]
+    assert len(rows) == Counter(answers)[200] > 20
+    assert json.loads(rows[0]["inputs"]) == row()
+    assert json.loads(rows[0]["answer"])["probability"] == pytest.approx(said_by(1)["probability"].iloc[0], abs=1e-12)
+    assert {row["version"] for row in rows} == {1}
+
+
+def test_without_a_journal_the_last_copy_serves_and_says_so(registry: Registry):
+    with served(registry.settings.root) as server:
+        server.ready()
+        server.end()
+    away = "postgresql://nobody@127.0.0.1:1/none"
+    with served(registry.settings.root, EVERGREEN_JOURNAL_URL=away) as server:
+        health = server.ready()
+        assert (health["status"], health["model_version"]) == ("degraded", 1)
+        assert "cannot be used" in health["troubles"][0]
+        assert server.ask("/predict", row()).status == 200
+        assert server.ask("/version").told["degraded"] is True
+        code, out, _ = server.end()
+    assert code == 0
+    assert "1 predictions could not be logged and wait in" in out
+    before = len(registry.journal.rows(log))
+    with served(registry.settings.root) as server:
+        server.ready()
+        until(lambda: len(registry.journal.rows(log)) == before + 1, seconds=10)
+    assert not (registry.settings.root / "serving" / "unlogged.msgpack").exists()
+
+
+def test_a_copy_that_was_tampered_with_is_not_served(registry: Registry):
+    with served(registry.settings.root) as server:
+        server.ready()
+        server.end()
+    (model,) = (registry.settings.root / "serving").glob("1-*/model/model.skops")
+    model.write_bytes(model.read_bytes() + b"\0")
+    with served(registry.settings.root, EVERGREEN_JOURNAL_URL="postgresql://nobody@127.0.0.1:1/none") as server:
+        until(lambda: live(server), seconds=30)
+        time.sleep(2)
+        assert server.ask("/health/ready").told["status"] == "unavailable"
+        assert server.ask("/predict", row()).status == 503
+        _, out, _ = server.end()
+    assert "is not what it was when it was verified" in out
+
+
+def live(server: Served) -> bool:
+    try:
+        return server.ask("/health/live").status == 200
+    except OSError:
+        return False
+
+
+def test_a_port_that_is_taken_is_told(registry: Registry):
+    with served(registry.settings.root) as server:
+        server.ready()
+        with served(registry.settings.root, EVERGREEN_API_PORT=str(server.port)) as second:
+            second.process.wait(30)
+            code, _, err = second.end()
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"The port {server.port} of 127.0.0.1 cannot be used" in err
+
+
+def test_without_a_policy_nothing_is_served(tmp_path: Path):
+    with served(tmp_path, problem="toy.contract:PROBLEM") as server:
+        server.process.wait(30)
+        code, _, err = server.end()
+    assert (code, err) == (2, "The contract has no `online`, so nothing is served over HTTP. Write online=OnlinePolicy() into it first.\n")
+
+
+def test_what_is_wrong_with_a_request_is_told_and_nothing_else_leaves(registry: Registry):
+    with served(registry.settings.root, EVERGREEN_API_KEY="a secret") as server:
+        server.ready()
+        key = {"x-api-key": "a secret", "content-type": "application/json"}
+        assert server.ask("/predict", row()).status == 401
+        assert server.ask("/predict", row(), headers=key | {"x-api-key": "another"}).status == 401
+        bearer = {"authorization": "Bearer a secret", "content-type": "application/json"}
+        assert server.ask("/predict", row(), headers=bearer).status == 200
+        assert server.ask("/predict", method="PUT").status == 405
+        assert server.ask("/predict", b"x", headers=key | {"content-type": "text/plain"}).status == 415
+        assert server.ask("/predict", b" " * 1_100_000, headers=key).status == 413
+        assert server.ask("/predict", [row()] * 501, headers=key).told["faults"] == [
+            {"field": "rows", "got": "501 rows", "expected": "1 to 500 rows in one request"}
+        ]
+        wrong = server.ask("/predict", {"product": 5, "amounts": 3, "stock_level": None}, headers=key)
+        assert wrong.status == 422
+        assert {fault["field"]: fault["expected"] for fault in wrong.told["faults"]} == {
+            "product": "a text of at most 10000 characters or null",
+            "amount": "a whole number from -9223372036854775808 to 9223372036854775807",
+            "stock_level": "a whole number from -9223372036854775808 to 9223372036854775807",
+            "amounts": "no such field; is amount meant?",
+        }
+
+
+def test_a_slow_sender_is_not_waited_for(registry: Registry):
+    with served(registry.settings.root) as server:
+        server.ready()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
+            line.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60\r\n\r\n{")
+            assert line.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+class asking:  # noqa: N801 - reads as a sentence: with asking(server)
+    """Ask one row again and again over one connection until the block is left; the list of statuses grows meanwhile."""
+
+    def __init__(self, server: Served) -> None:
+        self.port = server.port
+        self.answers: list[Any] = []
+        self.is_over = threading.Event()
+        self.thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> list[Any]:
+        self.thread.start()
+        until(lambda: self.answers, seconds=20)
+        return self.answers
+
+    def __exit__(self, *_: object) -> None:
+        self.is_over.set()
+        self.thread.join(30)
+
+    def _ask(self) -> None:
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        while not self.is_over.is_set():
+            try:
+                line.request("POST", "/predict", json.dumps(row()), {"content-type": "application/json"})
+                reply = line.getresponse()
+                reply.read()
+                self.answers.append(reply.status)
+            except ConnectionRefusedError:
+                break
+            except (ConnectionError, http.client.HTTPException):
+                self.answers.append("closed")
+                line.close()
+        line.close()
