@@ -9,9 +9,9 @@ from prefect.artifacts import create_markdown_artifact
 
 from evergreen.data.publishing import Order, Publication, publish
 from evergreen.data.snapshots import build_frame, take_snapshot
+from evergreen.moves import standing
 from evergreen.prediction import predict_all
 from evergreen.predictor import Job
-from evergreen.promotion import standing
 from evergreen.registry import Version
 from evergreen.workspace import Workspace, open_workspace
 from flows.steps import step

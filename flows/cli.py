@@ -46,7 +46,7 @@ def run(through: Through = None) -> None:
 def serve() -> None:
     """Answer over HTTP with the champion, and follow it when it changes; until it is told to end."""
     # A process that has imported no command, for it is the parent of the workers.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "evergreen.serving"])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "flows.serve"])
 
 
 @app.command()

@@ -12,7 +12,8 @@ from evergreen import nursery, occasions, promotion
 from evergreen.brakes import frozen
 from evergreen.errors import BusyError, EvergreenError, JournalError, RefusedError, RegistryError
 from evergreen.monitoring.signals import measure
-from evergreen.promotion import Ending, standing
+from evergreen.moves import standing
+from evergreen.promotion import Ending
 from evergreen.releases import waiting
 from evergreen.status import current_inputs, current_state, realized_so_far, refresh_site
 from evergreen.triggers import Decision, Kind, Trigger
@@ -22,7 +23,19 @@ from flows.alerting import tell_alerts, tell_failed_round
 from flows.batch_prediction import predict_batch
 from flows.ingestion import ingest
 from flows.loop import DELIVERIES
-from flows.news import tell_deliveries, tell_ending, tell_notices, tell_predictions, tell_signals, tell_stale, tell_verdict, tell_worth
+from flows.news import (
+    tell_deliveries,
+    tell_deployed,
+    tell_ending,
+    tell_notices,
+    tell_predictions,
+    tell_retreat,
+    tell_signals,
+    tell_stale,
+    tell_verdict,
+    tell_worth,
+)
+from flows.online_deployment import deploy_online, step_back
 from flows.server import ServerLostError
 from flows.steps import step
 from flows.training import carry_out, judge_again, train, write_down
@@ -53,6 +66,9 @@ def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
     with account.working("see whether the world has changed"):
         tell_signals(watch(space))
     record = answer(space, kind, name)
+    with account.working("see that the API serves the champion"):
+        deployed = deploy_online()
+    tell_deployed(deployed)
     with account.working("predict what is to come"):
         publication = predict_batch()
     tell_predictions(space, publication)
@@ -153,6 +169,7 @@ def _told(space: Workspace, record: dict[str, Any], known: set[str], what: str, 
 def settle_what_is_due(space: Workspace) -> None:
     """Go back from an override that has expired, and carry out a PROMOTE that waited for a freeze to end."""
     tell_ending(end_override(space))
+    tell_retreat(step_back(space))
     record = waiting(space.journal)
     if record and not frozen(space.journal):
         carry_out(space, record, write_down(space, record))

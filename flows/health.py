@@ -66,6 +66,15 @@ def parts(settings: Settings) -> list[Part]:
     ]
 
 
+def served(settings: Settings) -> list[Part]:
+    """The API as a part, where the contract wants predictions over HTTP; no part where it does not, and where others run the API."""
+    from evergreen.workspace import load_problem
+
+    if settings.api_url or load_problem(settings.problem).online is None:
+        return []
+    return [Part("api", "predictions over HTTP: /docs", settings.api, f"{settings.api}/health/live", settings.api_port)]
+
+
 def look(settings: Settings) -> list[Health]:
     """How each part is, asked now; empty when the platform is not up."""
     with supervisor(settings) as line:
@@ -75,7 +84,7 @@ def look(settings: Settings) -> list[Health]:
             states = {one["name"]: one["statename"] for one in line.supervisor.getAllProcessInfo()}
         except UNANSWERED:
             return []
-    return [_health(settings, part, states.get(part.name, "STOPPED")) for part in parts(settings)]
+    return [_health(settings, part, states.get(part.name, "STOPPED")) for part in (*parts(settings), *served(settings))]
 
 
 def tell(health: list[Health]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from evergreen import journal as tables
 from evergreen.errors import RefusedError
+from evergreen.moves import standing
 from evergreen.occasions import find_occasion
-from evergreen.promotion import standing
 from evergreen.releases import waiting
 from evergreen.status import current_inputs, current_state, has_new_deliveries, is_due, look_at_landing
 from evergreen.validation import import_engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -43,6 +44,8 @@ def look() -> State[Any]:
 
     space = open_workspace()
     drop_missed_looks()
+    if not is_busy(space):
+        leave_refused(space)
     message = start_what_is_asked_for(space)
     warn(space)
     return Completed(message=message)
@@ -72,6 +75,16 @@ def is_busy(space: Workspace) -> bool:
     from evergreen.leases import is_at_work
 
     return is_at_work(space.journal, space.settings.root, seconds=space.settings.lease_seconds)
+
+
+@step()
+def leave_refused(space: Workspace) -> None:
+    """Go back from a champion that a server has refused meanwhile; whoever moves the champion at this moment goes first."""
+    from evergreen.errors import BusyError
+    from evergreen.releases import retreat
+
+    with suppress(BusyError):
+        retreat(space.registry)
 
 
 @step()

@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evergreen.data.batches import Judged
 from evergreen.data.publishing import Publication
 from evergreen.promotion import Ending
+from evergreen.releases import Retreat
 from evergreen.status import freshness, notices
 from evergreen.workspace import Workspace
 from flows import account
+
+if TYPE_CHECKING:
+    from flows.online_deployment import Deployed
 
 TONES = {"PROMOTE": "good", "HOLD": "hold", "REJECT": "bad"}
 
@@ -95,6 +99,31 @@ def tell_ending(ending: Ending | None) -> None:
         account.done("override", f"{over}, and the version still serves: {ending.hindrance}", tone="bad")
     else:
         account.done("override", f"{over}: version {ending.back_to} serves again, version {ending.override.version} is barred", tone="hold")
+
+
+def tell_retreat(back: Retreat | None) -> None:
+    """Say what became of a champion that a server has refused."""
+    if back is None:
+        return
+    refused = f"the server has refused version {back.version}: {back.reason}"
+    if back.back_to is None:
+        account.done("online", f"{refused} The journal still has it as champion: {back.hindrance}", tone="bad")
+    else:
+        account.done("online", f"{refused} Version {back.back_to} serves again, version {back.version} is barred", tone="bad")
+
+
+def tell_deployed(deployed: Deployed | None) -> None:
+    """Say what became of the champion at the server."""
+    if deployed is None:
+        return
+    if deployed.state == "serves":
+        account.done("online", f"version {deployed.version} answers over HTTP, as in training")
+    elif deployed.state == "away":
+        account.done("online", f"no server answers; when one starts (evergreen serve) it serves version {deployed.version}")
+    elif deployed.state == "late":
+        account.done("online", f"version {deployed.version} does not serve yet: {deployed.reason}", tone="hold")
+    else:
+        tell_retreat(deployed.retreat)
 
 
 def tell_predictions(space: Workspace, publication: Publication | None) -> None:

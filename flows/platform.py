@@ -17,7 +17,20 @@ from evergreen.settings import Settings, load_settings
 from evergreen.tracking import QUIET as QUIET_MLFLOW
 from evergreen.workspace import open_workspace
 from flows import account
-from flows.health import UNANSWERED, Health, Part, connection, is_closed, look, parts, refuse_another_home, socket_of, supervisor, tell
+from flows.health import (
+    UNANSWERED,
+    Health,
+    Part,
+    connection,
+    is_closed,
+    look,
+    parts,
+    refuse_another_home,
+    served,
+    socket_of,
+    supervisor,
+    tell,
+)
 from flows.server import QUIET as QUIET_PREFECT
 from flows.server import prepare_database
 
@@ -25,7 +38,7 @@ CONFIG = Path(__file__).with_name("supervisord.conf")
 START_SECONDS = 110.0
 CRASHED_SECONDS = 5.0
 """A part that has been seen between two starts for so long, which is after the third crash, will not get healthy."""
-STOP_SECONDS = 60.0
+STOP_SECONDS = 90.0
 """More than the parts may take to stop, one after the other: the sum of `stopwaitsecs` in the configuration."""
 LAST_SECONDS = 2.0
 """For what Python does when a process has let go of everything; where nobody collects those that have ended, it looks like running."""
@@ -46,10 +59,11 @@ def up() -> None:
     space = open_workspace()
     settings = space.settings
     refuse_bad(settings.alert_urls.get_secret_value())
-    _refuse_same(parts(settings))
+    wanted = [*parts(settings), *served(settings)]
+    _refuse_same(wanted)
     is_ours = not _is_up(settings)
     if is_ours:
-        for part in parts(settings):
+        for part in wanted:
             _refuse_taken(part)
         if parts(settings)[0].port is None:  # a server that others use too
             refuse_another_home(settings)
@@ -169,6 +183,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "EVERGREEN_SOCKET": socket_of(settings),
         **{"EVERGREEN_PREFECT_PORT": settings.prefect_port, "EVERGREEN_PREFECT_HERE": str(prefect.port is not None).lower()},
         **{"EVERGREEN_MLFLOW_PORT": settings.mlflow_port, "EVERGREEN_MLFLOW_HERE": str(mlflow.port is not None).lower()},
+        **{"EVERGREEN_API_PORT": settings.api_port, "EVERGREEN_API_HERE": str(bool(served(settings))).lower()},
         "EVERGREEN_MLFLOW_STORE": settings.mlflow,
         "EVERGREEN_MLFLOW_ARTIFACTS": (settings.root / "mlartifacts").as_uri(),
         **{"PREFECT_API_URL": prefect.health.removesuffix("/health"), "PREFECT_HOME": settings.root / "prefect"},
@@ -190,12 +205,14 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _refuse_same(found: list[Part]) -> None:
-    ports = [part.port for part in found if part.port is not None]
-    if len(set(ports)) < len(ports):
-        raise RefusedError(
-            f"Port {ports[0]} is to be Prefect's and MLflow's. Set EVERGREEN_PREFECT_PORT or EVERGREEN_MLFLOW_PORT to another one, then "
-            "run again."
-        )
+    names: dict[int, list[str]] = {}
+    for part in found:
+        if part.port is not None:
+            names.setdefault(part.port, []).append(part.name)
+    for port, same in names.items():
+        if len(same) > 1:
+            settings = " or ".join(f"EVERGREEN_{name.upper()}_PORT" for name in same)
+            raise RefusedError(f"Port {port} is to be that of {' and '.join(same)}. Set {settings} to another one, then run again.")
 
 
 def _refuse_taken(part: Part) -> None:

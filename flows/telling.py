@@ -20,7 +20,7 @@ from flows import account, health
 def tell_status() -> None:
     """Say which version serves, what its predictions were worth, and how fresh the data are."""
     space = open_workspace()
-    now, unit, things = promotion.standing(space.journal), space.problem.business.unit, space.problem.things
+    now, unit, things = moves.standing(space.journal), space.problem.business.unit, space.problem.things
     serves = "No model serves yet." if now.champion is None else f"Version {now.champion} serves."
     account.say(f"{space.problem.name}: {serves}", style="bold")
     if now.champion is not None:
@@ -111,7 +111,7 @@ def go_back(*, reason: str, person: str | None) -> None:
     space = open_workspace()
     version = promotion.rollback(space.registry, reason=reason, person=_name(person))
     account.say(f"Version {version} serves again. To publish its predictions: evergreen predict")
-    left = promotion.standing(space.journal).previous
+    left = moves.standing(space.journal).previous
     account.say(f"Version {left} is barred; to free it: evergreen unbar {left} --reason ...")
     _refresh(space)
 

@@ -47,7 +47,7 @@ class Served:
             **{"EVERGREEN_API_PORT": str(self.port), "PYTHONPATH": str(TESTS), **environment},
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "error", "-m", "evergreen.serving"],
+            [sys.executable, "-P", "-W", "error", "-m", "flows.serve"],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -20,8 +20,8 @@ from evergreen.gate.ledger import has_room_from
 from evergreen.leases import is_at_work
 from evergreen.monitoring.alerts import LONGEST, Alert, alert
 from evergreen.monitoring.signals import findings
+from evergreen.moves import standing
 from evergreen.occasions import occasions_now
-from evergreen.promotion import standing
 from evergreen.status import freshness, in_quarantine
 from evergreen.triggers import SIGNALS
 from evergreen.workspace import Workspace
@@ -41,7 +41,7 @@ def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
         what, awaited = f"Nothing that is delivered can be judged: {error}", set()
         found = [alert(space.problem, "stray", "unlisted", what=what, command="evergreen status")]
     found += [*_quarantined(space, lies), *_late(space, now, awaited), *_given_up(space, now), *_missing(space, awaited)]
-    found += [*(one for find in (_refused, _spent, _seen) for one in find(space)), *_silence(space, now)]
+    found += [*(one for find in (_refused, _not_served, _spent, _seen) for one in find(space)), *_silence(space, now)]
     return [one for one in found if one.kind in space.problem.alerts.on]
 
 
@@ -117,6 +117,19 @@ def _refused(space: Workspace) -> Iterator[Alert]:
     what = f"{row['verdict'].upper()}: {row['record']['headline']}"
     command = f"evergreen gate resume {version}" if is_held else "evergreen history"
     yield alert(space.problem, "verdict", row["decision"], what=what, command=command)
+
+
+def _not_served(space: Workspace) -> Iterator[Alert]:
+    """The newest champion that a server would not serve, until another version was promoted by the gate or a person."""
+    row = space.journal.last(tables.refusals)
+    if row is None:
+        return
+    after = [move for move in space.journal.rows(tables.promotions, state="done") if move["kind"] != "rollback"]
+    if after and after[-1]["promotion"] == row["promotion"]:
+        now = standing(space.journal).champion
+        serves = "it is the champion still" if now == row["version"] else f"version {now} serves again, and it is barred"
+        what = f"Version {row['version']} was promoted, and a server would not serve it ({serves}): {row['reason']}"
+        yield alert(space.problem, "refusal", row["promotion"], what=what, command="evergreen history")
 
 
 def _spent(space: Workspace) -> Iterator[Alert]:

@@ -23,9 +23,9 @@ from evergreen.faults import reach
 from evergreen.files import atomic_path
 from evergreen.gate.collection import ModelAnswer, Trials
 from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, Footprint, Promise, Reaction, Support
+from evergreen.moves import standing
 from evergreen.prediction import compare_golden, predict, predict_all
 from evergreen.predictor import Job
-from evergreen.promotion import standing
 from evergreen.registry import Version
 from evergreen.splitting import Split
 from evergreen.workspace import Workspace

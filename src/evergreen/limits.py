@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from evergreen.parts import Count, Part, Span
+from evergreen.parts import Count, Part, Share, Span
 
 
 class OnlinePolicy(Part):
@@ -21,6 +21,10 @@ class OnlinePolicy(Part):
     """Rows that may wait; a request that finds as many is refused at once (503)."""
     deadline: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(minutes=10))] = timedelta(seconds=2)
     """A request that has no answer by then gets none (504); a body that has not arrived by then is not waited for (408)."""
+    probation: Span = timedelta(minutes=10)
+    """How long after it has taken over a version is left again for its faults."""
+    max_fault_share: Share = 0.05
+    """On probation a version is left when it fails at more than this share of requests, and at twice as many as the one before."""
     drain: Span = timedelta(seconds=10)
     """How long a server that is told to stop goes on answering what it has accepted."""
     log: Literal["drop", "refuse"] = "drop"

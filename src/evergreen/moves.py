@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from evergreen.journal import Journal, promotions
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Which version serves, which one to roll back to, and the best champion so far."""
+
+    champion: int | None = None
+    previous: int | None = None
+    anchor: int | None = None
+
+
+def standing(journal: Journal) -> Standing:
+    """What the journal says; answered without MLflow."""
+    done = journal.last(promotions, state="done")
+    return Standing(done["version"], done["champion"], done["anchor"]) if done else Standing()
 
 
 def unfinished(journal: Journal) -> dict[str, Any] | None:
@@ -19,3 +35,9 @@ def history(journal: Journal) -> list[dict[str, Any]]:
     for row in journal.rows(promotions):
         moves[row["promotion"]] = row
     return list(moves.values())
+
+
+def served_by(journal: Journal) -> str:
+    """The move by which the champion serves; empty without a champion."""
+    done = journal.last(promotions, state="done")
+    return str(done["promotion"]) if done else ""

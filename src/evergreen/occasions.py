@@ -17,7 +17,7 @@ from evergreen.files import digest_text
 from evergreen.gate.finding import Verdict
 from evergreen.journal import Journal
 from evergreen.monitoring.signals import findings
-from evergreen.promotion import standing
+from evergreen.moves import standing
 from evergreen.releases import is_carried_out
 from evergreen.retraining import inputs_digest
 from evergreen.status import current_state, freshness, has_new_deliveries, is_due, look_at_landing

@@ -251,7 +251,7 @@ class CostPolicy(Part):
     max_load_seconds: Positive = 30.0
 
 
-AlertKind = Literal["quarantine", "stray", "late", "missing", "verdict", "budget", "silence", "failure", "drift", "decay"]
+AlertKind = Literal["quarantine", "stray", "late", "missing", "verdict", "budget", "silence", "failure", "drift", "decay", "refusal"]
 
 
 class AlertPolicy(Part):

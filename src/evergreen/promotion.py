@@ -16,21 +16,12 @@ from evergreen.errors import BusyError, ModelError, RefusedError, RegistryError,
 from evergreen.faults import reach
 from evergreen.files import digest_text
 from evergreen.journal import Journal, bars, overrides, promotions
-from evergreen.moves import unfinished
+from evergreen.moves import Standing, standing, unfinished
 from evergreen.overrides import Override, in_force, of_move, row_of, sound_before
-from evergreen.prediction import reproduce_golden
 from evergreen.registry import Registry
+from evergreen.serving.rehearsal import rehearse
 
 CHALLENGER, CHAMPION = "challenger", "champion"
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Which version serves, which one to roll back to, and the best champion so far."""
-
-    champion: int | None = None
-    previous: int | None = None
-    anchor: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,12 +43,6 @@ class Ending:
     back_to: int | None
     """The version that serves again; None when it does not verify."""
     hindrance: str = ""
-
-
-def standing(journal: Journal) -> Standing:
-    """What the journal says; answered without MLflow."""
-    done = journal.last(promotions, state="done")
-    return Standing(done["version"], done["champion"], done["anchor"]) if done else Standing()
 
 
 def promote(registry: Registry, version: int, word: Word, *, expected_champion: int | None, rebase_anchor: bool = False) -> None:
@@ -235,7 +220,7 @@ def _finish(registry: Registry, intent: dict[str, Any]) -> None:
     reach("after alias challenger")
     try:
         reach("begin verifying")
-        reproduce_golden(registry, registry.version(intent["version"]))
+        rehearse(registry, registry.version(intent["version"]))
     except (ModelError, StoreError):
         _show(registry, standing(journal))
         journal.add(promotions, state="undone", **row)

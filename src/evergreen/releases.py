@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from evergreen.brakes import barred, refuse_removed
-from evergreen.errors import FrozenError, RefusedError
+from evergreen.errors import FrozenError, ModelError, RefusedError, StoreError
+from evergreen.files import digest_text
 from evergreen.gate.evidence import ANCHOR
 from evergreen.gate.finding import Outcome, Verdict
 from evergreen.gate.sentences import NEVER_OVERRIDDEN
-from evergreen.journal import Journal, decisions, promotions
+from evergreen.journal import Journal, decisions, promotions, refusals
+from evergreen.moves import served_by, standing
 from evergreen.overrides import Override
-from evergreen.promotion import Word, promote, standing
+from evergreen.promotion import Word, promote, rollback
 from evergreen.registry import Registry
 
 
@@ -115,3 +118,36 @@ def _refuse_unsound(version: int, check: str, outcomes: list[str]) -> None:
         f"Version {version} cannot be overridden: its check {check} {got}; expected PASS, for without it nobody knows what would serve. "
         "Remove the cause and train again."
     )
+
+
+@dataclass(frozen=True)
+class Retreat:
+    """A champion that a server has refused, and what serves instead."""
+
+    version: int
+    reason: str
+    back_to: int | None
+    """None where there is nothing to go back to."""
+    hindrance: str = ""
+
+
+def refuse_served(registry: Registry, version: int, reason: str) -> None:
+    """Write down that the champion does not serve as it should, as a server does by itself."""
+    move = served_by(registry.journal)
+    registry.journal.add(refusals, refusal=digest_text(move, reason), promotion=move, version=version, reason=reason)
+
+
+def retreat(registry: Registry) -> Retreat | None:
+    """Roll back from the champion when a server has refused it by the move that made it champion; None when none has.
+
+    What serves over HTTP and what the journal says is one again then, and the version is barred until a person frees it.
+    """
+    move = served_by(registry.journal)
+    refused = registry.journal.last(refusals, promotion=move) if move else None
+    if refused is None:
+        return None
+    version, reason = refused["version"], refused["reason"]
+    try:
+        return Retreat(version, reason, rollback(registry, reason=f"a server refused it: {reason}", person="server"))
+    except (RefusedError, ModelError, StoreError) as error:
+        return Retreat(version, reason, None, str(error))

@@ -13,8 +13,8 @@ from evergreen.brakes import barred, refuse_removed, removed
 from evergreen.data.snapshots import Snapshot, row_fingerprints
 from evergreen.errors import DataError, RefusedError
 from evergreen.gate.finding import Verdict
+from evergreen.moves import standing
 from evergreen.policies import HashedSplit
-from evergreen.promotion import standing
 from evergreen.provenance import provenance_digests
 from evergreen.registry import Version
 from evergreen.retraining import Material, prepare

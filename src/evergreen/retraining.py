@@ -33,9 +33,9 @@ from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.gate.record import Context, build_record
 from evergreen.leases import unless_alone
+from evergreen.moves import standing
 from evergreen.overrides import in_force
 from evergreen.policies import HashedSplit
-from evergreen.promotion import standing
 from evergreen.provenance import locked_packages, provenance_digests, training_key
 from evergreen.registry import Version, stored_digest
 from evergreen.releases import carry_out, is_carried_out

@@ -17,7 +17,8 @@ from evergreen.files import shown
 PREFIX = "EVERGREEN_"
 FILE = ".env"
 OF_THE_PLATFORM = {
-    f"{PREFIX}{name}" for name in ("PYTHON", "LOGS", "SOCKET", "PREFECT_HERE", "MLFLOW_HERE", "MLFLOW_STORE", "MLFLOW_ARTIFACTS")
+    f"{PREFIX}{name}"
+    for name in ("PYTHON", "LOGS", "SOCKET", "PREFECT_HERE", "MLFLOW_HERE", "MLFLOW_STORE", "MLFLOW_ARTIFACTS", "API_HERE")
 }
 """What the platform puts into the environment of its own processes; no settings."""
 OF_A_CLUSTER = re.compile(r"_SERVICE_(HOST|PORT\w*)=|_PORT=(tcp|udp)://|_PORT_\d+_(TCP|UDP)\w*=")
@@ -61,6 +62,8 @@ class Settings(BaseSettings):
     """Where the API listens: this machine only, unless said otherwise."""
     api_port: Port = 8000
     """Of the API."""
+    api_url: str = ""
+    """Where others find the API; empty means on this machine."""
     api_key: SecretStr = SecretStr("")
     """What whoever asks the API must know; empty means nothing."""
     api_docs: bool = True
@@ -108,6 +111,11 @@ class Settings(BaseSettings):
     def mlflow(self) -> str:
         """MLflow's tracking URI, absolute: MLflow's own default follows the working directory. A PostgreSQL is reached through psycopg."""
         return re.sub("^postgres(ql)?://", "postgresql+psycopg://", self.mlflow_uri) or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def api(self) -> str:
+        """Where the API is found."""
+        return self.api_url.rstrip("/") or f"http://127.0.0.1:{self.api_port}"
 
     @property
     def root(self) -> Path:

@@ -16,9 +16,9 @@ from evergreen.data.snapshots import build_frame, published_now
 from evergreen.errors import RefusedError
 from evergreen.files import digest_text
 from evergreen.monitoring.performance import realized
-from evergreen.moves import history
+from evergreen.moves import history, standing
 from evergreen.overrides import in_force, used
-from evergreen.promotion import expired, standing, way_back
+from evergreen.promotion import expired, way_back
 from evergreen.releases import waiting
 from evergreen.report.site import Overview, with_override, write_site
 from evergreen.retraining import inputs_digest

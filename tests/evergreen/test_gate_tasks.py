@@ -16,7 +16,7 @@ from evergreen import journal as tables
 from evergreen import retraining
 from evergreen.contract import Problem
 from evergreen.data.snapshots import take_snapshot
-from evergreen.promotion import standing
+from evergreen.moves import standing
 from evergreen.report.contract import describe
 from evergreen.report.decision import render_decision
 from evergreen.report.site import write_decision

@@ -9,8 +9,8 @@ from evergreen import attempts, occasions
 from evergreen import journal as tables
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import DataError
+from evergreen.moves import standing
 from evergreen.policies import RetrainingPolicy
-from evergreen.promotion import standing
 from evergreen.status import current_inputs, current_state
 from evergreen.triggers import Decision, Kind, Trigger
 from evergreen.workspace import Workspace

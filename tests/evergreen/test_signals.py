@@ -19,7 +19,7 @@ from evergreen.errors import StoreError
 from evergreen.journal import Journal
 from evergreen.monitoring import signals
 from evergreen.monitoring.signals import findings, measure
-from evergreen.promotion import standing
+from evergreen.moves import standing
 from evergreen.workspace import Workspace
 
 DAYS = 85

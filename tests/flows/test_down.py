@@ -106,7 +106,7 @@ def test_down_waits_longer_than_all_parts_may_take_to_stop():
     config = ConfigParser(interpolation=None)
     config.read(platform.CONFIG)
     parts = [config[name] for name in config.sections() if name.startswith("program:")]
-    assert len(parts) == 3
+    assert len(parts) == 4
     assert sum(part.getint("stopwaitsecs", fallback=10) for part in parts) < platform.STOP_SECONDS
 
 

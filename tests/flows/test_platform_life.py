@@ -50,7 +50,7 @@ def test_what_is_stopped_or_loses_its_supervisor_leaves_nobody_behind_and_a_pass
 
 def test_one_port_for_two_servers_is_refused(home: Home):
     platform = Platform(home, {"EVERGREEN_PREFECT_PORT": "5005", "EVERGREEN_MLFLOW_PORT": "5005"})
-    told(platform.evergreen("up"), "Port 5005 is to be Prefect's and MLflow's.", "Set EVERGREEN_PREFECT_PORT or EVERGREEN_MLFLOW_PORT")
+    told(platform.evergreen("up"), "Port 5005 is to be that of prefect and mlflow.", "Set EVERGREEN_PREFECT_PORT or EVERGREEN_MLFLOW_PORT")
     assert platform.processes() == []
 
 

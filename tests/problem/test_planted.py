@@ -24,9 +24,9 @@ from evergreen.data.landing import find
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import ContractError
 from evergreen.journal import Journal
+from evergreen.moves import standing
 from evergreen.prediction import predict
 from evergreen.predictor import Job
-from evergreen.promotion import standing
 from evergreen.report.quarantine import render
 from evergreen.retraining import Material
 from evergreen.settings import Settings

@@ -18,7 +18,7 @@ from evergreen.journal import Journal
 from evergreen.monitoring import decay, drift
 from evergreen.monitoring.performance import last_predictions
 from evergreen.monitoring.windows import end_of, newest, successive
-from evergreen.promotion import standing
+from evergreen.moves import standing
 from evergreen.registry import Version
 from evergreen.workspace import Workspace
 

@@ -20,6 +20,7 @@ ALERTS = {
     "failure": "a run that failed",
     "drift": "data that drift",
     "decay": "a model that decays",
+    "refusal": "a champion that a server would not serve",
 }
 TASKS = {
     "binary": "The answer is yes or no.",

@@ -44,6 +44,20 @@ class Answered:
 
 
 @dataclass
+class Tally:
+    """How many requests a version was sent, and at how many of them it failed."""
+
+    version: int | None = None
+    requests: int = 0
+    faults: int = 0
+
+    @property
+    def fault_share(self) -> float:
+        """Share of the requests at which it failed; 0 before the first."""
+        return self.faults / max(self.requests, 1)
+
+
+@dataclass
 class _Waiting:
     asked: Asked
     schema: Schema
@@ -61,6 +75,8 @@ class Batcher:
         self.worker: Worker | None = None
         self.schema: Schema | None = None
         self.batches = self.model_faults = 0
+        self.tally, self.tally_before = Tally(), Tally()
+        """What came of the requests to the version that serves, and to the one before it."""
         self._waiting: deque[_Waiting] = deque()
         self._under_way: list[_Waiting] = []
         self._rows = 0
@@ -81,6 +97,8 @@ class Batcher:
 
     def switch(self, worker: Worker | None, schema: Schema | None) -> None:
         """Have another worker answer from the next batch on; None: nobody can, and what waits is told so."""
+        if worker is not None and worker.version != self.tally.version:
+            self.tally, self.tally_before = Tally(worker.version), self.tally
         self.worker = worker
         self.schema = schema or self.schema
         if worker is None:
@@ -178,11 +196,14 @@ class Batcher:
         except Refused as refused:
             if len(batch) == 1:
                 self.model_faults += 1
+                self.tally.faults += 1
+                self.tally.requests += 1
                 self._fail(batch[0], refused)
             else:  # one of them is to blame, the others have their answers
                 for one in batch:
                     await self._answer([one])
         else:
+            self.tally.requests += len(batch)
             _hand_out(batch, worker.version, said)
         finally:
             self._under_way = []

@@ -93,8 +93,7 @@ class Copies:
 
     def _copy(self, place: Path, facts: dict[str, Any]) -> Copy:
         order = Order(facts["version"], place / "model", place / "evidence" / "golden.parquet", tuple(facts["trusted"]))
-        described = facts["columns"] or _described(order.golden)
-        return Copy(order, tuple(columns_of(described)), facts["since"], facts["decision"])
+        return Copy(order, tuple(columns_of_version(facts, order.golden)), facts["since"], facts["decision"])
 
     @staticmethod
     def _is_whole(place: Path, facts: dict[str, Any]) -> bool:
@@ -102,6 +101,11 @@ class Copies:
         if not (model.is_dir() and evidence.is_dir()):
             return False
         return (stored_digest(model), stored_digest(evidence)) == (facts["artefact"], facts["evidence"])
+
+
+def columns_of_version(facts: dict[str, Any], golden: Path) -> list[Column]:
+    """What the features of a version looked like in training, by its facts; by its golden rows where these are older than such facts."""
+    return columns_of(facts.get("columns") or _described(golden))
 
 
 def _described(golden: Path) -> list[dict[str, Any]]:

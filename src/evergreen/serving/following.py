@@ -12,23 +12,25 @@ from evergreen.contract import Problem
 from evergreen.errors import EvergreenError, ModelError, StoreError
 from evergreen.files import digest_text
 from evergreen.journal import decisions, promotions, refusals
-from evergreen.promotion import standing
+from evergreen.moves import standing
+from evergreen.registry import Registry
 from evergreen.serving.batching import Batcher
 from evergreen.serving.copies import Copies, Copy
 from evergreen.serving.schema import Schema
 from evergreen.serving.workers import Worker
-from evergreen.workspace import Workspace
 
 LOOK_SECONDS = 1.0
 """How often the journal is asked for the champion; each pause is up to a quarter longer or shorter."""
 PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Before each new start of a worker that has died again within `STEADY_SECONDS`."""
 STEADY_SECONDS = 60.0
+FEWEST_REQUESTS = 20
+"""So many must have been sent to a version on probation before its faults are held against it."""
 GIVE_UP_DEATHS = 3
 """A new version whose worker dies so often before it was steady is refused, where there is one to go back to."""
 
 
-OpenSpace = Callable[[], Workspace]
+OpenRegistry = Callable[[], Registry]
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,15 @@ class Follower:
 
     Parameters
     ----------
-    open_space
+    open_registry
         Opens the journal and the registry; tried again while it fails.
     tell
         Called with a sentence when something becomes of a version that people should know.
     """
 
-    def __init__(self, problem: Problem, batcher: Batcher, copies: Copies, *, open_space: OpenSpace, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, problem: Problem, batcher: Batcher, copies: Copies, *, open_registry: OpenRegistry, tell: Callable[[str], None]
+    ) -> None:
         self.problem, self.batcher, self.copies = problem, batcher, copies
         self.copy: Copy | None = None
         """What serves."""
@@ -61,10 +65,12 @@ class Follower:
         self.trouble = ""
         """Why the journal or the registry cannot be followed at this moment."""
         self.swaps = self.refusals = self.worker_deaths = 0
-        self._open, self._tell = open_space, tell
-        self._space: Workspace | None = None
+        self._open, self._tell = open_registry, tell
+        self._registry: Registry | None = None
         self._refused: set[str] = set()
         self._deaths = 0
+        self._since = 0.0
+        """When the version that serves has taken over."""
         self._nudged = asyncio.Event()
 
     @property
@@ -82,6 +88,8 @@ class Follower:
             await self._look()
             if self.copy is not None and not self.is_ready:
                 await self._revive(self.copy)
+            elif self.copy is not None and self.before is not None and (fault := self._fault_on_probation()):
+                await self._go_back(self.copy, self.before, fault)
             pause = LOOK_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311 - several servers are not to ask at once
             waits = [asyncio.create_task(self._nudged.wait())]
             if self.batcher.worker is not None:
@@ -97,8 +105,8 @@ class Follower:
         self.batcher.switch(None, None)
         if worker is not None:
             await worker.stop()
-        if self._space is not None:
-            self._space.journal.close()
+        if self._registry is not None:
+            self._registry.journal.close()
 
     async def _look(self) -> None:
         try:
@@ -133,7 +141,7 @@ class Follower:
             copy = await asyncio.to_thread(self._fetch, wanted)
             await self._start(copy)
         except (ModelError, StoreError) as error:
-            await self._refuse(wanted, str(error))
+            await self._refuse(wanted, str(error), serves=self.copy)
             if self.copy is None:
                 await self._serve_last()
         except EvergreenError as error:
@@ -150,6 +158,8 @@ class Follower:
         self.batcher.switch(worker, Schema(copy.columns, self.problem.key, max_rows=self.batcher.policy.max_rows))
         if self.copy is not None and self.copy.order.version != copy.order.version:
             self.before = self.copy
+        if self.copy is None or self.copy.order.version != copy.order.version:
+            self._since = time.monotonic()
         self.copy = copy
         await asyncio.to_thread(self.copies.keep, copy)
         if old is not None:
@@ -169,7 +179,7 @@ class Follower:
         else:
             self._deaths += 1
         if self._deaths >= GIVE_UP_DEATHS and self.before is not None:
-            await self._go_back(copy, self.before)
+            await self._go_back(copy, self.before, f"Its worker ended by itself {self._deaths} times, each within {STEADY_SECONDS:g} s.")
             return
         await asyncio.sleep(PAUSES[min(self._deaths - 1, len(PAUSES) - 1)])
         try:
@@ -177,23 +187,32 @@ class Follower:
         except EvergreenError as error:
             self._tell(str(error))
 
-    async def _go_back(self, bad: Copy, good: Copy) -> None:
-        """Serve the version before one whose worker dies again and again."""
+    def _fault_on_probation(self) -> str:
+        """Why the version that has taken over is to be left again; empty when it is not."""
+        policy, now, before = self.batcher.policy, self.batcher.tally, self.batcher.tally_before
+        if time.monotonic() - self._since > policy.probation.total_seconds() or now.requests < FEWEST_REQUESTS:
+            return ""
+        if now.fault_share <= policy.max_fault_share or now.fault_share <= 2 * before.fault_share:
+            return ""
+        return f"It failed at {now.faults:,} of its first {now.requests:,} requests, the version before it at {before.fault_share:.1%}."
+
+    async def _go_back(self, bad: Copy, good: Copy, reason: str) -> None:
+        """Serve the version before one that does not serve as it should."""
         wanted = await asyncio.to_thread(self._champion_or_none)
         if wanted is not None and wanted.version == bad.order.version:
-            await self._refuse(wanted, f"Its worker ended by itself {self._deaths} times within {STEADY_SECONDS:g} s.")
+            await self._refuse(wanted, reason, serves=good)
         try:
             await self._start(good)
             self._deaths, self.before = 0, None
         except EvergreenError as error:
             self._tell(str(error))
 
-    async def _refuse(self, wanted: Champion, reason: str) -> None:
+    async def _refuse(self, wanted: Champion, reason: str, *, serves: Copy | None) -> None:
         """Not this version by this promotion: told, written down, and not tried again and again."""
         self._refused.add(wanted.promotion)
         self.refusals += 1
-        serves = f"version {self.copy.order.version} goes on serving" if self.copy else "no version serves"
-        self._tell(f"Version {wanted.version} was refused, {serves}: {reason}")
+        instead = f"version {serves.order.version} serves" if serves else "no version serves"
+        self._tell(f"Version {wanted.version} was refused, {instead}: {reason}")
         await asyncio.to_thread(self._write_refusal, wanted, reason)
 
     def _write_refusal(self, wanted: Champion, reason: str) -> None:
@@ -219,12 +238,12 @@ class Follower:
         return Champion(move["version"], move["promotion"], move["at"], judged["decision"] if judged else "")
 
     def _fetch(self, wanted: Champion) -> Copy:
-        return self.copies.make(self._opened().registry, wanted.version, since=wanted.since, decision=wanted.decision)
+        return self.copies.make(self._opened(), wanted.version, since=wanted.since, decision=wanted.decision)
 
-    def _opened(self) -> Workspace:
-        if self._space is None:
-            self._space = self._open()
-        return self._space
+    def _opened(self) -> Registry:
+        if self._registry is None:
+            self._registry = self._open()
+        return self._registry
 
 
 def _how(worker: Worker) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 import orjson
+
+from evergreen.serving.worker import leave_the_group
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -26,7 +27,7 @@ def record(connection: Connection, url: str) -> None:
     from evergreen.errors import EvergreenError
     from evergreen.journal import Journal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_the_group()
     journal: Journal | None = None
     while True:
         try:

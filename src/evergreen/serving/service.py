@@ -13,7 +13,7 @@ from evergreen.limits import OnlinePolicy
 from evergreen.serving.answering import Answerer
 from evergreen.serving.batching import Batcher
 from evergreen.serving.copies import Copies
-from evergreen.serving.following import Follower, OpenSpace
+from evergreen.serving.following import Follower, OpenRegistry
 from evergreen.serving.front import Front
 from evergreen.serving.log import PredictionLog
 from evergreen.serving.metrics import Metrics
@@ -26,7 +26,7 @@ class Service:
 
     Parameters
     ----------
-    open_space
+    open_registry
         Opens the journal and the registry; the server starts without them too.
     tell
         Called with each sentence that people should read.
@@ -38,7 +38,7 @@ class Service:
         problem: Problem,
         policy: OnlinePolicy,
         *,
-        open_space: OpenSpace,
+        open_registry: OpenRegistry,
         tell: Callable[[str], None],
     ) -> None:
         self.settings, self.problem, self.policy, self._tell = settings, problem, policy, tell
@@ -46,7 +46,7 @@ class Service:
         self.metrics = Metrics()
         self.batcher = Batcher(policy)
         self.log = PredictionLog(settings.journal, folder / "unlogged.msgpack", most_rows=policy.log_rows)
-        self.follower = Follower(problem, self.batcher, Copies(folder), open_space=open_space, tell=tell)
+        self.follower = Follower(problem, self.batcher, Copies(folder), open_registry=open_registry, tell=tell)
         pages = make_pages(self, has_docs=settings.api_docs, has_metrics=not settings.metrics_port)
         key = settings.api_key.get_secret_value()
         self.front = Front(Answerer(problem.task, self.batcher, self.log, self.metrics), below=pages, key=key)

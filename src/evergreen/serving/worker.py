@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +42,7 @@ def work(connection: Connection, order: Order) -> None:
     """
     import msgpack
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the front, which ends its workers when they have answered
+    leave_the_group()
     os.nice(order.niceness)
     try:
         answer, facts = _prepare(order)
@@ -67,6 +66,11 @@ def work(connection: Connection, order: Order) -> None:
             return
 
 
+def leave_the_group() -> None:
+    """Whoever ends the front by its process group, as Ctrl-C does, leaves this process to the front, which ends it when it is done."""
+    os.setpgid(0, 0)
+
+
 def sentence(error: Exception) -> str:
     """What went wrong, in one line that is not too long, without where."""
     told = " ".join(str(error).split())[:500]
@@ -77,12 +81,14 @@ def _prepare(order: Order) -> tuple[Callable[[dict[str, list[Any]]], dict[str, l
     """How the version answers columns, once it has shown that it answers its golden rows as training did."""
     import numpy as np
     import pandas as pd
+    import threadpoolctl
 
     from evergreen.artefact import load_artefact
     from evergreen.candidate import predicted
     from evergreen.prediction import KEY, check_replay, compare_answers
     from evergreen.serving.frames import Framer, plain_columns
 
+    threadpoolctl.threadpool_limits(1)
     _insist_on_one_thread()
     golden = pd.read_parquet(order.golden).set_index(KEY)
     model = load_artefact(order.model, trusted=order.trusted)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -165,9 +167,12 @@ def launch(target: Callable[..., None], *arguments: Any) -> tuple[ForkServerProc
     """Start a process that is given one end of a line; returned are the process and the other end."""
     ours, theirs = multiprocessing.Pipe()
     process = prepare().Process(target=target, args=(theirs, *arguments), daemon=True)
+    # Else each child would import the command that was called as its own `__main__`, to no use.
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
     try:
         process.start()
     finally:
+        sys.modules["__main__"] = main
         theirs.close()
     return process, ours
 

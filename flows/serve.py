@@ -1,4 +1,4 @@
-"""`python -m evergreen.serving`: what `evergreen serve` becomes, so that workers are forked from a process that knows no command."""
+"""`python -m flows.serve`: what `evergreen serve` becomes, a process of its own that has nothing but the server in it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 
 def main() -> int:
-    """Serve; failures are one sentence on the error stream."""
-    os.environ.update(ONE_THREAD)
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    """Serve until told to end; failures are one sentence on the error stream."""
+    os.environ.update(ONE_THREAD | {"PYTHONDONTWRITEBYTECODE": "1"})
     from evergreen.errors import EvergreenError
 
     try:
@@ -25,6 +24,7 @@ def _serve() -> int:
     import uvloop
 
     from evergreen.errors import ContractError
+    from evergreen.registry import Registry
     from evergreen.serving.server import run
     from evergreen.serving.service import Service
     from evergreen.settings import load_settings
@@ -32,11 +32,15 @@ def _serve() -> int:
 
     settings = load_settings()
     problem = load_problem(settings.problem)
-    if (policy := problem.online) is None:
+    policy = problem.online
+    if policy is None:
         raise ContractError("The contract has no `online`, so nothing is served over HTTP. Write online=OnlinePolicy() into it first.")
 
+    def open_registry() -> Registry:
+        return open_workspace().registry
+
     async def serve() -> bool:
-        return await run(Service(settings, problem, policy, open_space=open_workspace, tell=_say))
+        return await run(Service(settings, problem, policy, open_registry=open_registry, tell=_say))
 
     return 0 if uvloop.run(serve()) else 1
 

@@ -1,0 +1,92 @@
+"""Online deployment: the server takes the champion over and shows that it answers; from one that it refuses the way leads back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import httpx
+from prefect import flow
+
+from evergreen.errors import ModelError
+from evergreen.journal import refusals
+from evergreen.moves import served_by, standing
+from evergreen.registry import Version
+from evergreen.releases import Retreat, refuse_served, retreat
+from evergreen.serving.probing import Api
+from evergreen.workspace import Workspace, open_workspace
+from flows.steps import step
+
+TAKE_OVER_SECONDS = 30.0
+LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What became of the champion at the server."""
+
+    version: int
+    state: Literal["serves", "away", "refused", "late"]
+    reason: str = ""
+    retreat: Retreat | None = None
+    """Where the champion went back to, from a version that was refused."""
+
+
+@flow(name="online deployment", flow_run_name="serve the champion", timeout_seconds=600, persist_result=False)
+def deploy_online() -> Deployed | None:
+    """See that the server answers with the champion, as training did; None where nothing is to be served over HTTP.
+
+    A server that is not up is no failure: it follows the journal when it starts.
+    """
+    space = open_workspace()
+    champion = standing(space.journal).champion
+    if space.problem.online is None or champion is None:
+        return None
+    version = space.registry.version(champion)
+    deployed = have_it_taken_over(space, version)
+    if deployed.state == "serves" and (fault := smoke_test(space, version)):
+        refuse_served(space.registry, version.number, fault)
+        deployed = Deployed(version.number, "refused", fault)
+    if deployed.state != "refused":
+        return deployed
+    return Deployed(version.number, "refused", deployed.reason, step_back(space))
+
+
+@step()
+def have_it_taken_over(space: Workspace, version: Version) -> Deployed:
+    """Wait until the server answers with the version, or has refused it."""
+    move = served_by(space.journal)
+    end = time.monotonic() + TAKE_OVER_SECONDS
+    with Api(space.settings) as api:
+        try:
+            api.follow()
+            while time.monotonic() < end:
+                if api.version()["model_version"] == version.number:
+                    return Deployed(version.number, "serves")
+                if refused := space.journal.last(refusals, promotion=move):
+                    return Deployed(version.number, "refused", refused["reason"])
+                time.sleep(LOOK_SECONDS)
+        except httpx.HTTPError as error:
+            return Deployed(version.number, "away", f"{api.url}: {error}")
+    return Deployed(version.number, "late", f"after {TAKE_OVER_SECONDS:g} s the server answers with another version")
+
+
+@step()
+def smoke_test(space: Workspace, version: Version) -> str:
+    """Ask golden rows over HTTP; what is wrong with the answers, empty when nothing is."""
+    golden = space.registry.evidence_folder(version) / "golden.parquet"
+    with Api(space.settings) as api:
+        try:
+            api.smoke_test(space.problem, version.number, golden)
+        except ModelError as error:
+            return str(error)
+        except httpx.HTTPError:
+            return ""  # it went away meanwhile, which is not the version's fault
+    return ""
+
+
+@step()
+def step_back(space: Workspace) -> Retreat | None:
+    """Go back from a champion that a server has refused."""
+    return retreat(space.registry)

@@ -1,0 +1,82 @@
+"""Asking a server that runs, as whoever uses it would: what it serves, and whether its answers are those of the training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from evergreen.candidate import DECISION, is_answer
+from evergreen.errors import ModelError
+from evergreen.prediction import KEY, check_replay, compare_answers
+from evergreen.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from evergreen.contract import Problem
+
+ANSWER_SECONDS = 5.0
+ASKED = 100
+"""Golden rows of a smoke test."""
+
+
+class Api:
+    """The server at the settings' address; every method raises httpx.HTTPError where it does not answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        key = settings.api_key.get_secret_value()
+        self.url = settings.api
+        self._client = httpx.Client(base_url=self.url, timeout=ANSWER_SECONDS, headers={"x-api-key": key} if key else {}, trust_env=False)
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def follow(self) -> None:
+        """Have it look for the champion now."""
+        self._client.post("/follow").raise_for_status()
+
+    def version(self) -> dict[str, Any]:
+        """What it says of the version that serves."""
+        told: dict[str, Any] = self._client.get("/version").raise_for_status().json()
+        return told
+
+    def smoke_test(self, problem: Problem, version: int, golden: Path) -> None:
+        """Ask the first golden rows over HTTP.
+
+        Raises
+        ------
+        ModelError
+            A row is refused, another version answers, or an answer differs by more than 1e-9 from that of the training.
+        """
+        import pandas as pd
+
+        from evergreen.serving.frames import plain_columns
+
+        expected = pd.read_parquet(golden).set_index(KEY).head(ASKED)
+        columns = plain_columns(expected[[name for name in expected.columns if not is_answer(name)]])
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        reply = self._client.post("/predict", json=rows)
+        if reply.status_code != httpx.codes.OK:
+            raise ModelError(f"The server at {self.url} refuses golden rows of version {version} ({reply.status_code}): {reply.text[:300]}")
+        told = reply.json()
+        if told["model_version"] != version:
+            raise ModelError(f"The server at {self.url} answers with version {told['model_version']}; expected version {version}.")
+        got = _as_frame(told["predictions"], expected)
+        check_replay(version, compare_answers("over HTTP", expected, got))
+
+
+def _as_frame(predictions: list[dict[str, Any]], expected: pd.DataFrame) -> pd.DataFrame:
+    """The answers under the names that they have in training."""
+    import pandas as pd
+
+    rows = [{**one.get("probabilities", {}), **one} for one in predictions]
+    names = {name: name.removeprefix("probability_") for name in expected.columns if is_answer(name)}
+    if rows and "value" in rows[0]:
+        names[DECISION] = "value"
+    return pd.DataFrame({name: [row[told] for row in rows] for name, told in names.items()}, index=expected.index)
