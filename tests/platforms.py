@@ -21,8 +21,9 @@ CONTRACT = """
 from datetime import timedelta
 from evergreen.policies import RetrainingPolicy
 from toy.contract import PROBLEM as TOY
+from toy.online import ONLINE
 
-PROBLEM = type(TOY)(**{{**dict(TOY), "retraining": RetrainingPolicy({policy})}})
+PROBLEM = type(TOY)(**{{**dict(TOY), "online": ONLINE, "retraining": RetrainingPolicy({policy})}})
 """
 
 
@@ -109,7 +110,7 @@ def acted(home: Home) -> list[tuple[str, str]]:
 
 def platform_of(home: Home, *, poll: int = 15, **environment: str) -> Platform:
     """A platform on free ports; it is not up yet."""
-    ports = {f"EVERGREEN_{name}_PORT": str(_free_port()) for name in ("PREFECT", "MLFLOW")}
+    ports = {f"EVERGREEN_{name}_PORT": str(_free_port()) for name in ("PREFECT", "MLFLOW", "API")}
     return Platform(home, {**ports, "EVERGREEN_POLL_SECONDS": str(poll), **environment})
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import commands
+import httpx
 import platforms
 import pytest
 from commands import AHEAD, LABELLED
@@ -26,7 +27,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def test_status_tells_that_every_part_is_healthy_and_where_it_is(live: Platform):
     ended = live.evergreen("status")
     assert ended.code == 0, ended
-    for name, setting in (("prefect", "EVERGREEN_PREFECT_PORT"), ("mlflow", "EVERGREEN_MLFLOW_PORT")):
+    for name, setting in (("prefect", "EVERGREEN_PREFECT_PORT"), ("mlflow", "EVERGREEN_MLFLOW_PORT"), ("api", "EVERGREEN_API_PORT")):
         assert f"  {name:<9} healthy    http://127.0.0.1:{live.environment[setting]}" in ended.out
     assert "  runner    healthy" in ended.out
     assert "Traceback" not in "".join(log.read_text() for log in (live.home.var / "logs").iterdir())
@@ -44,6 +45,9 @@ def test_a_file_that_is_dropped_leads_to_data_a_verdict_and_new_predictions_with
     newest = live.home.rows("publications")[-1]
     assert newest["snapshot"] == live.home.rows("decisions")[-1]["snapshot"]
     assert set(live.home.published()["model_version"]) == {newest["version"]}
+    api = f"http://127.0.0.1:{live.environment['EVERGREEN_API_PORT']}"
+    assert until(lambda: httpx.get(f"{api}/version").json()["model_version"] == newest["version"], seconds=10)
+    assert f"version {newest['version']} answers over HTTP, as in training" in (live.home.var / "logs" / "runner.log").read_text()
 
 
 def test_a_cron_schedule_fires_on_the_server_and_with_nothing_new_its_skip_is_recorded(live: Platform):
@@ -107,4 +111,4 @@ def test_a_part_that_is_killed_in_mid_round_is_started_again_and_the_round_comes
     killed.kill()
     until(lambda: [process for process in live.parts(part) if process.pid != killed.pid], seconds=30)
     until(lambda: published(live.home) > shown, seconds=2 * SECONDS)
-    until(lambda: live.evergreen("status").out.count(" healthy ") == 3, seconds=60)
+    until(lambda: live.evergreen("status").out.count(" healthy ") == 4, seconds=60)
