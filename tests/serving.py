@@ -52,6 +52,7 @@ class Served:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def ask(self, path: str, body: Any = None, *, method: str = "", headers: dict[str, str] | None = None) -> Answer:
@@ -84,9 +85,11 @@ class Served:
         found = [one for one in family if one.ppid() != self.process.pid]
         return sorted(found, key=lambda one: one.create_time())
 
-    def end(self, *, sign: int = signal.SIGTERM) -> tuple[int, str, str]:
-        """Tell it to end; its exit code and what it printed."""
-        if self.process.poll() is None:
+    def end(self, *, sign: int = signal.SIGTERM, whole_group: bool = False) -> tuple[int, str, str]:
+        """Tell it to end, or as a terminal and some supervisors do its whole process group; its exit code and what it printed."""
+        if self.process.poll() is None and whole_group:
+            os.killpg(self.process.pid, sign)
+        elif self.process.poll() is None:
             self.process.send_signal(sign)
         out, err = self.process.communicate(timeout=60)
         return self.process.returncode, out, err

@@ -3,6 +3,7 @@
 import http.client
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -124,6 +125,46 @@ def test_a_new_champion_takes_over_and_a_broken_one_does_not(registry: Registry)
     assert "Version 4 was refused, version 2 serves: Version 4 does not reproduce its golden rows" in out
 
 
+PLANTED = """
+import pathlib
+class Planted:
+    def __reduce__(self):
+        return (pathlib.Path.touch, (pathlib.Path({file!r}),))
+"""
+
+
+@pytest.mark.parametrize("how", ["a pickle in the place of the model", "one byte more", "other code"])
+def test_what_somebody_has_put_into_the_store_is_refused_before_it_is_opened(registry: Registry, tmp_path: Path, how: str):
+    folder = registry.folder(registry.version(3))
+    kept = tmp_path / "kept"
+    shutil.copytree(folder, kept)
+    if how == "other code":
+        (folder / "code" / "toy" / "features.py").write_text("open({!r}, 'w')".format(str(tmp_path / "ran")))
+    else:
+        model = folder / "model.skops"
+        model.write_bytes(pickled(tmp_path / "ran") if "pickle" in how else model.read_bytes() + b"\0")
+    try:
+        with served(registry.settings.root) as server:
+            server.ready()
+            given(registry, champion=3, previous=1, anchor=1, move=f"tampered: {how}")
+            refusal = until(lambda: registry.journal.rows(refusals, promotion=f"tampered: {how}"), seconds=20)[0]
+            assert "is not what was registered" in refusal["reason"]
+            assert server.ask("/predict", row()).told["model_version"] == 1
+    finally:
+        shutil.rmtree(folder)
+        shutil.copytree(kept, folder)
+    assert not (tmp_path / "ran").exists()
+
+
+def pickled(file: Path) -> bytes:
+    """What makes the file when somebody unpickles it."""
+    scope: dict[str, Any] = {}
+    exec(PLANTED.format(file=str(file)), scope)  # noqa: S102 - the tests' own words
+    import pickle
+
+    return pickle.dumps(scope["Planted"]())
+
+
 def test_a_worker_that_is_killed_is_there_again_and_meanwhile_only_503_is_said(registry: Registry):
     with served(registry.settings.root) as server:
         server.ready()
@@ -138,13 +179,15 @@ def test_a_worker_that_is_killed_is_there_again_and_meanwhile_only_503_is_said(r
         assert "evergreen_worker_deaths 1.0" in server.ask("/metrics").body.decode()
 
 
-def test_what_was_answered_before_the_server_ended_is_in_the_log(registry: Registry):
+@pytest.mark.parametrize("whole_group", [False, True])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_what_was_answered_before_the_server_ended_is_in_the_log(registry: Registry, sign: int, whole_group: bool):
     before = len(registry.journal.rows(log))
     with served(registry.settings.root) as server:
         server.ready()
         with asking(server) as answers:
             time.sleep(1)
-            code, _, err = server.end()
+            code, _, err = server.end(sign=sign, whole_group=whole_group)
         assert (code, err) == (0, "")
     assert set(answers) <= {200, 503, "closed"}
     rows = registry.journal.rows(log)[before:]

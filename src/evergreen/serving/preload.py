@@ -1,6 +1,8 @@
-"""What every worker needs, imported once by the process that they are forked from; no problem's code and no model is."""
+"""What every worker needs, imported once by the process that they are forked from, and by no other; no problem's code and no model is."""
 
 # ruff: noqa: F401 - to be imported is all that these are for
+import os
+
 import msgpack
 import pandas
 import pyarrow.parquet
@@ -19,3 +21,5 @@ from evergreen.gate import evidence
 from evergreen.serving import frames, worker
 
 pyarrow.set_cpu_count(1)
+# Whoever ends the front by its process group, as a terminal does, leaves this process to the front, which still needs it.
+os.setpgid(0, 0)

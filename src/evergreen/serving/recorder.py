@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import orjson
 
-from evergreen.serving.worker import leave_the_group
-
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
@@ -27,7 +25,6 @@ def record(connection: Connection, url: str) -> None:
     from evergreen.errors import EvergreenError
     from evergreen.journal import Journal
 
-    leave_the_group()
     journal: Journal | None = None
     while True:
         try:

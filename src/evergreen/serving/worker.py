@@ -42,7 +42,6 @@ def work(connection: Connection, order: Order) -> None:
     """
     import msgpack
 
-    leave_the_group()
     os.nice(order.niceness)
     try:
         answer, facts = _prepare(order)
@@ -64,11 +63,6 @@ def work(connection: Connection, order: Order) -> None:
             connection.send_bytes(msgpack.packb(reply))
         except OSError:
             return
-
-
-def leave_the_group() -> None:
-    """Whoever ends the front by its process group, as Ctrl-C does, leaves this process to the front, which ends it when it is done."""
-    os.setpgid(0, 0)
 
 
 def sentence(error: Exception) -> str:
