@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evergreen.errors import EvergreenError, ModelError
-from evergreen.files import atomic_path, write_json
+from evergreen.files import atomic_path, write_bytes, write_json
 from evergreen.metering import Meter
 
 
@@ -139,7 +139,7 @@ def _predict_here(job: Job) -> None:
     if job.profile is not None:
         write_json(job.profile, meter.measured(model))
     if job.stages is not None and first is not None:
-        write_json(job.stages, unfold(model.estimator, first))
+        write_bytes(job.stages, json.dumps(unfold(model.estimator, first), allow_nan=False).encode())  # the columns in their order
 
 
 if __name__ == "__main__":

@@ -63,12 +63,12 @@ def find(journal: Journal, prediction: str) -> dict[str, Any]:
     raise JournalError(f"There is no prediction {prediction!r} in the log. {told}{why} An answer over HTTP names its id, prediction_id.")
 
 
-def with_entity(journal: Journal) -> Iterator[tuple[str, str, int, str]]:
-    """Entity, time asked, version and answer (JSON) of each prediction that names what it is about, in the order they were written."""
-    wanted = served.select().with_only_columns(served.c.entity, served.c.asked_at, served.c.version, served.c.answer)
+def with_entity(journal: Journal) -> Iterator[tuple[str, str, str]]:
+    """Entity, time asked and answer (JSON) of each prediction that names what it is about, in the order they were written."""
     with journal.reading() as connection:
-        for row in connection.execute(wanted.where(served.c.entity.is_not(None)).order_by(served.c.seq)):
-            yield row.entity, row.asked_at, row.version, row.answer
+        # As plain text: SQLAlchemy's own statement makes a million rows take three times as long.
+        for row in connection.exec_driver_sql("SELECT entity, asked_at, answer FROM served WHERE entity IS NOT NULL ORDER BY seq"):
+            yield row._t
 
 
 def share_before(journal: Journal, end: datetime) -> Share | None:
@@ -95,7 +95,7 @@ def remove_before(journal: Journal, end: datetime, *, reason: str) -> int:
             if newest is None:
                 return gone
             taken = connection.execute(served.delete().where(part)).rowcount
-            name = f"{taken:,} predictions asked until {newest.asked_at:.19}"
+            name = f"{taken:,} prediction{'' if taken == 1 else 's'} asked until {newest.asked_at:.19}"
             row = {"removal": digest_text("removal", KIND, newest.prediction), "kind": KIND, "name": name, "reason": reason}
             connection.execute(removals.insert().values(at=datetime.now(UTC).isoformat(), **row))
             reach("clean: before a part of the log is removed")

@@ -65,7 +65,7 @@ def realized_online(root: Path, journal: Journal, problem: Problem, frame: Frame
     recorded = _recorded(root, journal, problem)
     judged = {key: recorded.get(key, "") for key in _texts(labelled, problem.key)}
     known, last, named = set(_texts(frame.rows, problem.key)), dict[str, tuple[str, str]](), 0
-    for entity, asked_at, _, answer in log.with_entity(journal):
+    for entity, asked_at, answer in log.with_entity(journal):
         named += 1
         if entity not in judged:
             counts.waiting, counts.unknown = counts.waiting + (entity in known), counts.unknown + (entity not in known)
@@ -75,7 +75,8 @@ def realized_online(root: Path, journal: Journal, problem: Problem, frame: Frame
             last[entity] = (asked_at, answer)
         else:
             counts.repeated += 1
-            last[entity] = max(before, (asked_at, answer), key=lambda one: one[0])
+            if asked_at >= before[0]:
+                last[entity] = (asked_at, answer)
     counts.without_entity = max(total - named, 0)
     rows = labelled[_texts(labelled, problem.key).isin(last)]
     decisions = [json.loads(last[key][1])[DECISION] for key in _texts(rows, problem.key)]
