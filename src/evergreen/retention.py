@@ -246,14 +246,20 @@ def _served(home: _Home) -> Iterator[Removal]:
 def needed_since(space: Workspace, *, now: datetime) -> datetime | None:
     """Whatever was asked before goes from the log of what is predicted over HTTP; None while nothing may go.
 
-    It is older than `keep_days`, and the newest delivery of outcomes had those of that time: a prediction is made `prediction_lead` before
-    an event whose outcome is known `label_delay` after it. Where outcomes have stopped to arrive nothing more goes: they may still come.
+    It is older than `keep_days`, and the newest outcomes are of its time: a prediction is made `prediction_lead` before an event whose
+    outcome is known `label_delay` after it. How far outcomes reach is when their newest delivery was judged here or, by the clock on the
+    wall, the newest time in them, if that is earlier. Where outcomes have stopped to arrive nothing more goes: they may still come.
     """
-    rows = space.journal.rows(tables.deliveries, source=space.problem.target.source, outcome="published")
+    source = space.problem.source(space.problem.target.source)
+    rows = space.journal.rows(tables.deliveries, source=source.name, outcome="published")
     if not rows:
         return None
+    until = datetime.fromisoformat(rows[-1]["at"])
+    if space.problem.clock == "wall" and source.time is not None:
+        known = [pd.Timestamp(row["newest"]).to_pydatetime() for row in rows if row["newest"]]
+        until = min([until, max(known)] if known else [until])
     wait = space.problem.target.label_delay + space.problem.prediction_lead
-    return min(now - timedelta(days=space.settings.keep_days), datetime.fromisoformat(rows[-1]["at"]) - wait)
+    return min(now - timedelta(days=space.settings.keep_days), until - wait)
 
 
 def _remove(space: Workspace, one: Removal) -> None:

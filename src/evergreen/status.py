@@ -104,8 +104,8 @@ def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
 
 
 def served_so_far(space: Workspace) -> Served | None:
-    """What became of the predictions over HTTP, see `evergreen.monitoring.online.realized_online`; None where none is in the log."""
-    if log.is_empty(space.journal):
+    """What became of what was predicted over HTTP, see `evergreen.monitoring.online.realized_online`; None without any, or data."""
+    if log.is_empty(space.journal) or not all(active(space.journal, source.name) for source in space.problem.sources):
         return None
     frame = build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem)
     return realized_online(space.settings.root, space.journal, space.problem, frame)

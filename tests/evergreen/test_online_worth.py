@@ -41,6 +41,14 @@ def test_where_nothing_was_served_nothing_is_told(space: Workspace):
     assert "Predictions over HTTP" not in refresh_site(space, []).read_text()
 
 
+def test_a_log_without_any_data_does_not_keep_the_rest_from_being_told(empty_space: Workspace):
+    put_decisions(empty_space.journal, KEYS, TRUTH, asked=BEFORE)
+    assert served_so_far(empty_space) is None
+    deliver_days(empty_space, 2)
+    ingest(empty_space)
+    assert worth(empty_space).rows == 4
+
+
 def test_served_decisions_are_priced_against_rule_and_no_model(space: Workspace):
     put_decisions(space.journal, KEYS, [1, 0, 1, 0], asked=BEFORE)
     told = worth(space).worth
