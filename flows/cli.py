@@ -142,6 +142,18 @@ def status() -> None:
 
 
 @app.command()
+def explain_prediction(
+    prediction: Annotated[str, typer.Argument(help="Its id, as the answer over HTTP has it; with --published the key of a row.")],
+    published: Annotated[str | None, typer.Option(help="The date of published predictions, such as 2013-06-01.")] = None,
+) -> None:
+    """Tell how a prediction came about, step by step, and whether its version still gives the same answer."""
+    from flows.explained import tell_explained
+
+    if not tell_explained(prediction, published):
+        raise typer.Exit(1)
+
+
+@app.command()
 def triggers() -> None:
     """Tell every decision on whether to retrain, with its reason, skips too."""
     from flows.telling import tell_triggers

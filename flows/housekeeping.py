@@ -56,15 +56,16 @@ def clean(yes: Yes = False) -> None:
     space, now = open_workspace(), datetime.now(UTC)
     with account.working("clean" if yes else "look for what is not needed any more"):
         found = retention.clean(space, now=now) if yes else retention.find_removable(space, now=now)
-    groups: dict[str, list[float]] = defaultdict(list)
+    groups: dict[str, list[retention.Removal]] = defaultdict(list)
     for one in found:
-        groups[one.kind].append(one.megabytes)
+        groups[one.kind].append(one)
     settings = space.settings
     kept = f"the candidates of the last {settings.keep_decisions} decisions, and whatever is younger than {settings.keep_days:g} days"
     if not found:
         account.say(f"There is nothing to remove. Spared are {kept}.")
         return
-    rows = [[kind, f"{len(sizes):,}", f"{sum(sizes):,.1f}", retention.WHY[kind]] for kind, sizes in groups.items()]
+    sums = {kind: (sum(one.things for one in some), sum(one.megabytes for one in some)) for kind, some in groups.items()}
+    rows = [[kind, f"{things:,}", f"{megabytes:,.1f}", retention.WHY[kind]] for kind, (things, megabytes) in sums.items()]
     account.table(["what", "how many", "MB", "why"], rows)
     total = sum(one.megabytes for one in found)
     if yes:

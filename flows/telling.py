@@ -10,9 +10,9 @@ from evergreen import journal as tables
 from evergreen.errors import EvergreenError, RefusedError
 from evergreen.overrides import used
 from evergreen.report.contract import describe
-from evergreen.report.site import with_override, write_decision
+from evergreen.report.site import served_sentences, with_override, write_decision
 from evergreen.settings import load_settings
-from evergreen.status import freshness, in_quarantine, look_at_landing, notices, realized_so_far, refresh_site
+from evergreen.status import freshness, in_quarantine, look_at_landing, notices, realized_so_far, refresh_site, served_so_far
 from evergreen.workspace import Workspace, load_problem, open_workspace
 from flows import account, health
 
@@ -35,11 +35,15 @@ def tell_status() -> None:
     for row in in_quarantine(space):
         account.done("", f"quarantined: {row['source']}/{row['name']} {row['reason']}", tone="bad")
     with account.working("see what predictions were worth"):
-        worth = realized_so_far(space)
+        worth, served = realized_so_far(space), served_so_far(space)
     if worth:
         account.title(f"Published predictions, cost in {unit} per 1,000 {things}")
         rows = [[row["partition"], f"{row['version']}", f"{row['rows']:,}", *_worth(row["realized"])] for row in worth]
         account.table(["from", "version", things, "model", "rule of thumb", "no model", "saved against rule", "against no model"], rows)
+    if served:
+        account.title("Predictions over HTTP")
+        for sentence in served_sentences(served, space.problem):
+            account.say(f"  {sentence}")
     account.title("Newest row of each source")
     for one in freshness(space, datetime.now(UTC)):
         behind = "" if one.behind is None else f", {one.behind.days} days behind {one.clock}"

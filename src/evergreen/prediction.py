@@ -141,7 +141,7 @@ def _arguments(job: Job) -> list[str]:
         "key": job.key,
         "chunk-rows": job.chunk_rows,
         "trusted": ",".join(job.trusted),
-        **({"profile": job.profile} if job.profile else {}),
+        **{name: file for name, file in (("profile", job.profile), ("stages", job.stages)) if file},
     }
     return [f"--{name}={value}" for name, value in named.items()]
 

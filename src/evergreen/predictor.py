@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evergreen.errors import EvergreenError, ModelError
-from evergreen.files import atomic_path, write_json
+from evergreen.files import atomic_path, write_bytes, write_json
 from evergreen.metering import Meter
 
 
@@ -29,6 +29,8 @@ class Job:
     """How many rows are in memory at a time."""
     profile: Path | None = None
     """Where to write, as JSON, what it took; None: it is not measured."""
+    stages: Path | None = None
+    """Where to write, as JSON, what each step of the model makes of the first row; None: nobody asks."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("model", "rows", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--key", required=True)
-    parser.add_argument("--profile", type=Path)
+    for name in ("profile", "stages"):
+        parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--chunk-rows", type=int, default=50_000)
     parser.add_argument("--trusted", type=lambda text: tuple(filter(None, text.split(","))), default=())
     try:
@@ -108,6 +111,7 @@ def _predict_here(job: Job) -> None:
 
     from evergreen.artefact import load_artefact
     from evergreen.candidate import predicted
+    from evergreen.stages import unfold
 
     rows = pq.ParquetFile(job.rows)
     meter = Meter()
@@ -118,11 +122,12 @@ def _predict_here(job: Job) -> None:
         raise ModelError(f"the rows lack {', '.join(missing)}; they need the key and every feature the model was trained with")
     if rows.metadata.num_rows == 0:
         raise ModelError("there are no rows; expected at least one")
-    writer = None
+    writer, first = None, None
     with atomic_path(job.out) as temporary:
         columns = list(dict.fromkeys([job.key, *model.features]))
         for batch in rows.iter_batches(batch_size=job.chunk_rows, columns=columns):
             X = batch.select(model.features).to_pandas()
+            first = X.head(1) if first is None else first
             if job.profile is not None and writer is None:  # before the model has seen any of them
                 meter.timed_alone(predicted, model.estimator, X)
             said = pa.Table.from_pandas(meter.timed(predicted, model.estimator, X), preserve_index=False)
@@ -133,6 +138,8 @@ def _predict_here(job: Job) -> None:
             writer.close()
     if job.profile is not None:
         write_json(job.profile, meter.measured(model))
+    if job.stages is not None and first is not None:
+        write_bytes(job.stages, json.dumps(unfold(model.estimator, first), allow_nan=False).encode())  # the columns in their order
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from evergreen.errors import StoreError
 from evergreen.faults import reach
 from evergreen.files import digest_text, read_json
 from evergreen.gate.finding import Verdict
+from evergreen.journal import log
 from evergreen.leases import single_flight
 from evergreen.provenance import provenance_digests
 from evergreen.registry import cache_name, local_folder
@@ -38,6 +39,7 @@ WHY = {
     "temporary": "left behind by a run that was killed",
     "cache": "the copy of a model that nobody needs here",
     "log": "an old log",
+    log.KIND: "predictions over HTTP, asked long ago, whose outcomes have had their time",
 }
 
 
@@ -50,7 +52,9 @@ class Removal:
     paths: tuple[Path, ...]
     megabytes: float
     name: str = ""
-    """Of a version or a prediction file: what the journal names and must know to be gone."""
+    """Of a version or a prediction file: what the journal names and must know to be gone. Of the log: from when on it stays."""
+    things: int = 1
+    """How many rows of the log; of all else one at a time."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def find_removable(space: Workspace, *, now: datetime) -> list[Removal]:
     """What the settings `keep_decisions` and `keep_days` let go; a thing goes only when neither spares it and nothing rests on it."""
     numbers = kept_versions(space, now=now)
     home = _Home(space, now, [row for row in space.journal.rows(tables.versions) if row["version"] in numbers])
-    rules = (_models, _evidence, _predictions, _batches, _quarantined, _temporary, _cached, _logs)
+    rules = (_models, _evidence, _predictions, _batches, _quarantined, _temporary, _cached, _logs, _served)
     return list(chain.from_iterable(rule(home) for rule in rules))
 
 
@@ -233,8 +237,36 @@ def _logs(home: _Home) -> Iterator[Removal]:
                 yield from _removal("log", path)
 
 
+def _served(home: _Home) -> Iterator[Removal]:
+    end = needed_since(home.space, now=home.now)
+    if end and (share := log.share_before(home.space.journal, end)):
+        yield Removal(log.KIND, (), share.megabytes, end.isoformat(), share.rows)
+
+
+def needed_since(space: Workspace, *, now: datetime) -> datetime | None:
+    """Whatever was asked before goes from the log of what is predicted over HTTP; None while nothing may go.
+
+    It is older than `keep_days`, and the newest outcomes are of its time: a prediction is made `prediction_lead` before an event whose
+    outcome is known `label_delay` after it. How far outcomes reach is when their newest delivery was judged here or, by the clock on the
+    wall, the newest time in them, if that is earlier. Where outcomes have stopped to arrive nothing more goes: they may still come.
+    """
+    source = space.problem.source(space.problem.target.source)
+    rows = space.journal.rows(tables.deliveries, source=source.name, outcome="published")
+    if not rows:
+        return None
+    until = datetime.fromisoformat(rows[-1]["at"])
+    if space.problem.clock == "wall" and source.time is not None:
+        known = [pd.Timestamp(row["newest"]).to_pydatetime() for row in rows if row["newest"]]
+        until = min([until, max(known)] if known else [until])
+    wait = space.problem.target.label_delay + space.problem.prediction_lead
+    return min(now - timedelta(days=space.settings.keep_days), until - wait)
+
+
 def _remove(space: Workspace, one: Removal) -> None:
     """First the words, then the files: what is half removed is known to be removed, and found again by the next clean-up."""
+    if one.kind == log.KIND:
+        log.remove_before(space.journal, datetime.fromisoformat(one.name), reason=f"by evergreen clean: {WHY[one.kind]}")
+        return
     if one.name:
         words = {"kind": one.kind, "name": one.name, "reason": f"by evergreen clean: {WHY[one.kind]}"}
         space.journal.add(tables.removals, removal=digest_text("removal", one.kind, one.name), **words)

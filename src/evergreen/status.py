@@ -15,6 +15,8 @@ from evergreen.data.landing import Delivery, Found, active, find, unjudged
 from evergreen.data.snapshots import build_frame, published_now
 from evergreen.errors import RefusedError
 from evergreen.files import digest_text
+from evergreen.journal import log
+from evergreen.monitoring.online import Served, realized_online
 from evergreen.monitoring.performance import realized
 from evergreen.moves import history, standing
 from evergreen.overrides import in_force, used
@@ -101,6 +103,14 @@ def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
     return realized(space.settings.root, space.journal, space.problem, labelled)
 
 
+def served_so_far(space: Workspace) -> Served | None:
+    """What became of what was predicted over HTTP, see `evergreen.monitoring.online.realized_online`; None without any, or data."""
+    if log.is_empty(space.journal) or not all(active(space.journal, source.name) for source in space.problem.sources):
+        return None
+    frame = build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem)
+    return realized_online(space.settings.root, space.journal, space.problem, frame)
+
+
 def notices(space: Workspace, now: datetime) -> list[tuple[str, str]]:
     """What a person should be told again and again, as tone (hold or bad) and sentence: a freeze, a PROMOTE that waits, an override.
 
@@ -139,6 +149,7 @@ def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
         promotions=history(space.journal),
         made_at=now.isoformat(timespec="seconds"),
         notices=notices(space, now),
+        served=served_so_far(space),
     )
     return write_site(space.settings.site, view, space.problem)
 

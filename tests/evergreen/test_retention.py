@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import workspaces
 from candidates import LOCK, toy_candidate, toy_registry
+from logged import put_decisions
 from moves import given, judged
 from toy.contract import PROBLEM
 
@@ -28,7 +29,7 @@ from evergreen.provenance import provenance_digests
 from evergreen.registry import Registry, cache_name
 from evergreen.releases import override, release
 from evergreen.resuming import held_version
-from evergreen.retention import WHY, Removal, clean, find_removable, kept_versions
+from evergreen.retention import WHY, Removal, clean, find_removable, kept_versions, needed_since
 from evergreen.settings import Settings
 from evergreen.workspace import Workspace
 
@@ -384,3 +385,87 @@ def test_what_was_never_refused_needs_no_backup(space: Workspace):
         release(space.registry, LAST, reason="r", person="ann")
     release(space.registry, HELD, reason="r", person="ann")
     given(space.registry, champion=CHAMPION, previous=PREVIOUS, anchor=ANCHOR, move="back")
+
+
+def outcomes_judged(space: Workspace, at: datetime, newest: datetime | None = None) -> None:
+    """A delivery of outcomes that was published then, with the newest time in it."""
+    row = {"source": "outcomes", "name": f"{at}.csv", "delivery": f"{at}", "rules": "r", "reason": "", "stat": "1:1", "batch": f"{at}"}
+    with space.journal.writing() as connection:
+        values = {**row, "outcome": "published", "row_count": 1, "warnings": [], "after": 0, "at": at.isoformat()}
+        values["newest"] = newest.isoformat() if newest else None
+        connection.execute(tables.deliveries.insert().values(**values))
+
+
+def served_rows(space: Workspace) -> list[str]:
+    return [row["entity"] for row in space.journal.rows(tables.served)]
+
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+
+
+def test_served_predictions_go_when_they_are_old_and_their_outcomes_have_had_their_time(space: Workspace):
+    moment = now()
+    outcomes_judged(space, moment - DAY)
+    put_decisions(space.journal, ["old", "old too"], [1, 0], asked=moment - 91 * DAY)
+    put_decisions(space.journal, ["edge"], [1], asked=moment - 90 * DAY)
+    put_decisions(space.journal, ["young"], [1], asked=moment - 89 * DAY)
+    (one,) = [one for one in find_removable(space, now=moment) if one.kind == "served"]
+    assert (one.things, one.paths, one.megabytes > 0) == (2, (), True)
+    assert len(served_rows(space)) == 4
+    assert one in clean(space, now=moment)
+    assert served_rows(space) == ["edge", "young"]
+    (gone,) = space.journal.rows(tables.removals, kind="served")
+    assert gone["name"] == f"2 predictions asked until {(moment - 91 * DAY).isoformat():.19}"
+    assert gone["reason"] == f"by evergreen clean: {WHY['served']}"
+    assert of_kind(clean(space, now=moment), "served") == set()
+
+
+def test_a_served_prediction_stays_while_its_outcome_may_not_have_been_delivered(space: Workspace):
+    eager, moment = with_settings(space, keep_days=0.0), now()
+    delivered_at = moment - 10 * DAY
+    outcomes_judged(space, delivered_at - DAY)
+    outcomes_judged(space, delivered_at)
+    wait = PROBLEM.target.label_delay + PROBLEM.prediction_lead
+    assert wait == DAY + HOUR
+    put_decisions(space.journal, ["needed", "had its time"], [1, 1], asked=delivered_at - wait)
+    put_decisions(space.journal, ["had its time"], [1], asked=delivered_at - wait - timedelta(microseconds=1))
+    assert needed_since(eager, now=moment) == delivered_at - wait
+    clean(eager, now=moment)
+    assert served_rows(space) == ["needed", "had its time"]
+    assert needed_since(space, now=moment) == moment - 90 * DAY  # the settings spare more
+
+
+def test_by_the_clock_on_the_wall_a_served_prediction_stays_while_outcomes_do_not_reach_its_time(space: Workspace):
+    moment = now()
+    outcomes_judged(space, moment - 2 * DAY, newest=moment - 40 * DAY)  # of last month: this month's come later
+    outcomes_judged(space, moment - DAY, newest=moment - 70 * DAY)  # and a correction
+    wall = with_settings(space, keep_days=0.0)
+    wall = Workspace(wall.settings, workspaces.changed(PROBLEM, clock="wall"), space.journal)
+    assert needed_since(wall, now=moment) == moment - 40 * DAY - DAY - HOUR
+    assert needed_since(with_settings(space, keep_days=0.0), now=moment) == moment - DAY - DAY - HOUR  # replayed: its times say nothing
+
+
+def test_before_any_outcome_was_delivered_no_served_prediction_goes(space: Workspace):
+    put_decisions(space.journal, ["o1"], [1], asked=now() - 900 * DAY)
+    assert needed_since(space, now=now()) is None
+    assert "served" not in {one.kind for one in clean(with_settings(space, keep_days=0.0), now=now())}
+    assert served_rows(space) == ["o1"]
+
+
+KILLED_IN_THE_LOG = KILLED.replace("passed.append(point)", "passed.append(point) if 'of the log' in point else None").replace(
+    "if len(passed) ==", "if 'of the log' in point and len(passed) =="
+)
+
+
+@pytest.mark.parametrize(("at", "left"), [(1, 2), (2, 0)])
+def test_a_clean_up_that_is_killed_in_the_log_has_removed_all_or_nothing_and_said_so(space: Workspace, at: int, left: int):
+    outcomes_judged(space, later())
+    put_decisions(space.journal, ["o1", "o2"], [1, 1], asked=now() - DAY)
+    words = [sys.executable, "-c", KILLED_IN_THE_LOG, str(space.settings.root), str(at)]
+    done = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(TESTS)}, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(served_rows(space)) == left
+    assert len(space.journal.rows(tables.removals, kind="served")) == (0 if left else 1)
+    clean(space, now=later())
+    assert served_rows(space) == []
+    assert len(space.journal.rows(tables.removals, kind="served")) == 1

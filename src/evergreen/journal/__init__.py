@@ -1,6 +1,7 @@
 """The history: append-only tables of what came in, what was decided, what was promoted and what was published.
 
-Rows are only ever added. Every table has a unique key made of content digests, so writing the same thing again changes nothing.
+Rows are only ever added, but for leases, which change, and the log of predictions, which may be emptied (`evergreen.journal.log`). Every
+table has a unique key made of content digests, so writing the same thing again changes nothing.
 """
 
 from evergreen.journal.database import Journal

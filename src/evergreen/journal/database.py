@@ -173,6 +173,19 @@ class Journal:
         with self._explained(), self._engine.connect() as connection:
             self._insist(connection)
 
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection for questions that `rows` cannot ask; a long answer is not held in memory as a whole."""
+        with self._explained(), self._engine.connect() as connection:
+            yield connection.execution_options(yield_per=10_000)
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction for what `add` cannot do; refused like one of its rows when this process has lost a lease."""
+        with self._explained(), self._writing() as connection:
+            yield connection
+            self._insist(connection)
+
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()

@@ -114,7 +114,8 @@ person's request; start and excuse: see `evergreen.attempts`."""
 signals = _table("signals", *map(_text, ("signal", "kind", "window")), sa.Column("facts", sa.JSON), unique=("signal",))
 """What drift or decay came to on one window of rows: found or not, with figures."""
 removals = _table("removals", *map(_text, ("removal", "kind", "name", "reason")), unique=("removal",))
-"""What was removed to save room although the journal names it. `kind`: model (`name`: its version) or prediction (its path)."""
+"""What was removed to save room although the journal names it. `kind`: model (`name`: its version), prediction (its path)
+or served (how many rows of the log, until when)."""
 alerts = _table("alerts", *map(_text, ("cause", "kind", "text")), sa.Column("after", sa.Integer, nullable=False), unique=("cause", "after"))
 """What people were told of. `cause`: digest of what it was about; `kind`: the alert's own, then "again" for each time that it is sent once
 more, and "sent" when an address has taken it; `after`: `seq` of the row before it for that cause (0: the first)."""
@@ -125,7 +126,7 @@ served = _table(
     unique=("prediction",),
 )
 """One row that was predicted over HTTP. `inputs`: the features, as JSON; `features`: their digest; `answer`: what the model said, as JSON;
-`entity`: the key of the thing, where the request gave it."""
+`entity`: the key of the thing, where the request gave it. Old rows may be removed: see `evergreen.journal.log`."""
 refusals = _table(
     "refusals", *map(_text, ("refusal", "promotion", "reason")), sa.Column("version", sa.Integer, nullable=False), unique=("refusal",)
 )

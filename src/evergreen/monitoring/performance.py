@@ -61,13 +61,14 @@ def realized(root: Path, journal: Journal, problem: Problem, labelled: pd.DataFr
             "partition": str(partition),
             "version": int(rows["model_version"].max()),
             "rows": len(rows),
-            "realized": _realized(problem, known[partition]) if partition in known else None,
+            "realized": priced(problem, known[partition]) if partition in known else None,
         }
         for partition, rows in predictions.groupby("partition", sort=True)
     ]
 
 
-def _realized(problem: Problem, rows: pd.DataFrame) -> dict[str, float]:
+def priced(problem: Problem, rows: pd.DataFrame) -> dict[str, float]:
+    """What decisions cost, as `realized` tells it; `rows` are labelled and have a column `decision`."""
     y = training_target(rows, problem)
 
     def mean_cost(decision: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from evergreen.contract import Problem
 from evergreen.faults import reach
 from evergreen.files import read_json, write_bytes, write_json
+from evergreen.monitoring.online import Served
 from evergreen.report import plots
 from evergreen.report.contract import describe
 from evergreen.report.decision import render_decision
@@ -35,6 +36,8 @@ class Overview:
     """ISO time of this view."""
     notices: list[tuple[str, str]] = field(default_factory=list)
     """What is out of the ordinary, as tone (hold or bad) and sentence."""
+    served: Served | None = None
+    """What became of the predictions over HTTP; None where there were none."""
 
 
 def render_overview(view: Overview, problem: Problem) -> str:
@@ -66,6 +69,7 @@ def render_overview(view: Overview, problem: Problem) -> str:
         budget=last["budget"] if last else None,
         first=last is not None and last["champion"] is None,
         contract=describe(problem),
+        told_of_served=served_sentences(view.served, problem) if view.served else [],
     )
 
 
@@ -106,6 +110,27 @@ def with_override(record: dict[str, Any], overruled: dict[str, dict[str, Any]]) 
     """The record and, beside what the gate said, who has overruled it (`override_used`); see `evergreen.overrides.used`."""
     used = overruled.get(record["decision"])
     return record | {"override_used": used} if used else record
+
+
+def served_sentences(served: Served, problem: Problem) -> list[str]:
+    """What became of the predictions over HTTP, in words: how many count and what they were worth, then why others do not count."""
+    things, unit, worth = problem.things, problem.business.unit, served.worth
+    judged = int(worth["rows"]) if worth else 0
+    told = [f"{served.rows:,} are in the log; for {judged:,} {things} the last one before the outcome counts."]
+    if worth:
+        verb = "saved" if worth["saved"] >= 0 else "lost"
+        told.append(
+            f"They cost {worth['cost_per_1000']:,.0f} {unit} per 1,000 {things}; rule of thumb {worth['rule_of_thumb_per_1000']:,.0f}, "
+            f"no model {worth['no_model_per_1000']:,.0f}: {verb} {abs(worth['saved']):,.0f} {unit} against the rule of thumb."
+        )
+    others = {
+        "have no outcome that counts yet": served.waiting,
+        f"do not name one of the {things}, so no outcome finds them": served.without_entity,
+        "name one that no delivery has brought, so neither its outcome nor what the rule of thumb would say is known": served.unknown,
+        "were followed by another one for the same thing": served.repeated,
+        "were asked when the outcome was recorded already": served.late,
+    }
+    return [*told, *(f"{count:,} {what}." for what, count in others.items() if count)]
 
 
 def _page(record: dict[str, Any]) -> str:
