@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,14 @@ import pandas as pd
 Kind = Literal["integer", "number", "boolean", "text", "time"]
 MAX_CATEGORIES = 200
 """Of a text with more values none is listed: a name, not a category."""
+
+_OF_TYPES: dict[Kind, Callable[[Any], bool]] = {
+    "boolean": pd.api.types.is_bool_dtype,
+    "integer": pd.api.types.is_integer_dtype,
+    "number": pd.api.types.is_numeric_dtype,
+    "time": pd.api.types.is_datetime64_any_dtype,
+}
+_OF_OBJECTS: dict[str, Kind] = {"boolean": "boolean", "integer": "integer", "floating": "number", "mixed-integer-float": "number"}
 
 
 @dataclass(frozen=True)
@@ -53,12 +62,6 @@ def _column(name: str, values: pd.Series) -> Column:
 def _kind(values: pd.Series) -> Kind:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return _kind(values.cat.categories.to_series())
-    if pd.api.types.is_bool_dtype(values.dtype):
-        return "boolean"
-    if pd.api.types.is_integer_dtype(values.dtype):
-        return "integer"
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        return "number"
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return "time"
-    return "text"
+    if values.dtype == object:  # a join that finds nothing leaves true, false and missing in one column
+        return _OF_OBJECTS.get(pd.api.types.infer_dtype(values, skipna=True), "text")
+    return next((kind for kind, is_it in _OF_TYPES.items() if is_it(values.dtype)), "text")
