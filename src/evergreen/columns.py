@@ -52,7 +52,8 @@ def _column(name: str, values: pd.Series) -> Column:
     kind, known = _kind(values), values.dropna()
     low, high, categories = None, None, []
     if kind in {"integer", "number"} and len(known):
-        low, high = float(known.min()), float(known.max())
+        numbers = known.astype(float)  # categories have no order, and so no least one
+        low, high = float(numbers.min()), float(numbers.max())
     if kind == "text":
         categories = sorted(map(str, known.unique()))
     listed = tuple(categories) if len(categories) <= MAX_CATEGORIES else ()

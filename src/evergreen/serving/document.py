@@ -54,7 +54,7 @@ def document(pages: FastAPI, service: Service) -> dict[str, Any]:
     split = {"dataframe_split": {"columns": list(example), "data": [list(example.values())]}}
     scoring = {
         "application/json": {"schema": _ref("Invocation"), "examples": {"dataframe_split": {"value": split}}},
-        "text/csv": {"schema": {"type": "string"}},
+        "text/csv": {"schema": {"type": "string", "minLength": 1}},
     }
     told["paths"]["/predict"] = _post("Predict one row, or a list of rows", {"application/json": asked}, answer, "predict")
     told["paths"]["/invocations"] = _post("Predict in MLflow's scoring protocol", scoring, _scores(), "invocations")
