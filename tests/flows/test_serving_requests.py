@@ -103,7 +103,7 @@ def test_requests_of_very_many_faults_are_answered_at_once(server: Served):
 
 
 def test_what_the_document_says_is_what_the_server_does(server: Served, tmp_path: Path):
-    words = ["--seed", "1", "-n", "15", "--phases", "examples,coverage,fuzzing", "--checks", CHECKS, "--max-time", "60"]
+    words = ["--seed", "1", "-n", "15", "--phases", "examples,coverage,fuzzing", "--checks", CHECKS]
     url = f"http://127.0.0.1:{server.port}/openapi.json"
     program = str(Path(sys.executable).with_name("st"))
     ran = subprocess.run([program, "run", url, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
