@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,14 @@ import pandas as pd
 Kind = Literal["integer", "number", "boolean", "text", "time"]
 MAX_CATEGORIES = 200
 """Of a text with more values none is listed: a name, not a category."""
+
+_OF_TYPES: dict[Kind, Callable[[Any], bool]] = {
+    "boolean": pd.api.types.is_bool_dtype,
+    "integer": pd.api.types.is_integer_dtype,
+    "number": pd.api.types.is_numeric_dtype,
+    "time": pd.api.types.is_datetime64_any_dtype,
+}
+_OF_OBJECTS: dict[str, Kind] = {"boolean": "boolean", "integer": "integer", "floating": "number", "mixed-integer-float": "number"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,8 @@ def _column(name: str, values: pd.Series) -> Column:
     kind, known = _kind(values), values.dropna()
     low, high, categories = None, None, []
     if kind in {"integer", "number"} and len(known):
-        low, high = float(known.min()), float(known.max())
+        numbers = known.astype(float)  # categories have no order, and so no least one
+        low, high = float(numbers.min()), float(numbers.max())
     if kind == "text":
         categories = sorted(map(str, known.unique()))
     listed = tuple(categories) if len(categories) <= MAX_CATEGORIES else ()
@@ -53,12 +63,6 @@ def _column(name: str, values: pd.Series) -> Column:
 def _kind(values: pd.Series) -> Kind:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return _kind(values.cat.categories.to_series())
-    if pd.api.types.is_bool_dtype(values.dtype):
-        return "boolean"
-    if pd.api.types.is_integer_dtype(values.dtype):
-        return "integer"
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        return "number"
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return "time"
-    return "text"
+    if values.dtype == object:  # a join that finds nothing leaves true, false and missing in one column
+        return _OF_OBJECTS.get(pd.api.types.infer_dtype(values, skipna=True), "text")
+    return next((kind for kind, is_it in _OF_TYPES.items() if is_it(values.dtype)), "text")

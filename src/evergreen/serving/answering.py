@@ -13,10 +13,14 @@ from evergreen.serving.log import PredictionLog
 from evergreen.serving.metrics import Metrics
 from evergreen.serving.protocol import read_invocation
 from evergreen.serving.replies import Reply
-from evergreen.serving.schema import Asked, Schema, UnfitError
+from evergreen.serving.schema import Asked, Schema
+from evergreen.serving.unfit import UnfitError, one_fault
 from evergreen.serving.workers import Refused
 
 PREDICT, INVOCATIONS = "/predict", "/invocations"
+NOBODY = "No version of the model is ready. Try again in a moment."
+FULL = "Too many requests wait already. Try again in a moment."
+UNLOGGED = "Predictions cannot be logged now, and none is made without. Try again in a moment."
 
 
 class Answerer:
@@ -29,11 +33,7 @@ class Answerer:
 
     def hindrance(self) -> Reply | None:
         """Why no request can be answered now, found out before one is read; None when it can."""
-        not_now = {
-            "No version of the model is ready. Try again in a moment.": self.batcher.worker is None,
-            "Too many requests wait already. Try again in a moment.": self.batcher.is_full,
-            "Predictions cannot be logged now, and none is made without. Try again.": self.policy.log == "refuse" and self.log.is_full,
-        }
+        not_now = {NOBODY: self.batcher.worker is None, FULL: self.batcher.is_full, UNLOGGED: self._must_not_answer}
         return next((replies.try_again(what) for what, holds in not_now.items() if holds), None)
 
     async def answer(self, route: str, kind: str, body: bytes) -> Reply:
@@ -44,6 +44,8 @@ class Answerer:
             said = await self.batcher.answer(read)
         except (UnfitError, Refused, FullError, UnavailableError, LateError) as error:
             return self._refusal(error)
+        if self._must_not_answer:  # others that came with it have filled the log
+            return replies.try_again(UNLOGGED)
         asked, ids = said.asked, self._ids.take(said.asked.rows)
         self.log.put((ids, asked.entities, asked_at.isoformat(), said.version, asked.columns, said.answers))
         self.metrics.predictions.labels(said.version).inc(asked.rows)
@@ -51,16 +53,19 @@ class Answerer:
             return replies.for_mlflow(said.answers, version=said.version, ids=ids)
         return replies.predictions(self.task, asked, said.answers, version=said.version, ids=ids)
 
+    @property
+    def _must_not_answer(self) -> bool:
+        return self.policy.log == "refuse" and self.log.is_full
+
     def _refusal(self, error: Exception) -> Reply:
         """What is said where no prediction is made."""
         if isinstance(error, UnfitError):
             return replies.unfit(error)
         if isinstance(error, Refused):
-            expected = f"a row that the model can answer; it said: {error}"
-            return replies.unfit(UnfitError([{"field": "row", "got": "one that it cannot", "expected": expected}]))
+            return replies.unfit(one_fault("row", "one that it cannot", f"a row that the model can answer; it said: {error}"))
         if isinstance(error, LateError):
             return replies.refused(504, f"There was no answer within {self.policy.deadline.total_seconds():g} s.")
-        return replies.try_again("Too many requests wait, or no version of the model is ready. Try again in a moment.")
+        return replies.try_again(FULL if isinstance(error, FullError) else NOBODY)
 
 
 def _read_ours(body: bytes, schema: Schema) -> Asked:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from evergreen.limits import OnlinePolicy
-from evergreen.serving.schema import Asked, Schema, UnfitError
+from evergreen.serving.schema import Asked, Schema
 from evergreen.serving.workers import Columns, DiedError, Refused, Worker
 
 BATCH_ROWS = 64
@@ -78,12 +78,11 @@ class Batcher:
         self.tally, self.tally_before = Tally(), Tally()
         """What came of the requests to the version that serves, and to the one before it."""
         self._waiting: deque[_Waiting] = deque()
-        self._under_way: list[_Waiting] = []
+        self._under_way: deque[_Waiting] = deque()
+        self._asks: Worker | None = None
         self._rows = 0
         self._arrived = asyncio.Event()
         self._begun = 0.0
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     @property
     def waiting_rows(self) -> int:
@@ -171,42 +170,58 @@ class Batcher:
         return batch
 
     def _read_again(self, one: _Waiting) -> bool:
+        """Read a request for the version that serves now; False where it does not fit that one."""
         if self.schema is None or one.schema == self.schema:
             return True
         try:
-            one.asked = one.read(self.schema)
-        except UnfitError as error:
+            one.asked, one.schema = one.read(self.schema), self.schema
+        except Exception as error:  # whatever it is, it is this request's
             self._fail(one, error)
             return False
         return True
 
     async def _answer(self, batch: list[_Waiting]) -> None:
+        """Have a batch predicted; where the model fails at it each request alone, for one of them is to blame and not the others."""
+        self._under_way.extend(batch)
+        try:
+            if await self._is_answered(batch):
+                return
+            while self._under_way:
+                one = self._under_way[0]
+                if not one.future.done() and self._read_again(one):
+                    await self._is_answered([one])
+                self._under_way.popleft()
+        finally:
+            for one in batch:
+                self._fail(one, UnavailableError())  # whoever has no answer by now gets none
+            self._under_way.clear()
+
+    async def _is_answered(self, batch: list[_Waiting]) -> bool:
+        """Ask the version that serves; False where the model has failed and more than one request may be to blame."""
         worker = self.worker
         if worker is None:
-            for one in batch:
-                self._fail(one, UnavailableError())
-            return
-        self._under_way, self._begun = batch, monotonic()
+            return True
+        self._asks, self._begun = worker, monotonic()
         self.batches += 1
         try:
-            said = await worker.ask(_together([one.asked.columns for one in batch]))
+            _hand_out(batch, worker.version, await worker.ask(_together([one.asked.columns for one in batch])))
         except DiedError:
-            for one in batch:
-                self._fail(one, UnavailableError())
+            pass
         except Refused as refused:
-            if len(batch) == 1:
-                self.model_faults += 1
-                self.tally.faults += 1
-                self.tally.requests += 1
-                self._fail(batch[0], refused)
-            else:  # one of them is to blame, the others have their answers
-                for one in batch:
-                    await self._answer([one])
+            if len(batch) > 1:
+                return False
+            self.model_faults += 1
+            self.tally.faults += 1
+            self.tally.requests += 1
+            self._fail(batch[0], refused)
+        except Exception as error:  # the other requests go on
+            for one in batch:
+                self._fail(one, error)
         else:
             self.tally.requests += len(batch)
-            _hand_out(batch, worker.version, said)
         finally:
-            self._under_way = []
+            self._asks = None
+        return True
 
     async def _sweep(self) -> None:
         """Tell whoever has waited too long, and end a worker that is stuck."""
@@ -218,8 +233,8 @@ class Batcher:
                 if now - one.since <= limit:
                     break  # those behind it came later
                 self._fail(one, LateError())
-            if self._under_way and self.worker and now - self._begun > STUCK_DEADLINES * limit:
-                self.worker.kill()
+            if self._asks and now - self._begun > STUCK_DEADLINES * limit:
+                self._asks.kill()
 
     @staticmethod
     def _fail(one: _Waiting, error: Exception) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from evergreen.serving.unfit import MAX_FAULTS
+
 if TYPE_CHECKING:
     from evergreen.serving.service import Service
 
@@ -38,12 +40,12 @@ def document(pages: FastAPI, service: Service) -> dict[str, Any]:
     schemas |= {"Row": {**row, "title": "Row"}, "Prediction": _prediction(task), "Fault": FAULT, "Detail": DETAIL}
     schemas["Unfit"] = {
         "type": "object",
-        "properties": {**DETAIL["properties"], "faults": _list("Fault"), "more_faults": {"type": "integer"}},
+        "properties": {**DETAIL["properties"], "faults": {**_list("Fault"), "minItems": 1, "maxItems": MAX_FAULTS}},
         "required": ["detail", "faults"],
     }
-    schemas["Invocation"] = _invocation()
     example = service.example()
     one, several = _ref("Row"), {**_list("Row"), "minItems": 1, "maxItems": schema.max_rows}
+    schemas["Invocation"] = _invocation(list(row["properties"]), several)
     asked = {
         "schema": {"anyOf": [one, several]},
         "examples": {"one row": {"value": example}, "several rows": {"value": [example, example]}},
@@ -52,20 +54,25 @@ def document(pages: FastAPI, service: Service) -> dict[str, Any]:
     split = {"dataframe_split": {"columns": list(example), "data": [list(example.values())]}}
     scoring = {
         "application/json": {"schema": _ref("Invocation"), "examples": {"dataframe_split": {"value": split}}},
-        "text/csv": {"schema": {"type": "string"}},
+        "text/csv": {"schema": {"type": "string", "minLength": 1}},
     }
     told["paths"]["/predict"] = _post("Predict one row, or a list of rows", {"application/json": asked}, answer, "predict")
     told["paths"]["/invocations"] = _post("Predict in MLflow's scoring protocol", scoring, _scores(), "invocations")
     if service.settings.api_key.get_secret_value():
-        told["components"]["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
+        told["components"]["securitySchemes"] = {
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            "bearer": {"type": "http", "scheme": "bearer"},
+        }
         for path in ("/predict", "/invocations", "/version", "/follow"):
             for operation in told["paths"][path].values():
-                operation["security"] = [{"key": []}]
+                operation["security"] = [{"key": []}, {"bearer": []}]
+                operation["responses"].setdefault("401", _json(REFUSALS["401"], _ref("Detail")))
     return told
 
 
 def _post(summary: str, asked: dict[str, Any], answer: dict[str, Any], name: str) -> dict[str, Any]:
-    replies = {"200": _json("The answer.", answer), "422": _json("What is wrong with the request, all of it.", _ref("Unfit"))}
+    wrong = f"What is wrong with the request; of more than {MAX_FAULTS} faults the first."
+    replies = {"200": _json("The answer.", answer), "422": _json(wrong, _ref("Unfit"))}
     replies |= {status: _json(what, _ref("Detail")) for status, what in REFUSALS.items()}
     body = {"required": True, "content": asked}
     return {"post": {"summary": summary, "operationId": name, "tags": ["predictions"], "requestBody": body, "responses": replies}}
@@ -96,14 +103,28 @@ def _scores() -> dict[str, Any]:
     return {"type": "object", "properties": fields, "required": list(fields)}
 
 
-def _invocation() -> dict[str, Any]:
-    names = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
-    rows = {"type": "array", "items": {"type": "array", "items": {}}}
-    split = {"type": "object", "properties": {"columns": names, "data": rows}, "required": ["columns", "data"]}
-    forms: dict[str, Any] = {"dataframe_split": split, **{name: _list("Row") for name in ("dataframe_records", "instances", "inputs")}}
+def _invocation(names: list[str], rows: dict[str, Any]) -> dict[str, Any]:
+    limits = {name: rows[name] for name in ("minItems", "maxItems")}
+    known = {"type": "array", "items": {"type": "string", "enum": names}, "uniqueItems": True}
+    data = {"type": "array", "items": {"type": "array", "items": {}}, **limits}
+    split = {"type": "object", "properties": {"columns": known, "data": data}, "required": ["columns", "data"]}
+    columns = {"type": "object", "propertyNames": {"enum": names}, "minProperties": 1}
+    forms: dict[str, Any] = {
+        "dataframe_split": split,
+        "dataframe_records": rows,
+        "instances": rows,
+        "inputs": {"anyOf": [rows, {**columns, "title": "Columns", "description": "A list of values for each field."}]},
+    }
+    params = {"type": ["object", "null"], "maxProperties": 0, "description": "The model takes none."}
     return {
         "oneOf": [
-            {"type": "object", "title": name, "properties": {name: form}, "required": [name], "additionalProperties": False}
+            {
+                "type": "object",
+                "title": name,
+                "properties": {name: form, "params": params},
+                "required": [name],
+                "additionalProperties": False,
+            }
             for name, form in forms.items()
         ]
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
@@ -42,6 +43,9 @@ class Front:
             reply = await self._answer(scope, receive)
         except ConnectionError:
             return  # whoever asked has gone
+        except Exception:  # a defect of ours: the others are answered, and people find it in the log of the process
+            logging.getLogger(__name__).exception("A request to %s failed.", route)
+            reply = replies.refused(500, "The server failed at this request.", headers=CLOSE)
         self.metrics.requests.labels(route, reply.status).inc()
         self.metrics.seconds.labels(route).observe(perf_counter() - started)
         headers = [*reply.headers, *CLOSE] if self.is_draining else reply.headers

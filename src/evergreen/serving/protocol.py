@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
-from evergreen.serving.schema import Asked, Schema, UnfitError, read_json, shown
+from evergreen.serving.schema import Asked, Schema, insist_once, read_json
+from evergreen.serving.unfit import UnfitError, one_fault, shorten, shown
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 CSV = "text/csv"
+NAMED = 10
+"""So many of the names that were sent are repeated."""
 
 
 def read_invocation(schema: Schema, body: bytes, *, kind: str) -> Asked:
@@ -25,66 +30,81 @@ def read_invocation(schema: Schema, body: bytes, *, kind: str) -> Asked:
     UnfitError
         Something is wrong with it.
     """
-    return schema.read_texts(_rows_of_csv(body)) if kind == CSV else schema.read_rows(_rows_of_json(body))
-
-
-def _rows_of_json(body: bytes) -> list[Any]:
+    if kind == CSV:
+        return schema.read_rows(_rows_of_csv(schema, body), as_texts=True)
     told = read_json(body)
+    asked = schema.read_rows(_rows_of_json(schema, told))
+    insist_once(body, _fields(told))
+    return asked
+
+
+def _rows_of_json(schema: Schema, told: Any) -> list[Any]:
     if not isinstance(told, dict) or sum(form in told for form in FORMS) != 1:
-        got = f"the keys {', '.join(map(shown, told))}" if isinstance(told, dict) else shown(told)
-        raise _fault("body", got, f"an object with exactly one of {', '.join(FORMS)}")
+        got = f"the keys {_listed(told)}" if isinstance(told, dict) else shown(told)
+        raise one_fault("body", got, f"an object with exactly one of {', '.join(FORMS)}")
     (form,) = (form for form in FORMS if form in told)
     if more := sorted(set(told) - {form, "params"}):
-        raise _fault("body", f"beside {form} the keys {', '.join(map(shown, more))}", f"{form} alone")
-    if told.get("params"):
-        raise _fault("params", shown(told["params"]), "none; the model takes no parameters")
-    return _rows(form, told[form])
+        raise one_fault("body", f"beside {form} the keys {_listed(more)}", f"{form} alone")
+    if told.get("params") not in (None, {}):
+        raise one_fault("params", shown(told["params"]), "none; the model takes no parameters")
+    return _rows(schema, form, told[form])
 
 
-def _rows(form: str, given: Any) -> list[Any]:
+def _fields(told: dict[str, Any]) -> int:
+    """How many fields there are in a request that is as it should be."""
+    parts = [part for value in told.values() for part in (value if isinstance(value, list) else [value])]
+    return len(told) + sum(len(part) for part in parts if isinstance(part, dict))
+
+
+def _rows(schema: Schema, form: str, given: Any) -> list[Any]:
     if form == "dataframe_split":
-        return _rows_of_split(given)
+        return _rows_of_split(schema, given)
     if form == "inputs" and isinstance(given, dict):
-        return _rows_of_columns(form, given)
+        return _rows_of_columns(schema, form, given)
     if not isinstance(given, list):
-        raise _fault(form, shown(given), "a list of objects, one for each row")
+        raise one_fault(form, shown(given), "a list of objects, one for each row")
     return given
 
 
-def _rows_of_split(given: Any) -> list[Any]:
+def _rows_of_split(schema: Schema, given: Any) -> list[Any]:
     if not isinstance(given, dict) or not isinstance(given.get("columns"), list) or not isinstance(given.get("data"), list):
-        raise _fault("dataframe_split", shown(given), 'an object with "columns", a list of names, and "data", a list of rows')
+        raise one_fault("dataframe_split", shown(given), 'an object with "columns", a list of names, and "data", a list of rows')
     names, rows = given["columns"], given["data"]
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise _fault("dataframe_split.columns", shown(names), "each name once, as a text")
+        raise one_fault("dataframe_split.columns", shown(names), "each name once, as a text")
+    schema.insist_on_number(rows)
     for at, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(names):
-            raise _fault(f"dataframe_split.data[{at}]", shown(row), f"a list of {len(names)} values, as many as there are columns")
+            raise one_fault(f"dataframe_split.data[{at}]", shown(row), f"a list of {len(names)} values, as many as there are columns")
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _rows_of_columns(form: str, given: dict[str, Any]) -> list[Any]:
+def _rows_of_columns(schema: Schema, form: str, given: dict[str, Any]) -> list[Any]:
     columns = {name: values if isinstance(values, list) else [values] for name, values in given.items()}
     if len({len(values) for values in columns.values()}) > 1:
-        lengths = ", ".join(f"{name}: {len(values)}" for name, values in columns.items())
-        raise _fault(form, lengths, "as many values in each column")
+        lengths = shorten(", ".join(f"{name}: {len(values)}" for name, values in islice(columns.items(), NAMED)))
+        raise one_fault(form, lengths, "as many values in each column")
+    schema.insist_on_number(next(iter(columns.values()), []))
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _rows_of_csv(body: bytes) -> list[dict[str, str]]:
+def _rows_of_csv(schema: Schema, body: bytes) -> list[dict[str, str]]:
     try:
-        reader = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True, restkey="", restval="")
-        rows = list(reader)
+        lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        names, *rows = [line for line in lines if line] or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise _fault("body", str(error), "CSV in UTF-8 with a line of column names") from None
-    names = reader.fieldnames or []
+        raise one_fault("body", str(error), "CSV in UTF-8 with a line of column names") from None
     if len(set(names)) < len(names):
-        raise _fault("body", f"the columns {', '.join(names)}", "each name once")
+        raise one_fault("body", f"the columns {_listed(names)}", "each name once")
+    schema.insist_on_number(rows)
     for at, row in enumerate(rows):
-        if "" in row:
-            raise UnfitError([{"row": at, "field": "row", "got": "more values than columns", "expected": f"{len(names)} values"}])
-    return rows
+        if len(row) != len(names):
+            fault = {"field": "row", "got": f"{len(row)} values", "expected": f"{len(names)} values, one for each column"}
+            raise UnfitError([{"row": at, **fault}])
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _fault(field: str, got: str, expected: str) -> UnfitError:
-    return UnfitError([{"field": field, "got": got, "expected": expected}])
+def _listed(names: Iterable[str]) -> str:
+    """The first of some names: there may be as many as the body has room for."""
+    first = [shown(name) for name in islice(names, NAMED + 1)]
+    return ", ".join(first[:NAMED]) + (", …" if len(first) > NAMED else "")

@@ -38,7 +38,8 @@ async def _rehearse(registry: Registry, version: Version) -> None:
 
     from evergreen.serving.copies import columns_of_version
     from evergreen.serving.frames import plain_columns
-    from evergreen.serving.schema import Schema, UnfitError
+    from evergreen.serving.schema import Schema
+    from evergreen.serving.unfit import UnfitError
     from evergreen.serving.worker import Order
     from evergreen.serving.workers import Refused, Worker
 

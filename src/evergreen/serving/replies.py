@@ -11,7 +11,8 @@ import orjson
 
 from evergreen.candidate import DECISION, PROBABILITY
 from evergreen.policies import Task
-from evergreen.serving.schema import Asked, UnfitError
+from evergreen.serving.schema import Asked
+from evergreen.serving.unfit import UnfitError
 
 Headers = list[tuple[bytes, bytes]]
 JSON = b"application/json"
@@ -61,14 +62,14 @@ def refused(status: int, what: str, *, headers: Headers | None = None, **more: A
 
 def unfit(error: UnfitError) -> Reply:
     """All that is wrong with a request."""
-    several = len(error.faults) + error.more
-    what = (
-        f"{several} things are wrong with this request; nothing was predicted."
-        if several > 1
-        else "The request cannot be answered as it is."
-    )
-    more: dict[str, Any] = {"more_faults": error.more} if error.more else {}
-    return refused(422, what, faults=error.faults, **more)
+    listed = len(error.faults)
+    if error.has_more:
+        what = f"More than {listed} things are wrong with this request, of which {listed} are listed; nothing was predicted."
+    elif listed > 1:
+        what = f"{listed} things are wrong with this request; nothing was predicted."
+    else:
+        what = "The request cannot be answered as it is."
+    return refused(422, what, faults=error.faults)
 
 
 def try_again(what: str) -> Reply:

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-import difflib
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, NotRequired
 
-import numpy as np
-from pydantic import AwareDatetime, ConfigDict, Field, NaiveDatetime, StringConstraints, TypeAdapter, ValidationError, with_config
-from pydantic_core import ErrorDetails, from_json, to_json
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    with_config,
+)
+from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict  # before 3.12 pydantic does not take Python's own
 
 from evergreen.columns import Column
+from evergreen.serving.unfit import (
+    MAX_FAULTS,
+    MAX_KEY,
+    MAX_TEXT,
+    UnfitError,
+    bounds,
+    expectation,
+    fault_of,
+    has_zone,
+    is_narrow,
+    one_fault,
+)
 
-MAX_FAULTS = 100
-"""So many faults of one request are listed; of the others it is told how many there are."""
-MAX_TEXT = 10_000
-"""Characters of one text."""
-SHOWN = 80
-"""Characters of a wrong value that are repeated."""
-
-
-class UnfitError(Exception):
-    """A request that cannot be answered, with all that is wrong with it."""
-
-    def __init__(self, faults: Sequence[dict[str, Any]], more: int = 0) -> None:
-        super().__init__(f"{len(faults) + more} faults")
-        self.faults = list(faults)
-        """Each with `field`, `got`, `expected`, and where there are several rows `row`, from 0."""
-        self.more = more
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL keeps no text with a NUL."""
+_DAY = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_CLOCK = r"[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?"
+NAIVE = rf"{_DAY}({_CLOCK})?$"
+AWARE = rf"{_DAY}{_CLOCK}(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
 
 
 @dataclass
@@ -38,6 +51,7 @@ class Asked:
     """Rows that are to be predicted, column by column."""
 
     columns: dict[str, list[Any]]
+    """Plain values; a time is its ISO text, as it was sent."""
     entities: list[Any]
     """The key of each row; None where the request gave none."""
     is_single: bool
@@ -67,13 +81,15 @@ class Schema:
         self.key = key
         self.max_rows = max_rows
         self.names = [column.name for column in columns]
-        self._times = [column.name for column in columns if column.kind == "time"]
         fields: dict[str, Any] = {column.name: _type_of(column) for column in columns}
         if key not in fields:
-            fields[key] = NotRequired[Annotated[int | str | None, Field(description="The key of the thing to predict; it is logged.")]]
+            fields[key] = NotRequired[_key_type()]
         row: Any = with_config(ConfigDict(extra="forbid", strict=True))(TypedDict("Row", fields))  # type: ignore[operator]
         self._one: TypeAdapter[dict[str, Any]] = TypeAdapter(row)
-        self._many: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(list[row])
+        # Only whether all is well: what is wrong is looked for apart, and not in more rows than there may be.
+        self._many: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(
+            Annotated[list[row], Field(min_length=1, max_length=max_rows), FailFast()]
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Schema) and (self.columns, self.key, self.max_rows) == (other.columns, other.key, other.max_rows)
@@ -92,96 +108,84 @@ class Schema:
         is_many = body.lstrip(b" \t\r\n")[:1] == b"["
         try:
             rows = self._many.validate_json(body) if is_many else [self._one.validate_json(body)]
-        except ValidationError as error:
-            raise self._unfit(error, is_many=is_many) from None
+        except ValidationError:
+            given = read_json(body)
+            raise self._unfit(given if is_many else [given], is_many=is_many) from None
+        insist_once(body, sum(map(len, rows)))
         return self._asked(rows, is_single=not is_many)
 
-    def read_rows(self, rows: Sequence[Any]) -> Asked:
+    def read_rows(self, rows: Sequence[Any], *, as_texts: bool = False) -> Asked:
         """Check rows that came in another form, as Python's own values.
 
-        Raises
-        ------
-        UnfitError
-            Something is wrong with them.
-        """
-        try:
-            return self._asked(self._many.validate_json(to_json(list(rows), inf_nan_mode="constants")), is_single=False)
-        except ValidationError as error:
-            raise self._unfit(error, is_many=True) from None
-
-    def read_texts(self, rows: Sequence[dict[str, str]]) -> Asked:
-        """Check rows whose values are all texts, as a CSV file has them; an empty text is a missing value.
+        Parameters
+        ----------
+        as_texts
+            Whether all values are texts, as a CSV file has them; an empty text is then a missing value.
 
         Raises
         ------
         UnfitError
             Something is wrong with them.
         """
+        self.insist_on_number(rows)
+        given = [self._with_nulls(row) for row in rows] if as_texts else rows
+        strict = False if as_texts else None
         try:
-            texts = to_json([self._with_nulls(row) for row in rows])
-            return self._asked(self._many.validate_json(texts, strict=False), is_single=False)
-        except ValidationError as error:
-            raise self._unfit(error, is_many=True) from None
+            checked = self._many.validate_json(to_json(given, inf_nan_mode="constants"), strict=strict)
+        except ValidationError:
+            raise self._unfit(given, is_many=True, strict=strict) from None
+        return self._asked(checked, is_single=False)
+
+    def insist_on_number(self, rows: Sequence[Any]) -> None:
+        """See that there are neither too many rows nor none, before anybody looks at them.
+
+        Raises
+        ------
+        UnfitError
+            There are.
+        """
+        if not 1 <= len(rows) <= self.max_rows:
+            raise one_fault("rows", f"{len(rows)} rows", f"1 to {self.max_rows} rows in one request")
 
     def document(self) -> dict[str, Any]:
         """The JSON schema of one row."""
         return self._one.json_schema(ref_template="#/components/schemas/{model}")
 
     def _asked(self, rows: list[dict[str, Any]], *, is_single: bool) -> Asked:
-        if not 1 <= len(rows) <= self.max_rows:
-            got, expected = f"{len(rows)} rows", f"1 to {self.max_rows} rows in one request"
-            raise UnfitError([{"field": "rows", "got": got, "expected": expected}])
         columns = {name: [row[name] for row in rows] for name in self.names}
-        for name in self._times:
-            columns[name] = [None if value is None else value.isoformat() for value in columns[name]]
         return Asked(columns, [row.get(self.key) for row in rows], is_single)
 
     def _with_nulls(self, row: dict[str, str]) -> dict[str, Any]:
         nullable = {column.name for column in self.columns if column.nullable} | {self.key}
         return {name: None if value == "" and name in nullable else value for name, value in row.items()}
 
-    def _unfit(self, error: ValidationError, *, is_many: bool) -> UnfitError:
-        found = error.errors(include_url=False, include_context=False)
-        told: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for fault in found:
-            told.setdefault(fault["loc"][: 1 + is_many], self._fault(fault, is_many=is_many))
-        listed = list(told.values())
-        return UnfitError(listed[:MAX_FAULTS], max(len(listed) - MAX_FAULTS, 0))
+    def _unfit(self, rows: Sequence[Any], *, is_many: bool, strict: bool | None = None) -> UnfitError:
+        """All that is wrong, as far as it is listed: row by row, so that a request of many faults costs no more than one of some."""
+        try:
+            self.insist_on_number(rows)
+        except UnfitError as error:
+            return error
+        told: list[dict[str, Any]] = []
+        for at, row in enumerate(rows):
+            told += self._faults(row, at=at if is_many else None, strict=strict)
+            if len(told) > MAX_FAULTS:
+                break
+        return UnfitError(told[:MAX_FAULTS], has_more=len(told) > MAX_FAULTS)
 
-    def _fault(self, fault: ErrorDetails, *, is_many: bool) -> dict[str, Any]:
-        """One thing that is wrong, in the words of people who know the columns and not pydantic."""
-        place = fault["loc"]
-        row = {"row": place[0]} if is_many and place else {}
-        if fault["type"] == "json_invalid":
-            return {"field": "body", "got": fault["msg"], "expected": "JSON in UTF-8: one row as an object, or a list of rows"}
-        if len(place) <= is_many:
-            return {
-                **row,
-                "field": "row" if row else "body",
-                "got": shown(fault["input"]),
-                "expected": "an object with a value for each field",
-            }
-        name = str(place[is_many])
-        got = "nothing" if fault["type"] == "missing" else shown(fault["input"])
-        if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(name, self.names, n=1)
-            fields = f"is {near[0]} meant?" if near else f"the fields are {', '.join(self.names)}"
-            return {**row, "field": shorten(name), "got": got, "expected": f"no such field; {fields}"}
-        known = {column.name: column for column in self.columns}
-        expected = expectation(known[name]) if name in known else "a text, a whole number or null"
-        return {**row, "field": name, "got": got, "expected": expected}
-
-
-def expectation(column: Column) -> str:
-    """What a value of a column must be, in words."""
-    words = {
-        "integer": "a whole number from {} to {}".format(*_bounds(column)) if column.kind == "integer" else "",
-        "number": "a finite number",
-        "boolean": "true or false",
-        "text": f"a text of at most {MAX_TEXT} characters",
-        "time": f"a time in ISO 8601 {'with' if ',' in column.dtype else 'without'} its offset from UTC",
-    }
-    return words[column.kind] + (" or null" if column.nullable else "")
+    def _faults(self, row: Any, *, at: int | None, strict: bool | None) -> list[dict[str, Any]]:
+        """What is wrong with one row, one fault for each field."""
+        if isinstance(row, dict) and len(row) > len(self.names) + MAX_FAULTS:
+            others = islice((name for name in row if name not in self.names), MAX_FAULTS + 2)
+            row = {name: row[name] for name in (*(name for name in self.names if name in row), *others)}
+        try:
+            self._one.validate_json(to_json(row, inf_nan_mode="constants"), strict=strict)
+        except ValidationError as error:
+            found: dict[Any, Any] = {}
+            for fault in error.errors(include_url=False, include_context=False):
+                if fault["loc"][:1] not in found:
+                    found[fault["loc"][:1]] = fault_of(fault, self.columns, row=at)
+            return list(found.values())
+        return []
 
 
 def read_json(body: bytes) -> Any:
@@ -195,52 +199,62 @@ def read_json(body: bytes) -> Any:
     try:
         return from_json(body, allow_inf_nan=True)
     except ValueError as error:
-        raise UnfitError([{"field": "body", "got": str(error), "expected": "JSON in UTF-8"}]) from None
+        raise one_fault("body", f"no JSON: {error}", "JSON in UTF-8") from None
 
 
-def shown(value: Any) -> str:
-    """A wrong value as it is repeated to whoever sent it: short, in JSON."""
-    try:
-        return shorten(json.dumps(value, default=str, ensure_ascii=False))
-    except (ValueError, RecursionError):
-        return "something that cannot be shown"
+def insist_once(body: bytes, fields: int) -> None:
+    """See that a JSON text, which is sound, names no more fields than were read from it: of a field that is there twice one would be lost.
+
+    Raises
+    ------
+    UnfitError
+        One is there twice.
+    """
+    if body.count(b":") != fields and _STRING.sub(b"", body).count(b":") != fields:
+        raise one_fault("body", "a field that is there twice in one object", "each field once")
 
 
-def shorten(text: str) -> str:
-    """At most `SHOWN` characters of a text."""
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+def _key_type() -> Any:
+    # What the log can keep: msgpack has 64 bits, and PostgreSQL no NUL.
+    number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+    text = Annotated[str, StringConstraints(max_length=MAX_KEY, pattern=NO_NUL)]
+    return Annotated[number | text | None, Field(description="The key of the thing to predict; it is logged.")]
 
 
 def _type_of(column: Column) -> Any:
     """The pydantic type of a column's values, and what the document says of it."""
     told = Field(description=_description(column), examples=list(column.categories[:3]) or None)
+    low, high = bounds(column)
     if column.kind == "integer":
-        low, high = _bounds(column)
         kind: Any = Annotated[int, Field(ge=low, le=high)]
     elif column.kind == "number":
-        kind = Annotated[float, Field(allow_inf_nan=False)]
+        kind = Annotated[float, Field(allow_inf_nan=False, **({"ge": low, "le": high} if is_narrow(column) else {}))]
     elif column.kind == "boolean":
         kind = bool
     elif column.kind == "time":
-        kind = AwareDatetime if "," in column.dtype else NaiveDatetime
+        kind = _time_type(has_zone=has_zone(column))
     else:
-        kind = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+        kind = Annotated[str, StringConstraints(max_length=MAX_TEXT, pattern=NO_NUL)]
     return Annotated[kind | None if column.nullable else kind, told]
 
 
+def _time_type(*, has_zone: bool) -> Any:
+    """A time as its text: pydantic's own would take a number in quotes for seconds since 1970."""
+    pattern = AWARE if has_zone else NAIVE
+    told = {"type": "string", "pattern": pattern, **({"format": "date-time"} if has_zone else {})}
+    return Annotated[str, StringConstraints(pattern=pattern), AfterValidator(_sound_time), WithJsonSchema(told)]
+
+
+def _sound_time(text: str) -> str:
+    datetime.fromisoformat(text)  # 30 February
+    return text
+
+
 def _description(column: Column) -> str:
+    told = expectation(column)
     seen = ""
     if column.categories:
-        seen = f"In training: {', '.join(column.categories)}."
+        seen = f" In training: {', '.join(column.categories)}."
     elif column.low is not None:
-        seen = f"In training: {column.low:g} to {column.high:g}."
-    return f"{expectation(column).capitalize()}. {seen}".strip()
-
-
-def _bounds(column: Column) -> tuple[int, int]:
-    """The least and the greatest whole number that the column's type can hold."""
-    try:
-        limits = np.iinfo(column.dtype.lower())
-    except (TypeError, ValueError):
-        limits = np.iinfo("int64")
-    return int(limits.min), int(limits.max)
+        seen = f" In training: {column.low:g} to {column.high:g}."
+    return f"{told[0].upper()}{told[1:]}.{seen}"
