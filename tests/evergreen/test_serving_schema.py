@@ -135,9 +135,9 @@ def test_so_many_faults_are_listed_and_more_are_told_of(rows: int, more: bool):
 
 
 def test_each_row_and_field_is_told_once_and_a_near_name_is_named():
-    sent = json.dumps([GOOD, {**GOOD, "smal": 1, "id": 1.5}, 7]).encode()
+    sent = json.dumps([GOOD, {**GOOD, "smalls": 1, "id": 1.5}, 7]).encode()
     told = [(one["row"], one["field"], one["got"]) for one in faults(sent)]
-    assert told == [(1, "id", "1.5"), (1, "smal", "1"), (2, "row", "7")]
+    assert told == [(1, "id", "1.5"), (1, "smalls", "1"), (2, "row", "7")]
     assert faults(sent)[1]["expected"] == "no such field; is small meant?"
 
 

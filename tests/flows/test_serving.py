@@ -274,7 +274,7 @@ def test_what_is_wrong_with_a_request_is_told_and_nothing_else_leaves(registry: 
         wrong = server.ask("/predict", {"product": 5, "amounts": 3, "stock_level": None}, headers=key)
         assert wrong.status == 422
         assert {fault["field"]: fault["expected"] for fault in wrong.told["faults"]} == {
-            "product": "a text of at most 10000 characters or null",
+            "product": "a text of at most 10000 characters, none of them NUL, or null",
             "amount": "a whole number from -9223372036854775808 to 9223372036854775807",
             "stock_level": "a whole number from -9223372036854775808 to 9223372036854775807",
             "amounts": "no such field; is amount meant?",
