@@ -13,7 +13,9 @@ from evergreen.serving.schema import Asked, Schema, UnfitError
 from evergreen.serving.workers import Columns, DiedError, Refused, Worker
 
 BATCH_ROWS = 64
-"""A batch is closed at so many rows; a larger request is a batch of its own."""
+"""So many rows are not kept waiting for more."""
+MOST_ROWS = 512
+"""A batch takes so many of the rows that wait already, for it takes hardly longer than a small one; a larger request is one of its own."""
 QUIET_TURNS = 3
 """A batch is closed when so many turns of the event loop have brought no request."""
 SWEEP_SECONDS = 0.05
@@ -139,7 +141,7 @@ class Batcher:
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
         rows = 0
-        while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= BATCH_ROWS):
+        while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= MOST_ROWS):
             one = self._waiting.popleft()
             self._rows -= one.asked.rows
             if one.future.done():  # too late, or whoever asked has gone
@@ -179,9 +181,10 @@ class Batcher:
             if len(batch) == 1:
                 self.model_faults += 1
                 self._fail(batch[0], refused)
-            else:  # one of them is to blame, the others have their answers
-                for one in batch:
-                    await self._answer([one])
+            else:  # some of them are to blame; by halves they are found in few questions, and the others have their answers
+                half = len(batch) // 2
+                await self._answer(batch[:half])
+                await self._answer(batch[half:])
         else:
             _hand_out(batch, worker.version, said)
         finally:
