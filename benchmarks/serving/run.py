@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -41,6 +42,7 @@ def main() -> None:
     if options.quick:
         options.rounds, options.seconds = 1, 1.0
     load.insist_on_programs()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # or the servers would stay
     BENCH.mkdir(parents=True, exist_ok=True)
     make_home(BENCH / "home")
     missing = {name: why for name in (BENTO, MLSERVER) if (why := environments.make(name, BENCH))}
