@@ -1,6 +1,6 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status serve test faults check format lock bench-loop bench-gate bench-platform clean
+.PHONY: help run up down status serve test faults check format lock bench-loop bench-gate bench-platform bench-serving clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -59,6 +59,9 @@ bench-gate: $(READY) ## How often the gate is wrong, on candidates whose truth i
 
 bench-platform: $(READY) ## What the platform takes while nothing happens
 	@$(BIN)/python -m benchmarks.platform $(ARGS)
+
+bench-serving: $(READY) ## Answers over HTTP beside MLflow's server, BentoML and MLServer (ARGS="--write" writes the page)
+	@$(BIN)/python -m benchmarks.serving $(ARGS)
 
 clean: ## Remove the environment and what tools cached; var/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,7 +10,7 @@ import pytest
 
 from evergreen.columns import Column
 from evergreen.limits import OnlinePolicy
-from evergreen.serving.batching import BATCH_ROWS, Batcher, FullError, LateError, UnavailableError
+from evergreen.serving.batching import MOST_ROWS, Batcher, FullError, LateError, UnavailableError
 from evergreen.serving.schema import Asked, Schema
 from evergreen.serving.unfit import UnfitError
 from evergreen.serving.workers import Columns, DiedError, Refused
@@ -98,8 +98,8 @@ def test_a_batch_has_no_more_rows_than_it_may_and_a_large_request_is_one_of_its_
     async def scene() -> None:
         worker = Fake()
         async with batching(worker) as batcher:
-            await all_said(batcher, (1,), tuple(range(100, 100 + BATCH_ROWS)), (2,), (3,))
-            assert [len(one) for one in worker.asked] == [1, BATCH_ROWS, 2]
+            await all_said(batcher, (1,), tuple(range(100, 100 + MOST_ROWS)), (2,), (3,))
+            assert [len(one) for one in worker.asked] == [1, MOST_ROWS, 2]
 
     asyncio.run(scene())
 

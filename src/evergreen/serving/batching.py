@@ -13,7 +13,9 @@ from evergreen.serving.schema import Asked, Schema
 from evergreen.serving.workers import Columns, DiedError, Refused, Worker
 
 BATCH_ROWS = 64
-"""A batch is closed at so many rows; a larger request is a batch of its own."""
+"""So many rows are not kept waiting for more."""
+MOST_ROWS = 512
+"""A batch takes so many of the rows that wait already, for it takes hardly longer than a small one; a larger request is one of its own."""
 QUIET_TURNS = 3
 """A batch is closed when so many turns of the event loop have brought no request."""
 SWEEP_SECONDS = 0.05
@@ -78,7 +80,7 @@ class Batcher:
         self.tally, self.tally_before = Tally(), Tally()
         """What came of the requests to the version that serves, and to the one before it."""
         self._waiting: deque[_Waiting] = deque()
-        self._under_way: deque[_Waiting] = deque()
+        self._under_way: list[_Waiting] = []
         self._asks: Worker | None = None
         self._rows = 0
         self._arrived = asyncio.Event()
@@ -156,7 +158,7 @@ class Batcher:
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
         rows = 0
-        while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= BATCH_ROWS):
+        while self._waiting and (not batch or rows + self._waiting[0].asked.rows <= MOST_ROWS):
             one = self._waiting.popleft()
             self._rows -= one.asked.rows
             if one.future.done():  # too late, or whoever asked has gone
@@ -181,20 +183,23 @@ class Batcher:
         return True
 
     async def _answer(self, batch: list[_Waiting]) -> None:
-        """Have a batch predicted; where the model fails at it each request alone, for one of them is to blame and not the others."""
-        self._under_way.extend(batch)
+        """Have a batch predicted; whoever has no answer in the end gets none."""
+        self._under_way = batch
         try:
-            if await self._is_answered(batch):
-                return
-            while self._under_way:
-                one = self._under_way[0]
-                if not one.future.done() and self._read_again(one):
-                    await self._is_answered([one])
-                self._under_way.popleft()
+            await self._answer_part(batch)
         finally:
             for one in batch:
-                self._fail(one, UnavailableError())  # whoever has no answer by now gets none
-            self._under_way.clear()
+                self._fail(one, UnavailableError())
+            self._under_way = []
+
+    async def _answer_part(self, part: list[_Waiting]) -> None:
+        """Where the model fails, find by halves the requests that are to blame, in few questions: the others have their answers."""
+        part = [one for one in part if not one.future.done() and self._read_again(one)]
+        if not part or await self._is_answered(part):
+            return
+        half = len(part) // 2
+        await self._answer_part(part[:half])
+        await self._answer_part(part[half:])
 
     async def _is_answered(self, batch: list[_Waiting]) -> bool:
         """Ask the version that serves; False where the model has failed and more than one request may be to blame."""

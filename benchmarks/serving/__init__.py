@@ -1,0 +1,1 @@
+"""The API beside other servers of models, on the same model and the same rows."""
