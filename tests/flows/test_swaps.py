@@ -42,7 +42,7 @@ def swap(registry: Registry, server: Served, version: int, reigns: list[Reign]) 
 
 
 def swap_under_load(registry: Registry, *, swaps: int, pause: float, clients: int = 4) -> tuple[Load, list[Reign], list[float]]:
-    """Swap two versions to and fro; the load, which served when, and the memory (bytes) of all processes after each swap."""
+    """Have two versions take turns; the load, which served when, and the memory (bytes) of all processes after each swap."""
     reigns: list[Reign] = []
     memory: list[float] = []
     given(registry, champion=1, previous=None, anchor=1, move="before all")
