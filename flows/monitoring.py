@@ -44,10 +44,10 @@ def look() -> State[Any]:
 
     space = open_workspace()
     drop_missed_looks()
-    if not is_busy(space):
-        leave_refused(space)
     message = start_what_is_asked_for(space)
     warn(space)
+    if not is_busy(space):
+        leave_refused(space)
     return Completed(message=message)
 
 
@@ -79,11 +79,11 @@ def is_busy(space: Workspace) -> bool:
 
 @step()
 def leave_refused(space: Workspace) -> None:
-    """Go back from a champion that a server has refused meanwhile; whoever moves the champion at this moment goes first."""
-    from evergreen.errors import BusyError
+    """Go back from a champion that a server has refused meanwhile; what keeps us from it now is told by the alert, and tried again."""
+    from evergreen.errors import EvergreenError
     from evergreen.releases import retreat
 
-    with suppress(BusyError):
+    with suppress(EvergreenError):
         retreat(space.registry)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import httpx
@@ -14,11 +14,12 @@ from evergreen.journal import refusals
 from evergreen.moves import served_by, standing
 from evergreen.registry import Version
 from evergreen.releases import Retreat, refuse_served, retreat
-from evergreen.serving.probing import Api
+from evergreen.serving.probing import Api, NotNowError
 from evergreen.workspace import Workspace, open_workspace
 from flows.steps import step
 
 TAKE_OVER_SECONDS = 30.0
+SMOKE_SECONDS = 10.0
 LOOK_SECONDS = 0.2
 
 
@@ -43,20 +44,18 @@ def deploy_online() -> Deployed | None:
     champion = standing(space.journal).champion
     if space.problem.online is None or champion is None:
         return None
-    version = space.registry.version(champion)
-    deployed = have_it_taken_over(space, version)
-    if deployed.state == "serves" and (fault := smoke_test(space, version)):
-        refuse_served(space.registry, version.number, fault)
-        deployed = Deployed(version.number, "refused", fault)
+    version, move = space.registry.version(champion), served_by(space.journal)
+    deployed = have_it_taken_over(space, version, move)
+    if deployed.state == "serves":
+        deployed = smoke_test(space, version, move)
     if deployed.state != "refused":
         return deployed
-    return Deployed(version.number, "refused", deployed.reason, step_back(space))
+    return replace(deployed, retreat=step_back(space))
 
 
 @step()
-def have_it_taken_over(space: Workspace, version: Version) -> Deployed:
-    """Wait until the server answers with the version, or has refused it."""
-    move = served_by(space.journal)
+def have_it_taken_over(space: Workspace, version: Version, move: str) -> Deployed:
+    """Wait until the server answers with the version, or has refused it as champion by this move."""
     end = time.monotonic() + TAKE_OVER_SECONDS
     with Api(space.settings) as api:
         try:
@@ -67,23 +66,29 @@ def have_it_taken_over(space: Workspace, version: Version) -> Deployed:
                 if refused := space.journal.last(refusals, promotion=move):
                     return Deployed(version.number, "refused", refused["reason"])
                 time.sleep(LOOK_SECONDS)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, ValueError) as error:
             return Deployed(version.number, "away", f"{api.url}: {error}")
     return Deployed(version.number, "late", f"after {TAKE_OVER_SECONDS:g} s the server answers with another version")
 
 
 @step()
-def smoke_test(space: Workspace, version: Version) -> str:
-    """Ask golden rows over HTTP; what is wrong with the answers, empty when nothing is."""
+def smoke_test(space: Workspace, version: Version, move: str) -> Deployed:
+    """Ask golden rows over HTTP; only what this very version answers counts against it, and whatever else comes is asked again."""
     golden = space.registry.evidence_folder(version) / "golden.parquet"
+    end, why = time.monotonic() + SMOKE_SECONDS, ""
     with Api(space.settings) as api:
-        try:
-            api.smoke_test(space.problem, version.number, golden)
-        except ModelError as error:
-            return str(error)
-        except httpx.HTTPError:
-            return ""  # it went away meanwhile, which is not the version's fault
-    return ""
+        while time.monotonic() < end:
+            try:
+                api.smoke_test(space.problem, version.number, golden)
+            except ModelError as error:
+                refuse_served(space.registry, version.number, str(error), move=move)
+                return Deployed(version.number, "refused", str(error))
+            except (NotNowError, httpx.HTTPError, ValueError) as error:
+                why = str(error)
+                time.sleep(LOOK_SECONDS)
+            else:
+                return Deployed(version.number, "serves")
+    return Deployed(version.number, "late", f"golden rows were not answered within {SMOKE_SECONDS:g} s: {why}")
 
 
 @step()

@@ -7,6 +7,9 @@ import sys
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
+ALONE_SECONDS = 5.0
+"""For one that is just ending."""
+
 
 def main() -> int:
     """Serve until told to end; failures are one sentence on the error stream."""
@@ -21,9 +24,12 @@ def main() -> int:
 
 
 def _serve() -> int:
+    import asyncio
+
     import uvloop
 
     from evergreen.errors import ContractError
+    from evergreen.files import lock
     from evergreen.registry import Registry
     from evergreen.serving.server import run
     from evergreen.serving.service import Service
@@ -42,7 +48,13 @@ def _serve() -> int:
     async def serve() -> bool:
         return await run(Service(settings, problem, policy, open_registry=open_registry, tell=_say))
 
-    return 0 if uvloop.run(serve()) else 1
+    # Two servers on one home would remove each other's copies, and each other's file of what is left to be logged.
+    alone = lock(settings.root / "serving" / ".lock", holder="serving this home over HTTP", seconds=ALONE_SECONDS)
+    with alone, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = 0 if runner.run(serve()) else 1
+        # All is done; a thread that waits for a database that does not answer is not waited for.
+        sys.stdout.flush()
+        os._exit(code)
 
 
 def _say(sentence: str) -> None:

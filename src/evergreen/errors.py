@@ -7,6 +7,7 @@
     ├── DataError               data that cannot be used
     │   ├── JoinError           a guard of a declared join is broken
     │   └── StoreError          a stored file is missing, torn or not what the journal says
+    │       └── TamperedError   it is there, and is not what was registered
     ├── ModelError              an estimator or an artefact that cannot be used
     ├── RegistryError           MLflow's store is of another schema, locked, full, or holds something unexpected
     │   └── UnreachableError    MLflow's server does not answer
@@ -40,6 +41,10 @@ class JoinError(DataError):
 
 class StoreError(DataError):
     """A stored file is missing, torn or not what the journal says."""
+
+
+class TamperedError(StoreError):
+    """A stored file is there, and is not what was registered."""
 
 
 class ModelError(EvergreenError):

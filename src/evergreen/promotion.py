@@ -16,7 +16,7 @@ from evergreen.errors import BusyError, ModelError, RefusedError, RegistryError,
 from evergreen.faults import reach
 from evergreen.files import digest_text
 from evergreen.journal import Journal, bars, overrides, promotions
-from evergreen.moves import Standing, standing, unfinished
+from evergreen.moves import Standing, served_by, standing, unfinished
 from evergreen.overrides import Override, in_force, of_move, row_of, sound_before
 from evergreen.registry import Registry
 from evergreen.serving.rehearsal import rehearse
@@ -83,7 +83,7 @@ def promote(registry: Registry, version: int, word: Word, *, expected_champion: 
         _move(registry, Standing(number, now.champion, anchor), word)
 
 
-def rollback(registry: Registry, *, reason: str, person: str) -> int:
+def rollback(registry: Registry, *, reason: str, person: str, expected_move: str = "") -> int:
     """Swap champion and previous, after the target has reproduced its golden rows, and bar the version left behind.
 
     Returns
@@ -94,12 +94,14 @@ def rollback(registry: Registry, *, reason: str, person: str) -> int:
     Raises
     ------
     RefusedError
-        There is no previous version, or it is barred.
+        There is no previous version, it is barred, or the champion serves by another move than `expected_move`.
     ModelError, StoreError
         The target does not verify; everything is as before.
     """
     with _one_at_a_time(registry):
         _settle(registry)
+        if expected_move and served_by(registry.journal) != expected_move:
+            raise RefusedError("Another version has become champion meanwhile; what was found wrong was not this one's.")
         return _go_back(registry, Word("rollback", reason, person))
 
 

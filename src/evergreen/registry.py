@@ -16,7 +16,7 @@ import numpy as np
 from evergreen.brakes import refuse_removed
 from evergreen.candidate import Trained
 from evergreen.contract import Problem
-from evergreen.errors import RegistryError, StoreError
+from evergreen.errors import RegistryError, StoreError, TamperedError
 from evergreen.faults import reach
 from evergreen.files import digest_folder, digest_text, lock, read_json
 from evergreen.journal import Journal, versions
@@ -228,7 +228,7 @@ class Registry:
             raise StoreError(f"{what} is missing: no folder {folder}. Was the home moved? Put it back, or restore a backup.")
         found = stored_digest(folder)
         if found != digest:
-            raise StoreError(
+            raise TamperedError(
                 f"{what} in {folder} is not what was registered: its digest is {found[:12]}, the registered one {digest[:12]}. "
                 "It was changed or is damaged; nothing of it was loaded. Restore it from a backup, or roll back to another version."
             )

@@ -131,10 +131,9 @@ class Retreat:
     hindrance: str = ""
 
 
-def refuse_served(registry: Registry, version: int, reason: str) -> None:
-    """Write down that the champion does not serve as it should, as a server does by itself."""
-    move = served_by(registry.journal)
-    registry.journal.add(refusals, refusal=digest_text(move, reason), promotion=move, version=version, reason=reason)
+def refuse_served(registry: Registry, version: int, reason: str, *, move: str) -> None:
+    """Write down that the version which is champion by a move does not serve as it should, as a server does by itself."""
+    registry.journal.add(refusals, refusal=digest_text("refusal", move), promotion=move, version=version, reason=reason)
 
 
 def retreat(registry: Registry) -> Retreat | None:
@@ -148,6 +147,6 @@ def retreat(registry: Registry) -> Retreat | None:
         return None
     version, reason = refused["version"], refused["reason"]
     try:
-        return Retreat(version, reason, rollback(registry, reason=f"a server refused it: {reason}", person="server"))
+        return Retreat(version, reason, rollback(registry, reason=f"a server refused it: {reason}", person="server", expected_move=move))
     except (RefusedError, ModelError, StoreError) as error:
         return Retreat(version, reason, None, str(error))

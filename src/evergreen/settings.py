@@ -115,7 +115,9 @@ class Settings(BaseSettings):
     @property
     def api(self) -> str:
         """Where the API is found."""
-        return self.api_url.rstrip("/") or f"http://127.0.0.1:{self.api_port}"
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - it is looked for, not listened on
+        host = everywhere.get(self.api_host, self.api_host)
+        return self.api_url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{self.api_port}"
 
     @property
     def root(self) -> Path:

@@ -19,15 +19,17 @@ from sklearn.preprocessing import OneHotEncoder
 from toy.contract import PROBLEM
 from toy.online import PROBLEM as ONLINE
 
+from evergreen import promotion
 from evergreen.causes import find_alerts
 from evergreen.errors import ModelError, RefusedError
 from evergreen.journal import bars, refusals
-from evergreen.moves import standing
-from evergreen.promotion import Word, promote
+from evergreen.moves import served_by, standing
+from evergreen.promotion import Word, promote, rollback
 from evergreen.registry import Registry
 from evergreen.releases import Retreat, refuse_served, retreat
-from evergreen.serving.probing import Api
+from evergreen.serving.probing import Api, NotNowError
 from evergreen.serving.rehearsal import rehearse
+from evergreen.serving.workers import DiedError, Worker
 from evergreen.workspace import Workspace
 
 FUSSY = 5
@@ -86,7 +88,7 @@ def test_the_smoke_test_passes_the_version_that_serves_and_no_other(registry: Re
         with Api(settings) as api:
             assert api.version()["model_version"] == 1
             api.smoke_test(ONLINE, 1, golden)
-            with pytest.raises(ModelError, match="answers with version 1; expected version 2"):
+            with pytest.raises(NotNowError, match="does not answer with version 2: version 1 answers"):
                 api.smoke_test(ONLINE, 2, golden)
             with pytest.raises(ModelError, match="does not reproduce its golden rows"):
                 api.smoke_test(ONLINE, 1, registry.evidence_folder(registry.version(BROKEN)) / "golden.parquet")
@@ -129,8 +131,41 @@ def now() -> Any:
     return datetime.now(UTC)
 
 
+def test_a_retreat_leaves_alone_who_became_champion_meanwhile(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    given(registry, champion=2, previous=1, anchor=1, move="bad two")
+    refuse_served(registry, 2, "it is slow", move="bad two")
+    settled = promotion._settle
+
+    def mended_first(given_registry: Registry) -> list[str]:
+        monkeypatch.setattr(promotion, "_settle", settled)
+        given(registry, champion=3, previous=2, anchor=1, move="the mend")
+        return settled(given_registry)
+
+    monkeypatch.setattr(promotion, "_settle", mended_first)
+    back = retreat(registry)
+    assert back is not None
+    assert back.back_to is None
+    assert "Another version has become champion meanwhile" in back.hindrance
+    assert standing(registry.journal).champion == 3
+
+
+def test_a_worker_that_dies_at_the_rehearsal_leaves_the_way_back_open(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    given(registry, champion=2, previous=1, anchor=1, move="two again")
+
+    async def dies(self: Worker, columns: Any) -> Any:
+        self.kill()
+        raise DiedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Worker, "ask", dies)
+        with pytest.raises(ModelError, match="ended at its golden rows"):
+            promote(registry, 3, Word("release", "better", "somebody"), expected_champion=2)
+    assert rollback(registry, reason="people complain", person="somebody") == 1
+    registry.journal.add(bars, event=f"free {time.time_ns()}", version=2, barred=False, reason="tried", person="test")
+
+
 def test_without_a_way_back_the_refused_champion_stays_and_it_is_said(registry: Registry):
-    refuse_served(registry, 1, "it is slow")
+    refuse_served(registry, 1, "it is slow", move=served_by(registry.journal))
     back = retreat(registry)
     assert back is not None
     assert (back.version, back.back_to) == (1, None)

@@ -1,5 +1,6 @@
 """The API as people meet it: real processes, real requests, versions that come and go."""
 
+import contextlib
 import http.client
 import json
 import shutil
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pandas as pd
 import pytest
 from candidates import toy_candidate, toy_rows
 from moves import BROKEN, four_versions, given
-from serving import Served, served, until
+from serving import Served, free_port, served, until
 from toy.contract import PROBLEM
 
 from evergreen.candidate import predicted
@@ -240,14 +242,68 @@ def live(server: Served) -> bool:
         return False
 
 
-def test_a_port_that_is_taken_is_told(registry: Registry):
+@pytest.mark.parametrize("setting", ["EVERGREEN_API_PORT", "EVERGREEN_METRICS_PORT"])
+def test_a_port_that_is_taken_is_told(tmp_path: Path, setting: str):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with served(tmp_path, **{setting: str(port)}) as server:
+            server.process.wait(30)
+            code, _, err = server.end()
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"The port {port}" in err
+    assert "cannot be used (Address already in use)" in err
+    assert f"Set {setting}" in err
+
+
+def test_a_second_server_on_one_home_is_refused(registry: Registry):
     with served(registry.settings.root) as server:
         server.ready()
-        with served(registry.settings.root, EVERGREEN_API_PORT=str(server.port)) as second:
+        with served(registry.settings.root) as second:
             second.process.wait(30)
             code, _, err = second.end()
-    assert (code, err.count("\n")) == (1, 1)
-    assert f"The port {server.port} of 127.0.0.1 cannot be used" in err
+        assert server.ask("/predict", row()).status == 200
+    assert code == 1
+    assert "Another process is busy with serving this home over HTTP" in err
+
+
+def test_a_copy_that_cannot_be_made_is_this_servers_trouble_and_not_the_versions(registry: Registry):
+    with served(registry.settings.root) as server:
+        server.ready()
+        block = registry.settings.root / "serving" / f"2-{registry.version(2).artefact[:16]}"
+        block.write_text("a file in the place of the folder")
+        given(registry, champion=2, previous=1, anchor=1, move="no room")
+        health = until(lambda: (told := server.ask("/health/ready").told)["status"] == "degraded" and told, seconds=20)
+        assert "version 2 cannot take over: This server's copies cannot be used" in health["troubles"][0]
+        assert server.ask("/predict", row()).told["model_version"] == 1
+        block.unlink()
+        server.ready(version=2, seconds=20)
+        assert server.ask("/health/ready").told["status"] == "ready"
+    assert registry.journal.rows(refusals, promotion="no room") == []
+
+
+def test_what_is_counted_is_told_on_a_port_of_its_own(registry: Registry):
+    port = free_port()
+    with served(registry.settings.root, EVERGREEN_METRICS_PORT=str(port)) as server:
+        server.ready()
+        server.ask("/predict", row())
+        assert server.ask("/metrics").status == 404
+        line = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        line.request("GET", "/metrics")
+        counted = line.getresponse().read().decode()
+        line.close()
+    assert "evergreen_ready 1.0" in counted
+    assert "evergreen_model_version 1.0" in counted
+    assert "evergreen_batches 1.0" in counted
+
+
+def test_a_damaged_file_of_what_was_left_is_put_aside(registry: Registry):
+    folder = registry.settings.root / "serving"
+    folder.mkdir(exist_ok=True)
+    (folder / "unlogged.msgpack").write_bytes(b"\xc1 no message")
+    with served(registry.settings.root) as server:
+        server.ready()
+        assert (folder / "unlogged.damaged").read_bytes() == b"\xc1 no message"
+        assert server.ask("/predict", row()).status == 200
 
 
 def test_without_a_policy_nothing_is_served(tmp_path: Path):
@@ -279,6 +335,32 @@ def test_what_is_wrong_with_a_request_is_told_and_nothing_else_leaves(registry: 
             "stock_level": "a whole number from -9223372036854775808 to 9223372036854775807",
             "amounts": "no such field; is amount meant?",
         }
+
+
+def test_what_nobody_could_answer_in_time_is_refused_at_once_and_a_worker_that_hangs_is_started_again(registry: Registry):
+    many = [row(at) for at in range(200)]
+    with served(registry.settings.root) as server, ThreadPoolExecutor() as pool:
+        server.ready()
+        (worker, *_) = server.workers
+        worker.suspend()
+        under_way = pool.submit(server.ask, "/predict", many)
+        time.sleep(0.5)
+        waits = pool.submit(server.ask, "/predict", many)  # as many rows as may wait
+        time.sleep(0.5)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)) as line:
+            for _ in range(3):
+                began = time.monotonic()
+                line.request("POST", "/predict", json.dumps(many), {"content-type": "application/json"})
+                reply = line.getresponse()
+                assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+                assert json.loads(reply.read())["detail"].startswith("Too many requests wait already.")
+                assert time.monotonic() - began < 0.5
+        assert {under_way.result(20).status, waits.result(20).status} == {504}
+        assert server.ask("/health/live").status == 200
+        until(lambda: server.ask("/predict", row()).status == 200, seconds=30)
+        counted = server.ask("/metrics").body.decode()
+        assert 'evergreen_requests_total{route="/predict",status="503"} ' in counted
+        assert "evergreen_worker_deaths 1.0" in counted
 
 
 def test_a_slow_sender_is_not_waited_for(registry: Registry):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,6 @@ from evergreen.prediction import KEY
 from evergreen.registry import Registry, stored_digest
 from evergreen.serving.worker import Order
 
-KEPT = 2
-"""So many copies stay: the version that serves, and the one before it."""
 POINTER = "last.json"
 
 
@@ -48,6 +48,10 @@ class Copies:
         StoreError, RegistryError
             It is missing, was tampered with, or cannot be reached.
         """
+        with _told():
+            return self._make(registry, number, since=since, decision=decision)
+
+    def _make(self, registry: Registry, number: int, *, since: str, decision: str) -> Copy:
         version = registry.version(number)
         described = version.facts.get("columns")
         place = self.folder / f"{number}-{version.artefact[:16]}"
@@ -64,14 +68,25 @@ class Copies:
         write_json(place / "facts.json", facts)
         return self._copy(place, facts)
 
-    def keep(self, copy: Copy) -> None:
-        """Write down that a copy serves, and remove those that are no longer needed."""
+    def keep(self, copy: Copy, before: Copy | None) -> None:
+        """Write down that a copy serves, and remove all others but the one that served before it.
+
+        Raises
+        ------
+        StoreError
+            It cannot be written down.
+        """
+        with _told():
+            self._keep(copy, before)
+
+    def _keep(self, copy: Copy, before: Copy | None) -> None:
         place = copy.order.model.parent
         facts = {"place": place.name, "since": copy.since, "decision": copy.decision}
         write_json(self.folder / POINTER, {**read_json(place / "facts.json"), **facts})
-        others = sorted((one for one in self.folder.iterdir() if one.is_dir() and one != place), key=lambda one: one.stat().st_mtime)
-        for one in others[: max(len(others) - KEPT + 1, 0)]:
-            shutil.rmtree(one, ignore_errors=True)
+        spared = {place, before.order.model.parent if before else place}
+        for one in self.folder.iterdir():
+            if one.is_dir() and one not in spared:
+                shutil.rmtree(one, ignore_errors=True)
 
     def last(self) -> Copy | None:
         """The copy that served last, if it still is what it was.
@@ -81,6 +96,10 @@ class Copies:
         StoreError
             It is not.
         """
+        with _told():
+            return self._last()
+
+    def _last(self) -> Copy | None:
         if not (self.folder / POINTER).is_file():
             return None
         facts = read_json(self.folder / POINTER)
@@ -101,6 +120,17 @@ class Copies:
         if not (model.is_dir() and evidence.is_dir()):
             return False
         return (stored_digest(model), stored_digest(evidence)) == (facts["artefact"], facts["evidence"])
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A disk that is full, a folder that cannot be read, a file that somebody has edited: trouble to be told, not the end of a server."""
+    try:
+        yield
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"This server's copies cannot be used ({type(error).__name__}: {error}). Mend the folder or free some space."
+        ) from None
 
 
 def columns_of_version(facts: dict[str, Any], golden: Path) -> list[Column]:

@@ -6,15 +6,12 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from evergreen.contract import Problem
-from evergreen.errors import EvergreenError, ModelError, StoreError
-from evergreen.files import digest_text
-from evergreen.journal import decisions, promotions, refusals
-from evergreen.moves import standing
-from evergreen.registry import Registry
+from evergreen.errors import EvergreenError, ModelError, TamperedError
 from evergreen.serving.batching import Batcher
+from evergreen.serving.champions import Champion, Champions, OpenRegistry
 from evergreen.serving.copies import Copies, Copy
 from evergreen.serving.schema import Schema
 from evergreen.serving.workers import Worker
@@ -24,23 +21,14 @@ LOOK_SECONDS = 1.0
 PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Before each new start of a worker that has died again within `STEADY_SECONDS`."""
 STEADY_SECONDS = 60.0
+SHORTEST_SECONDS = 0.1
+"""However often a look is wanted, so much lies between two."""
+SILENT_SECONDS = 5.0
+"""A journal that does not answer for so long is told to be in trouble."""
 FEWEST_REQUESTS = 20
 """So many must have been sent to a version on probation before its faults are held against it."""
 GIVE_UP_DEATHS = 3
 """A new version whose worker dies so often before it was steady is refused, where there is one to go back to."""
-
-
-OpenRegistry = Callable[[], Registry]
-
-
-@dataclass(frozen=True)
-class Champion:
-    """What the journal says: the version, and the move that made it champion."""
-
-    version: int
-    promotion: str
-    since: str
-    decision: str
 
 
 class Follower:
@@ -65,13 +53,18 @@ class Follower:
         self.trouble = ""
         """Why the journal or the registry cannot be followed at this moment."""
         self.swaps = self.refusals = self.worker_deaths = 0
-        self._open, self._tell = open_registry, tell
-        self._registry: Registry | None = None
-        self._refused: set[str] = set()
+        self.champions, self._tell = Champions(open_registry, copies), tell
+        self.refused = ""
+        """Why the champion of this moment does not serve here."""
+        self._refused: dict[str, str] = {}
+        self._told = ""
         self._deaths = 0
         self._since = 0.0
         """When the version that serves has taken over."""
         self._nudged = asyncio.Event()
+        self._asking: asyncio.Task[Champion | None] | None = None
+        """The question who is champion, which a database may take its time to answer."""
+        self._asked = 0.0
 
     @property
     def is_ready(self) -> bool:
@@ -85,19 +78,14 @@ class Follower:
     async def run(self) -> None:
         """Follow the champion; ends when it is cancelled."""
         while True:
-            await self._look()
-            if self.copy is not None and not self.is_ready:
+            if self.copy is not None and not self.is_ready:  # first, for a look may have to wait for a database
                 await self._revive(self.copy)
             elif self.copy is not None and self.before is not None and (fault := self._fault_on_probation()):
                 await self._go_back(self.copy, self.before, fault)
-            pause = LOOK_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311 - several servers are not to ask at once
-            waits = [asyncio.create_task(self._nudged.wait())]
-            if self.batcher.worker is not None:
-                waits.append(asyncio.create_task(self.batcher.worker.died.wait()))
-            await asyncio.wait(waits, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-            for one in waits:
-                one.cancel()
-            self._nudged.clear()
+            if not await self._is_known():
+                continue
+            await self._look()
+            await self._pause(LOOK_SECONDS * random.uniform(0.75, 1.25))  # noqa: S311 - several servers are not to ask at once
 
     async def close(self) -> None:
         """End the worker."""
@@ -105,67 +93,118 @@ class Follower:
         self.batcher.switch(None, None)
         if worker is not None:
             await worker.stop()
-        if self._registry is not None:
-            self._registry.journal.close()
+        self.champions.close()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not when somebody wants a look or the worker has died; a moment at least, however often one is wanted."""
+        await asyncio.sleep(SHORTEST_SECONDS)
+        waits = [asyncio.create_task(self._nudged.wait())]
+        if self.batcher.worker is not None:
+            waits.append(asyncio.create_task(self.batcher.worker.died.wait()))
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for one in waits:
+            one.cancel()
+        self._nudged.clear()
+
+    async def _is_known(self) -> bool:
+        """Ask the journal for the champion; False while there is no answer: the question stays asked then."""
+        if self._asking is None:
+            self._asking, self._asked = asyncio.create_task(asyncio.to_thread(self.champions.now)), time.monotonic()
+        worker = self.batcher.worker
+        died = asyncio.create_task(worker.died.wait() if worker is not None else asyncio.sleep(LOOK_SECONDS))
+        await asyncio.wait([self._asking, died], timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        died.cancel()
+        if not self._asking.done() and time.monotonic() - self._asked > SILENT_SECONDS:
+            self.trouble = "the journal does not answer"
+            if self.copy is None:
+                await self._serve_last()
+        return self._asking.done()
 
     async def _look(self) -> None:
+        """Do what the journal's answer asks for."""
+        asked, self._asking = self._asking, None
+        if asked is None:
+            return
         try:
-            wanted = await asyncio.to_thread(self._champion)
+            wanted = asked.result()
+            await asyncio.to_thread(self.champions.write_refusals)
             self.trouble = ""
         except EvergreenError as error:
             self.trouble = str(error)
             if self.copy is None:
                 await self._serve_last()
             return
-        if wanted is None or wanted.promotion in self._refused:
+        if wanted is None:
+            return
+        if self.copy is None and await asyncio.to_thread(self.champions.was_refused, wanted):
+            await self._serve_last(but=wanted)
+        self.refused = self._refused.get(wanted.promotion, "")
+        if self.refused:
             return
         if self.copy is None or self.copy.order.version != wanted.version:
             await self._take_over(wanted)
         elif self.copy.since != wanted.since:
             self.copy = replace(self.copy, since=wanted.since, decision=wanted.decision)
 
-    async def _serve_last(self) -> None:
-        """At a start where the champion cannot be had: the copy that served last."""
+    async def _serve_last(self, *, but: Champion | None = None) -> None:
+        """At a start where the champion cannot be had, or was refused before: the copy that served last."""
         try:
             copy = await asyncio.to_thread(self.copies.last)
-            if copy is not None:
-                await self._start(copy)
-                self._tell(f"Version {copy.order.version} serves from this server's own copy.")
+            if copy is None or (but is not None and copy.order.version == but.version):
+                return
+            await self._start(copy)
+            if but is not None:
+                self._refused[but.promotion] = f"version {but.version} was refused before this server started"
+            self._tell(f"Version {copy.order.version} serves from this server's own copy.")
         except EvergreenError as error:
-            self._tell(str(error))
+            self._tell_once(str(error))
 
     async def _take_over(self, wanted: Champion) -> None:
-        """Verify a new champion, and have it answer from the next batch on; the old version answers until then."""
+        """Verify a new champion, and have it answer from the next batch on; the old version answers until then.
+
+        What the version itself does wrong is held against it, and so is a stored file that is not what was registered. Whatever else goes
+        wrong is this server's trouble: it tries again.
+        """
         begun = time.monotonic()
         try:
-            copy = await asyncio.to_thread(self._fetch, wanted)
-            await self._start(copy)
-        except (ModelError, StoreError) as error:
+            copy = await asyncio.to_thread(self.champions.fetch, wanted)
+            if not await self._start(copy, wanted):
+                return
+        except (ModelError, TamperedError) as error:
             await self._refuse(wanted, str(error), serves=self.copy)
             if self.copy is None:
-                await self._serve_last()
+                await self._serve_last(but=wanted)
         except EvergreenError as error:
-            self.trouble = str(error)
+            self.trouble = f"version {wanted.version} cannot take over: {error}"
+            self._tell_once(self.trouble)
             if self.copy is None:
                 await self._serve_last()
         else:
             self.swaps += 1
             self._tell(f"Version {wanted.version} serves, {time.monotonic() - begun:.2f} s after it was seen.")
 
-    async def _start(self, copy: Copy) -> None:
+    async def _start(self, copy: Copy, wanted: Champion | None = None) -> bool:
+        """Start a version and have it answer; False when the champion has moved on while it was loaded."""
         worker = await Worker.start(copy.order, seconds=self.problem.cost.max_load_seconds)
+        now = await asyncio.to_thread(self.champions.now_if_known) if wanted is not None else None
+        if wanted is not None and now is not None and now.promotion != wanted.promotion:
+            await worker.stop()
+            return False
         old = self.batcher.worker
         self.batcher.switch(worker, Schema(copy.columns, self.problem.key, max_rows=self.batcher.policy.max_rows))
-        if self.copy is not None and self.copy.order.version != copy.order.version:
-            self.before = self.copy
         if self.copy is None or self.copy.order.version != copy.order.version:
-            self._since = time.monotonic()
+            self.before, self._since, self._deaths = self.copy, time.monotonic(), 0
         self.copy = copy
-        await asyncio.to_thread(self.copies.keep, copy)
-        if old is not None:
-            while old.is_busy:
-                await asyncio.sleep(0.002)
-            await old.stop()
+        try:
+            await asyncio.to_thread(self.copies.keep, copy, self.before)
+        except EvergreenError as error:
+            self._tell_once(str(error))
+        finally:
+            if old is not None:
+                while old.is_busy:
+                    await asyncio.sleep(0.002)
+                await old.stop()
+        return True
 
     async def _revive(self, copy: Copy) -> None:
         """Start the version again whose worker has died; requests are refused until it is there."""
@@ -179,13 +218,14 @@ class Follower:
         else:
             self._deaths += 1
         if self._deaths >= GIVE_UP_DEATHS and self.before is not None:
-            await self._go_back(copy, self.before, f"Its worker ended by itself {self._deaths} times, each within {STEADY_SECONDS:g} s.")
+            reason = f"Its worker ended by itself {self._deaths} times, each within {STEADY_SECONDS:g} s."
+            await self._go_back(copy, self.before, reason)
             return
-        await asyncio.sleep(PAUSES[min(self._deaths - 1, len(PAUSES) - 1)])
+        await self._pause(PAUSES[min(self._deaths - 1, len(PAUSES) - 1)])
         try:
             await self._start(copy)
         except EvergreenError as error:
-            self._tell(str(error))
+            self._tell_once(str(error))
 
     def _fault_on_probation(self) -> str:
         """Why the version that has taken over is to be left again; empty when it is not."""
@@ -197,53 +237,33 @@ class Follower:
         return f"It failed at {now.faults:,} of its first {now.requests:,} requests, the version before it at {before.fault_share:.1%}."
 
     async def _go_back(self, bad: Copy, good: Copy, reason: str) -> None:
-        """Serve the version before one that does not serve as it should."""
-        wanted = await asyncio.to_thread(self._champion_or_none)
+        """Serve the version before one that does not serve as it should; where that fails, this one goes on as well as it can."""
+        wanted = await asyncio.to_thread(self.champions.now_if_known)
         if wanted is not None and wanted.version == bad.order.version:
             await self._refuse(wanted, reason, serves=good)
         try:
             await self._start(good)
-            self._deaths, self.before = 0, None
         except EvergreenError as error:
-            self._tell(str(error))
+            self._tell_once(str(error))
+        self.before = None
 
     async def _refuse(self, wanted: Champion, reason: str, *, serves: Copy | None) -> None:
         """Not this version by this promotion: told, written down, and not tried again and again."""
-        self._refused.add(wanted.promotion)
+        self._refused[wanted.promotion] = f"version {wanted.version} was refused: {reason}"
+        self.champions.refuse(wanted, reason)
         self.refusals += 1
         instead = f"version {serves.order.version} serves" if serves else "no version serves"
         self._tell(f"Version {wanted.version} was refused, {instead}: {reason}")
-        await asyncio.to_thread(self._write_refusal, wanted, reason)
-
-    def _write_refusal(self, wanted: Champion, reason: str) -> None:
         try:
-            journal = self._opened().journal
-            row = {"promotion": wanted.promotion, "version": wanted.version, "reason": reason}
-            journal.add(refusals, refusal=digest_text(wanted.promotion, reason), **row)
+            await asyncio.to_thread(self.champions.write_refusals)
         except EvergreenError as error:
-            self.trouble = str(error)
+            self.trouble = str(error)  # it is written at a later look
 
-    def _champion_or_none(self) -> Champion | None:
-        try:
-            return self._champion()
-        except EvergreenError:
-            return None
-
-    def _champion(self) -> Champion | None:
-        journal = self._opened().journal
-        if standing(journal).champion is None:
-            return None
-        move = journal.rows(promotions, state="done")[-1]
-        judged = journal.last(decisions, candidate=move["version"])
-        return Champion(move["version"], move["promotion"], move["at"], judged["decision"] if judged else "")
-
-    def _fetch(self, wanted: Champion) -> Copy:
-        return self.copies.make(self._opened(), wanted.version, since=wanted.since, decision=wanted.decision)
-
-    def _opened(self) -> Registry:
-        if self._registry is None:
-            self._registry = self._open()
-        return self._registry
+    def _tell_once(self, sentence: str) -> None:
+        """Say what is said at every look until it changes only when it does."""
+        if sentence != self._told:
+            self._told = sentence
+            self._tell(sentence)
 
 
 def _how(worker: Worker) -> str:

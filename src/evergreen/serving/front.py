@@ -52,6 +52,18 @@ class Front:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
 
+    def refuse_early(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The whole refusal of a request for predictions while none can be answered, before anything is begun for it; empty: none."""
+        route = url.decode("latin-1")
+        if self.is_draining or route not in KINDS or method != b"POST" or not self.is_allowed(headers):
+            return b""
+        reply = self.answerer.hindrance()
+        if reply is None:
+            return b""
+        self.metrics.requests.labels(route, reply.status).inc()
+        lines = [b"%s: %s\r\n" % header for header in reply.headers]
+        return b"".join([b"HTTP/1.1 503 Service Unavailable\r\n", *lines, b"\r\n", reply.body])
+
     def is_allowed(self, headers: list[tuple[bytes, bytes]]) -> bool:
         """Whether a request has the key, where one is wanted."""
         if not self._key:

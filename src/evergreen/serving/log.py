@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from evergreen.errors import StoreError
 from evergreen.files import write_bytes
 from evergreen.serving.recorder import record
 from evergreen.serving.workers import DiedError, launch
@@ -82,7 +82,14 @@ class PredictionLog:
                 await asyncio.sleep(RESTART_SECONDS)
 
     async def close(self, *, seconds: float) -> int:
-        """Write the rest; what is not written in time is left in the file. How many predictions these are."""
+        """Write the rest, into a file first: what the journal has not taken in time is left in it. How many predictions these are.
+
+        Raises
+        ------
+        OSError
+            There is no room for the file, and the journal did not take them.
+        """
+        fault = self._leave()
         try:
             async with asyncio.timeout(seconds):
                 while self._waiting or self._sent:
@@ -90,10 +97,21 @@ class PredictionLog:
         except (TimeoutError, DiedError):
             pass
         self._hang_up()
-        left = [*self._sent, *self._waiting]
-        if left:
-            write_bytes(self._leftovers, msgpack.packb(left))
-        return sum(len(entry[0]) for entry in left)
+        left = sum(len(entry[0]) for entry in (*self._sent, *self._waiting))
+        if not left:
+            self._leftovers.unlink(missing_ok=True)
+        elif fault is not None:
+            raise fault
+        return left
+
+    def _leave(self) -> OSError | None:
+        waiting = [*self._sent, *self._waiting]
+        try:
+            if waiting:
+                write_bytes(self._leftovers, msgpack.packb(waiting))
+        except OSError as error:
+            return error
+        return None
 
     async def _write_some(self) -> None:
         """Send what waits and wait until it is in the journal, however often the recorder must try."""
@@ -130,14 +148,18 @@ class PredictionLog:
 
     def _take_leftovers(self) -> None:
         try:
-            left = msgpack.unpackb(self._leftovers.read_bytes())
+            left = [(*entry,) for entry in msgpack.unpackb(self._leftovers.read_bytes())]
+            rows = [len(entry[0]) for entry in left]
         except FileNotFoundError:
             return
-        except (OSError, ValueError) as error:
-            raise StoreError(f"The predictions left in {self._leftovers} cannot be read ({error}). Move the file away.") from None
-        for entry in left:
-            self._waiting.append(tuple(entry))
-            self._rows += len(entry[0])
+        except Exception as error:  # whatever is in it, the server does not stand or fall by it
+            damaged = self._leftovers.with_suffix(".damaged")
+            with suppress(OSError):
+                self._leftovers.replace(damaged)
+            self.trouble = f"what was left to be logged in {self._leftovers} cannot be read ({error}); it is {damaged.name} now"
+            return
+        self._waiting.extendleft(reversed(left))
+        self._rows += sum(rows)
         self._has_leftovers = bool(left)
 
 

@@ -34,7 +34,7 @@ def make_pages(service: Service, *, has_docs: bool, has_metrics: bool) -> FastAP
 
         @pages.get("/metrics", tags=["health"], summary="Counters for Prometheus", response_class=Response)
         async def metrics() -> Response:
-            return Response(service.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+            return Response(service.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return pages
 

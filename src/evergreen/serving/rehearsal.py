@@ -12,6 +12,7 @@ from evergreen.prediction import KEY, check_replay, compare_answers, reproduce_g
 if TYPE_CHECKING:
     from evergreen.registry import Registry, Version
 
+ANSWER_SECONDS = 60.0
 ASKED = 200
 """Golden rows that are asked one by one, as requests come."""
 
@@ -30,7 +31,25 @@ def rehearse(registry: Registry, version: Version) -> None:
         reproduce_golden(registry, version)
         return
     with ThreadPoolExecutor(1) as elsewhere:  # whoever promotes may have an event loop of its own
-        elsewhere.submit(lambda: asyncio.run(_rehearse(registry, version))).result()
+        elsewhere.submit(lambda: asyncio.run(_in_time(registry, version))).result()
+
+
+async def _in_time(registry: Registry, version: Version) -> None:
+    """Whatever keeps a version from being rehearsed keeps it from being promoted: the way back must stay open."""
+    from evergreen.serving.workers import DiedError, NotReadyError
+
+    seconds = registry.problem.cost.max_load_seconds + ANSWER_SECONDS
+    try:
+        async with asyncio.timeout(seconds):
+            await _rehearse(registry, version)
+    except DiedError:
+        raise ModelError(f"The process of version {version.number} ended at its golden rows. Is there enough memory?") from None
+    except TimeoutError:
+        raise ModelError(f"Version {version.number} has not answered its golden rows within {seconds:g} s.") from None
+    except NotReadyError as error:
+        raise ModelError(str(error)) from None
+    except OSError as error:
+        raise ModelError(f"Version {version.number} could not be tried as it would serve: {error.strerror or error}.") from None
 
 
 async def _rehearse(registry: Registry, version: Version) -> None:
@@ -58,6 +77,8 @@ async def _rehearse(registry: Registry, version: Version) -> None:
     except Refused as error:
         raise ModelError(f"Version {version.number} fails at a row that it has answered in training: {error}") from None
     finally:
+        if worker.is_busy:
+            worker.kill()
         await worker.stop()
     check_replay(version.number, compare_answers("row by row, over the serving path", golden, pd.DataFrame(said, index=golden.index)))
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from evergreen.errors import EvergreenError
+from evergreen.serving.front import Front
 from evergreen.serving.service import Service
 
 HEADER_SECONDS = 10.0
@@ -24,8 +26,22 @@ LINGER_SECONDS = 0.5
 BACKLOG = 2_048
 
 
+class _Refused:
+    """Stands for a request that has its answer already: uvicorn leaves its body unread."""
+
+    response_complete = True
+    disconnected = False
+    message_event = asyncio.Event()
+
+
 class Impatient(HttpToolsProtocol):
-    """Closes a connection whose headers do not arrive."""
+    """Closes a connection whose headers do not arrive, and refuses at once what cannot be answered now.
+
+    Under overload a refusal must cost next to nothing: what it takes is missing for answers.
+    """
+
+    front: Front
+    _refusal = b""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait."""
@@ -34,6 +50,10 @@ class Impatient(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """They are there."""
+        is_alone = not self.pipeline and (self.cycle is None or self.cycle.response_complete)
+        if is_alone and (refusal := self.front.refuse_early(self.parser.get_method(), self.url, self.headers)):
+            self._refusal, self.cycle = refusal, cast("Any", _Refused())
+            return
         self._patience.cancel()
         super().on_headers_complete()
 
@@ -42,6 +62,18 @@ class Impatient(HttpToolsProtocol):
         super().on_response_complete()
         self._patience.cancel()
         self._patience = self.loop.call_later(HEADER_SECONDS + KEEP_ALIVE_SECONDS, self._give_up)
+
+    def on_message_complete(self) -> None:
+        """Send the refusal when whoever asked has sent everything, and reads."""
+        if not self._refusal:
+            super().on_message_complete()
+            return
+        refusal, self._refusal = self._refusal, b""
+        self.transport.write(refusal)
+        if self.parser.should_keep_alive():
+            self.on_response_complete()
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
@@ -67,15 +99,15 @@ async def run(service: Service) -> bool:
     Raises
     ------
     EvergreenError
-        The port is taken.
+        A port is taken.
     """
+    metrics = _metrics_server(service)
     line = _listen(service.settings.api_host, service.settings.api_port)
     server, loop = _Server(_config(service)), asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, _told_to_end, service, server)
     service.begin()
     watch = asyncio.create_task(_end_on_failure(service, server))
-    metrics = _metrics_server(service)
     try:
         await server.serve(sockets=[line])
     finally:
@@ -91,15 +123,21 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG)
     except OSError as error:
         raise EvergreenError(
-            f"The port {port} of {host} cannot be used ({error.strerror}). Does another program have it? Set EVERGREEN_API_PORT."
+            f"The port {port} of {host} cannot be used ({_said(error)}). Does another program have it? Set EVERGREEN_API_PORT."
         ) from None
+
+
+def _said(error: OSError) -> str:
+    """The system's own words, without the address that some add to them."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _config(service: Service) -> uvicorn.Config:
     return uvicorn.Config(
         service.front,
         loop="uvloop",
-        http=Impatient,
+        http=_protocol(service.front),
+        proxy_headers=False,
         ws="none",
         lifespan="off",
         access_log=False,
@@ -108,6 +146,14 @@ def _config(service: Service) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(service.policy.drain.total_seconds()),
     )
+
+
+def _protocol(front: Front) -> type[Impatient]:
+    class Ours(Impatient):
+        pass
+
+    Ours.front = front
+    return Ours
 
 
 def _told_to_end(service: Service, server: uvicorn.Server) -> None:
@@ -127,5 +173,9 @@ def _metrics_server(service: Service) -> Any:
         return None
     from prometheus_client import start_http_server
 
-    server, _ = start_http_server(service.settings.metrics_port, "127.0.0.1", registry=service.metrics.registry)
+    port = service.settings.metrics_port
+    try:
+        server, _ = start_http_server(port, "127.0.0.1", registry=service.metrics.registry)
+    except OSError as error:
+        raise EvergreenError(f"The port {port} cannot be used ({_said(error)}). Set EVERGREEN_METRICS_PORT to another.") from None
     return server

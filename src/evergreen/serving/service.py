@@ -8,17 +8,23 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from prometheus_client import Gauge
+
 from evergreen.contract import Problem
 from evergreen.limits import OnlinePolicy
 from evergreen.serving.answering import Answerer
 from evergreen.serving.batching import Batcher
+from evergreen.serving.champions import OpenRegistry
 from evergreen.serving.copies import Copies
-from evergreen.serving.following import Follower, OpenRegistry
+from evergreen.serving.following import Follower
 from evergreen.serving.front import Front
 from evergreen.serving.log import PredictionLog
 from evergreen.serving.metrics import Metrics
 from evergreen.serving.pages import make_pages
 from evergreen.settings import Settings
+
+LOG_SECONDS = 5.0
+"""For the log, when the server ends; what is left then is in a file already."""
 
 
 class Service:
@@ -50,6 +56,7 @@ class Service:
         pages = make_pages(self, has_docs=settings.api_docs, has_metrics=not settings.metrics_port)
         key = settings.api_key.get_secret_value()
         self.front = Front(Answerer(problem.task, self.batcher, self.log, self.metrics), below=pages, key=key)
+        self._count()
         self.failed = asyncio.Event()
         """A part of the server has failed."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -81,14 +88,20 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.follower.close()
-        left = await self.log.close(seconds=seconds)
+        try:
+            left = await self.log.close(seconds=LOG_SECONDS)
+        except OSError as error:
+            self._tell(
+                f"{self.log.waiting_rows:,} predictions could not be logged, nor written to {self.settings.root / 'serving'}: {error}."
+            )
+            return
         if left:
             self._tell(f"{left:,} predictions could not be logged and wait in {self.settings.root / 'serving'} for the next start.")
 
     def health(self) -> dict[str, Any]:
         """Whether requests are answered, and what is wrong."""
         is_ready = self.follower.is_ready and not self.front.is_draining
-        troubles = [one for one in (self.follower.trouble, self.log.trouble) if one]
+        troubles = [one for one in (self.follower.trouble, self.follower.refused, self.log.trouble) if one]
         status = "unavailable" if not is_ready else "degraded" if troubles else "ready"
         return {"status": status, "model_version": self.serves, "troubles": troubles}
 
@@ -110,22 +123,25 @@ class Service:
         worker = self.batcher.worker
         return {name: values[0] for name, values in worker.facts["example"].items()} if worker else {}
 
-    def exposition(self) -> bytes:
-        """The counters in Prometheus's text form."""
-        metrics = self.metrics
-        metrics.queue.set(self.batcher.waiting_rows)
-        metrics.unlogged.set(self.log.waiting_rows)
-        metrics.logged.set(self.log.written)
-        metrics.dropped.set(self.log.dropped)
-        metrics.batches.set(self.batcher.batches)
-        metrics.faults.set(self.batcher.model_faults)
-        metrics.swaps.set(self.follower.swaps)
-        metrics.refusals.set(self.follower.refusals)
-        metrics.deaths.set(self.follower.worker_deaths)
-        metrics.version.set(self.serves or 0)
-        metrics.ready.set(self.follower.is_ready and not self.front.is_draining)
-        metrics.degraded.set(bool(self.follower.trouble))
-        return metrics.exposition()
+    def _count(self) -> None:
+        """Have each gauge ask for its value when somebody looks, on whichever port."""
+        metrics, follower, log, batcher = self.metrics, self.follower, self.log, self.batcher
+        values: dict[Gauge, Callable[[], float]] = {
+            metrics.queue: lambda: batcher.waiting_rows,
+            metrics.unlogged: lambda: log.waiting_rows,
+            metrics.logged: lambda: log.written,
+            metrics.dropped: lambda: log.dropped,
+            metrics.batches: lambda: batcher.batches,
+            metrics.faults: lambda: batcher.model_faults,
+            metrics.swaps: lambda: follower.swaps,
+            metrics.refusals: lambda: follower.refusals,
+            metrics.deaths: lambda: follower.worker_deaths,
+            metrics.version: lambda: self.serves or 0,
+            metrics.ready: lambda: follower.is_ready and not self.front.is_draining,
+            metrics.degraded: lambda: bool(follower.trouble or follower.refused),
+        }
+        for gauge, value in values.items():
+            gauge.set_function(value)
 
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         """A part has failed, which none should: whoever watches the process starts it again."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from evergreen.errors import ModelError
+from evergreen.errors import EvergreenError, ModelError
 from evergreen.serving.worker import FAILED, Order, work
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ Columns = dict[str, list[Any]]
 
 class DiedError(Exception):
     """The worker has ended, or was ended, before it answered."""
+
+
+class NotReadyError(EvergreenError):
+    """A version was not ready in time, or its process ended before; whoever wants it may try again."""
 
 
 class Refused(Exception):  # noqa: N818 - what a model says of rows is no error of ours
@@ -54,20 +58,25 @@ class Worker:
         Raises
         ------
         ModelError
-            The version fails, or is not ready in time; its process has ended.
+            The version fails; its process has ended.
+        NotReadyError
+            It is not ready in time, its process died, or there could be none.
         """
-        process, connection = await asyncio.to_thread(_launch, order)
+        try:
+            process, connection = await asyncio.wait_for(asyncio.to_thread(_launch, order), seconds)
+        except (OSError, EOFError, TimeoutError) as error:
+            raise NotReadyError(f"No process could be started for version {order.version}: {type(error).__name__} {error}") from None
         worker = cls(order, process, connection)
         try:
             async with asyncio.timeout(seconds):
                 said, told = await worker._next()
         except TimeoutError:
             worker.kill()
-            raise ModelError(
+            raise NotReadyError(
                 f"Version {order.version} was not ready within {seconds:g} s. Raise cost.max_load_seconds in the contract."
             ) from None
         except DiedError:
-            raise ModelError(f"The process of version {order.version} ended while it was loaded. Is there enough memory?") from None
+            raise NotReadyError(f"The process of version {order.version} ended while it was loaded. Is there enough memory?") from None
         except BaseException:
             worker.kill()
             raise
