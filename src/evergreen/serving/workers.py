@@ -7,7 +7,9 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from threading import Lock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,12 @@ from evergreen.errors import EvergreenError, ModelError
 from evergreen.serving.worker import FAILED, Order, work
 
 if TYPE_CHECKING:
-    from multiprocessing.context import ForkServerContext, ForkServerProcess
+    from multiprocessing.context import ForkServerProcess
 
 STOP_SECONDS = 5.0
 Columns = dict[str, list[Any]]
+_parent = forkserver.ForkServer()
+_one_at_a_time = Lock()
 
 
 class DiedError(Exception):
@@ -165,24 +169,25 @@ class Worker:
             self.process.join()
 
 
-def prepare() -> ForkServerContext:
-    """The parent of all workers: a process that has imported the libraries and no model, so that a worker is there in a moment."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["evergreen.serving.preload"])
-    return context
-
-
 def launch(target: Callable[..., None], *arguments: Any) -> tuple[ForkServerProcess, Connection]:
-    """Start a process that is given one end of a line; returned are the process and the other end."""
+    """Start a process that is given one end of a line; returned are the process and the other end.
+
+    Its parent is a process of ours that has imported the libraries and no model, so that a worker is there in a moment. It is not the one
+    that Python keeps for everybody: others may have had that import a problem's package.
+    """
     ours, theirs = multiprocessing.Pipe()
-    process = prepare().Process(target=target, args=(theirs, *arguments), daemon=True)
-    # Else each child would import the command that was called as its own `__main__`, to no use.
-    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
-    try:
-        process.start()
-    finally:
-        sys.modules["__main__"] = main
-        theirs.close()
+    process = multiprocessing.get_context("forkserver").Process(target=target, args=(theirs, *arguments), daemon=True)
+    with _one_at_a_time:
+        _parent.set_forkserver_preload(["evergreen.serving.preload"])
+        everybodys = forkserver.connect_to_new_process
+        # Else each child would import the command that was called as its own `__main__`, to no use.
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            forkserver.connect_to_new_process = _parent.connect_to_new_process
+            process.start()
+        finally:
+            sys.modules["__main__"], forkserver.connect_to_new_process = main, everybodys
+            theirs.close()
     return process, ours
 
 
