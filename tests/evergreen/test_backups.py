@@ -137,7 +137,7 @@ def test_the_manifest_says_what_the_archive_is_of(home: Path, archive: Path):
         manifest = json.loads(opened.read(MANIFEST))
     assert {name: manifest[name] for name in ("problem", "home", "made_at", "journal_schema")} == {
         **{"problem": "toy", "home": str(home), "made_at": "2026-06-01T03:00:00+00:00"},
-        "journal_schema": 2,
+        "journal_schema": 3,
     }
 
 
