@@ -1,8 +1,10 @@
 """The API as people meet it: real processes, real requests, versions that come and go."""
 
 import contextlib
+import html
 import http.client
 import json
+import re
 import shutil
 import signal
 import socket
@@ -67,6 +69,20 @@ def test_one_row_and_many_are_answered_as_the_model_does_in_process(registry: Re
         assert [one["probability"] for one in many["predictions"]] == pytest.approx(list(expected["probability"][:200]), abs=1e-12)
         ids = [one.told["prediction_id"], *(one["prediction_id"] for one in many["predictions"])]
         assert len(set(ids)) == 201
+
+
+def test_the_page_for_people_shows_a_request_that_works_and_loads_nothing_from_elsewhere(registry: Registry):
+    with served(registry.settings.root) as server:
+        server.ready()
+        page = server.ask("/docs").body.decode()
+        assert "<h1>toy, version 1</h1>" in page
+        assert all(f"<td><code>{name}</code></td>" in page for name in FEATURES)
+        asked = json.loads(html.unescape(page.partition("-d '")[2].partition("'</pre>")[0]))
+        assert server.ask("/predict", asked).status == 200
+        assert re.findall(r"(?:src|href|url)[=(]\W*([^\"')]+)", page) == ["openapi.json"]
+    with served(registry.settings.root, EVERGREEN_API_DOCS="false") as server:
+        server.ready()
+        assert {server.ask(path).status for path in ("/docs", "/openapi.json")} == {404}
 
 
 CLIENT = """

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from evergreen.serving import replies
 from evergreen.serving.document import document
 from evergreen.serving.front import no_key
+from evergreen.serving.reference import page
 
 if TYPE_CHECKING:
     from evergreen.serving.service import Service
@@ -22,12 +23,18 @@ def make_pages(service: Service, *, has_docs: bool, has_metrics: bool) -> FastAP
     pages = FastAPI(
         title=problem.name,
         description=f"{problem.business.question}\n\n{problem.business.decision}",
-        docs_url="/docs" if has_docs else None,
+        docs_url=None,  # FastAPI's own page loads its program from elsewhere
         redoc_url=None,
         openapi_url="/openapi.json" if has_docs else None,
         exception_handlers={404: _nothing_there},
     )
     pages.openapi = lambda: document(pages, service)  # type: ignore[method-assign]  # FastAPI's own way to extend it
+    if has_docs:
+
+        @pages.get("/docs", include_in_schema=False)
+        async def docs() -> Response:
+            return HTMLResponse(page(pages.openapi(), service.example()))
+
     _add_health(pages, service)
     _add_version(pages, service)
     if has_metrics:
