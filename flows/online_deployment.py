@@ -59,14 +59,15 @@ def have_it_taken_over(space: Workspace, version: Version, move: str) -> Deploye
     end = time.monotonic() + TAKE_OVER_SECONDS
     with Api(space.settings) as api:
         try:
-            api.follow()
+            if api.serves(space.problem) != version.artefact:
+                api.follow()
             while time.monotonic() < end:
-                if api.version()["model_version"] == version.number:
+                if api.serves(space.problem) == version.artefact:
                     return Deployed(version.number, "serves")
                 if refused := space.journal.last(refusals, promotion=move):
                     return Deployed(version.number, "refused", refused["reason"])
                 time.sleep(LOOK_SECONDS)
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, ValueError, NotNowError) as error:
             return Deployed(version.number, "away", f"{api.url}: {error}")
     return Deployed(version.number, "late", f"after {TAKE_OVER_SECONDS:g} s the server answers with another version")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from uuid import uuid4
 import httpx
 import psutil
 from commands import Ended, Home
+from serving import free_port
 
 SECONDS = 90
 """How long a file that is dropped may take to be predicted with."""
@@ -110,7 +110,7 @@ def acted(home: Home) -> list[tuple[str, str]]:
 
 def platform_of(home: Home, *, poll: int = 15, **environment: str) -> Platform:
     """A platform on free ports; it is not up yet."""
-    ports = {f"EVERGREEN_{name}_PORT": str(_free_port()) for name in ("PREFECT", "MLFLOW", "API")}
+    ports = {f"EVERGREEN_{name}_PORT": str(free_port()) for name in ("PREFECT", "MLFLOW", "API")}
     return Platform(home, {**ports, "EVERGREEN_POLL_SECONDS": str(poll), **environment})
 
 
@@ -133,9 +133,3 @@ def until(happened: Callable[[], Any], *, seconds: float) -> Any:
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.1)
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -86,14 +86,16 @@ def test_the_smoke_test_passes_the_version_that_serves_and_no_other(registry: Re
         settings = registry.settings.model_copy(update={"api_port": server.port})
         golden = registry.evidence_folder(registry.version(1)) / "golden.parquet"
         with Api(settings) as api:
-            assert api.version()["model_version"] == 1
+            assert api.serves(ONLINE) == registry.version(1).artefact
+            with pytest.raises(NotNowError, match="is no server of elsewhere"):
+                api.serves(ONLINE.model_copy(update={"name": "elsewhere"}))
             api.smoke_test(ONLINE, 1, golden)
             with pytest.raises(NotNowError, match="does not answer with version 2: version 1 answers"):
                 api.smoke_test(ONLINE, 2, golden)
             with pytest.raises(ModelError, match="does not reproduce its golden rows"):
                 api.smoke_test(ONLINE, 1, registry.evidence_folder(registry.version(BROKEN)) / "golden.parquet")
     with Api(settings) as api, pytest.raises(httpx.ConnectError):
-        api.version()
+        api.serves(ONLINE)
 
 
 def test_a_version_that_fails_at_what_the_one_before_answered_is_left_again(registry: Registry):

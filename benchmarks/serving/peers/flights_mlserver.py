@@ -7,7 +7,7 @@ from mlserver import MLModel
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
 
-class Flights(MLModel):  # type: ignore[misc, unused-ignore]
+class Flights(MLModel):  # type: ignore[misc, unused-ignore]  # installed in an environment of its own
     """Answers the V2 protocol: one input for each column."""
 
     async def load(self) -> bool:

@@ -27,6 +27,8 @@ class Copy:
     """A version as this server has it, checked against the journal's digests when it was made."""
 
     order: Order
+    artefact: str
+    """Digest of the model."""
     columns: tuple[Column, ...]
     since: str
     """When it became champion (ISO, UTC)."""
@@ -112,7 +114,7 @@ class Copies:
 
     def _copy(self, place: Path, facts: dict[str, Any]) -> Copy:
         order = Order(facts["version"], place / "model", place / "evidence" / "golden.parquet", tuple(facts["trusted"]))
-        return Copy(order, tuple(columns_of_version(facts, order.golden)), facts["since"], facts["decision"])
+        return Copy(order, facts["artefact"], tuple(columns_of_version(facts, order.golden)), facts["since"], facts["decision"])
 
     @staticmethod
     def _is_whole(place: Path, facts: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from evergreen.serving.workers import Worker
 LOOK_SECONDS = 1.0
 """How often the journal is asked for the champion; each pause is up to a quarter longer or shorter."""
 PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Before each new start of a worker that has died again within `STEADY_SECONDS`."""
+"""Before each new start of a worker that has died again within `STEADY_SECONDS`, and before a version is tried again."""
 STEADY_SECONDS = 60.0
 SHORTEST_SECONDS = 0.1
 """However often a look is wanted, so much lies between two."""
@@ -65,6 +65,8 @@ class Follower:
         self._asking: asyncio.Task[Champion | None] | None = None
         """The question who is champion, which a database may take its time to answer."""
         self._asked = 0.0
+        self._tries, self._again, self._hindrance = 0, 0.0, ""
+        """How often the champion could not take over for this server's own trouble, and when it is tried again."""
 
     @property
     def is_ready(self) -> bool:
@@ -135,11 +137,16 @@ class Follower:
                 await self._serve_last()
             return
         if wanted is None:
+            self.trouble = "there is no champion yet; it is served as soon as there is one (evergreen run)"
+            self._tell_once(f"{self.trouble[0].upper()}{self.trouble[1:]}.")
             return
         if self.copy is None and await asyncio.to_thread(self.champions.was_refused, wanted):
             await self._serve_last(but=wanted)
         self.refused = self._refused.get(wanted.promotion, "")
         if self.refused:
+            return
+        if time.monotonic() < self._again:
+            self.trouble = self._hindrance
             return
         if self.copy is None or self.copy.order.version != wanted.version:
             await self._take_over(wanted)
@@ -175,12 +182,15 @@ class Follower:
             if self.copy is None:
                 await self._serve_last(but=wanted)
         except EvergreenError as error:
-            self.trouble = f"version {wanted.version} cannot take over: {error}"
+            self.trouble = self._hindrance = f"version {wanted.version} cannot take over: {error}"
             self._tell_once(self.trouble)
+            self._again = time.monotonic() + PAUSES[min(self._tries, len(PAUSES) - 1)]
+            self._tries += 1
             if self.copy is None:
                 await self._serve_last()
         else:
             self.swaps += 1
+            self._tries = 0
             self._tell(f"Version {wanted.version} serves, {time.monotonic() - begun:.2f} s after it was seen.")
 
     async def _start(self, copy: Copy, wanted: Champion | None = None) -> bool:

@@ -65,6 +65,12 @@ def plain_columns(rows: pd.DataFrame) -> dict[str, list[Any]]:
     return plain
 
 
+def plain_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame as requests have them, see `plain_columns`."""
+    columns = plain_columns(rows)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
 def _array(values: Sequence[Any], dtype: Any) -> Any:
     if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
         return np.array(values, dtype=dtype)

@@ -14,7 +14,7 @@ import sklearn.model_selection
 import sklearn.pipeline
 import skops.io
 import threadpoolctl
-import yaml  # type: ignore[import-untyped]
+import yaml  # type: ignore[import-untyped]  # its stubs are not among the locked packages
 
 from evergreen import artefact, candidate, prediction
 from evergreen.gate import evidence

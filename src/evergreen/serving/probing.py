@@ -45,10 +45,19 @@ class Api:
         """Have it look for the champion now."""
         self._client.post("/follow").raise_for_status()
 
-    def version(self) -> dict[str, Any]:
-        """What it says of the version that serves."""
-        told: dict[str, Any] = self._client.get("/version").raise_for_status().json()
-        return told
+    def serves(self, problem: Problem) -> str:
+        """Digest of the model that serves, empty when none does: the same number may be another home's version.
+
+        Raises
+        ------
+        NotNowError
+            What answers there is no server of this problem.
+        """
+        reply = self._client.get("/version").raise_for_status()
+        told = reply.json() if reply.headers.get("content-type", "").startswith("application/json") else None
+        if not isinstance(told, dict) or told.get("model") != problem.name:
+            raise NotNowError(f"what answers at {self.url} is no server of {problem.name}; set EVERGREEN_API_URL or EVERGREEN_API_PORT")
+        return str(told.get("artefact", ""))
 
     def smoke_test(self, problem: Problem, version: int, golden: Path) -> None:
         """Ask the first golden rows over HTTP.
@@ -62,12 +71,11 @@ class Api:
         """
         import pandas as pd
 
-        from evergreen.serving.frames import plain_columns
+        from evergreen.serving.frames import plain_rows
 
         most = min(ASKED, problem.online.max_rows if problem.online else ASKED)
         expected = pd.read_parquet(golden).set_index(KEY).head(most)
-        columns = plain_columns(expected[[name for name in expected.columns if not is_answer(name)]])
-        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        rows = plain_rows(expected[[name for name in expected.columns if not is_answer(name)]])
         reply = self._client.post("/predict", json=rows)
         if reply.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
             raise ModelError(f"The server at {self.url} refuses golden rows of version {version}: {reply.text[:300]}")

@@ -56,7 +56,7 @@ async def _rehearse(registry: Registry, version: Version) -> None:
     import pandas as pd
 
     from evergreen.serving.copies import columns_of_version
-    from evergreen.serving.frames import plain_columns
+    from evergreen.serving.frames import plain_rows
     from evergreen.serving.schema import Schema
     from evergreen.serving.unfit import UnfitError
     from evergreen.serving.worker import Order
@@ -69,7 +69,7 @@ async def _rehearse(registry: Registry, version: Version) -> None:
     golden = pd.read_parquet(file).set_index(KEY).head(ASKED)
     said: list[dict[str, Any]] = []
     try:
-        for row in _rows(plain_columns(golden[schema.names])):
+        for row in plain_rows(golden[schema.names]):
             answer = await worker.ask(schema.read_rows([row]).columns)
             said.append({name: values[0] for name, values in answer.items()})
     except UnfitError as error:
@@ -81,7 +81,3 @@ async def _rehearse(registry: Registry, version: Version) -> None:
             worker.kill()
         await worker.stop()
     check_replay(version.number, compare_answers("row by row, over the serving path", golden, pd.DataFrame(said, index=golden.index)))
-
-
-def _rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -84,7 +84,7 @@ class Schema:
         fields: dict[str, Any] = {column.name: _type_of(column) for column in columns}
         if key not in fields:
             fields[key] = NotRequired[_key_type()]
-        row: Any = with_config(ConfigDict(extra="forbid", strict=True))(TypedDict("Row", fields))  # type: ignore[operator]
+        row: Any = with_config(ConfigDict(extra="forbid", strict=True))(TypedDict("Row", fields))  # type: ignore[operator]  # its fields are known at run time only
         self._one: TypeAdapter[dict[str, Any]] = TypeAdapter(row)
         # Only whether all is well: what is wrong is looked for apart, and not in more rows than there may be.
         self._many: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(

@@ -106,6 +106,7 @@ async def run(service: Service) -> bool:
     server, loop = _Server(_config(service)), asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, _told_to_end, service, server)
+    service.tell(f"Listening at {service.settings.api}. What can be asked: {service.settings.api}/docs")
     service.begin()
     watch = asyncio.create_task(_end_on_failure(service, server))
     try:
@@ -128,8 +129,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _said(error: OSError) -> str:
-    """The system's own words, without the address that some add to them."""
-    return os.strerror(error.errno) if error.errno else str(error)
+    """The system's own words, without the address that some add to them; a name that nobody knows has a number of its own, below 0."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 def _config(service: Service) -> uvicorn.Config:

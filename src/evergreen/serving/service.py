@@ -47,7 +47,7 @@ class Service:
         open_registry: OpenRegistry,
         tell: Callable[[str], None],
     ) -> None:
-        self.settings, self.problem, self.policy, self._tell = settings, problem, policy, tell
+        self.settings, self.problem, self.policy, self.tell = settings, problem, policy, tell
         folder = settings.root / "serving"
         self.metrics = Metrics()
         self.batcher = Batcher(policy)
@@ -83,7 +83,7 @@ class Service:
             async with asyncio.timeout(seconds):
                 await self.batcher.drained()
         except TimeoutError:
-            self._tell(f"After {seconds:g} s some requests had no answer; they were refused.")
+            self.tell(f"After {seconds:g} s some requests had no answer; they were refused.")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -91,12 +91,12 @@ class Service:
         try:
             left = await self.log.close(seconds=LOG_SECONDS)
         except OSError as error:
-            self._tell(
+            self.tell(
                 f"{self.log.waiting_rows:,} predictions could not be logged, nor written to {self.settings.root / 'serving'}: {error}."
             )
             return
         if left:
-            self._tell(f"{left:,} predictions could not be logged and wait in {self.settings.root / 'serving'} for the next start.")
+            self.tell(f"{left:,} predictions could not be logged and wait in {self.settings.root / 'serving'} for the next start.")
 
     def health(self) -> dict[str, Any]:
         """Whether requests are answered, and what is wrong."""
@@ -110,7 +110,12 @@ class Service:
         copy = self.follower.copy
         told: dict[str, Any] = {"model": self.problem.name, "model_version": self.serves}
         if copy is not None:
-            told |= {"champion_since": copy.since, "decision": copy.decision, "degraded": bool(self.follower.trouble)}
+            told |= {
+                "artefact": copy.artefact if self.serves else "",
+                "champion_since": copy.since,
+                "decision": copy.decision,
+                "degraded": bool(self.follower.trouble),
+            }
         return told
 
     def look(self) -> dict[str, Any]:
@@ -146,5 +151,5 @@ class Service:
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         """A part has failed, which none should: whoever watches the process starts it again."""
         if not task.cancelled() and (error := task.exception()):
-            self._tell(f"{name} has failed ({type(error).__name__}: {error}). The server ends; start it again.")
+            self.tell(f"{name} has failed ({type(error).__name__}: {error}). The server ends; start it again.")
             self.failed.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +29,6 @@ class Order:
     """Its golden rows, checked too."""
     trusted: tuple[str, ...] = ()
     """The contract's `trusted_types` when it was registered."""
-    niceness: int = 0
-    """How far the process steps back behind others."""
 
 
 def work(connection: Connection, order: Order) -> None:
@@ -42,7 +39,6 @@ def work(connection: Connection, order: Order) -> None:
     """
     import msgpack
 
-    os.nice(order.niceness)
     try:
         answer, facts = _prepare(order)
     except Exception as error:  # the model's own code may raise anything
@@ -103,7 +99,7 @@ def _prepare(order: Order) -> tuple[Callable[[dict[str, list[Any]]], dict[str, l
         answer(plain_columns(rows.head(count)))
     gc.collect()
     gc.freeze()  # what has been loaded is never looked through again
-    return answer, {"pid": os.getpid(), "example": plain_columns(rows.head(1))}
+    return answer, {"example": plain_columns(rows.head(1))}
 
 
 def _insist_on_one_thread() -> None:

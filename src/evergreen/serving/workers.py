@@ -44,7 +44,6 @@ class Worker:
 
     def __init__(self, order: Order, process: ForkServerProcess, connection: Connection) -> None:
         self.version = order.version
-        self.order = order
         self.process = process
         self.facts: dict[str, Any] = {}
         self.started = time.monotonic()
@@ -137,8 +136,6 @@ class Worker:
 
     async def _next(self) -> Any:
         self._answer = self._loop.create_future()
-        if self.died.is_set():
-            raise DiedError
         try:
             return await self._answer
         finally:
