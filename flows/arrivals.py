@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from evergreen.data.landing import UNFINISHED
+from evergreen.files import is_unfinished
 
 LOOK_SECONDS = 2.0
 Sight = frozenset[tuple[str, int, int]]
@@ -34,7 +34,7 @@ def _files(folder: Path, landing: Path) -> Iterator[tuple[str, int, int]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name.lower().endswith(UNFINISHED):
+                if is_unfinished(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     yield from _files(Path(entry.path), landing)

@@ -21,15 +21,15 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 
-from evergreen.contract import Problem
+from evergreen.errors import EvergreenError
 from evergreen.settings import Settings, load_settings
 from evergreen.triggers import Kind
-from evergreen.workspace import load_problem
 from flows.arrivals import watch
 from flows.health import prefect_answers, tag_of
 from flows.monitoring import look
 from flows.retraining import retrain
 from flows.runs import close_left_behind, drop_late
+from flows.wanted import Wanted, ask_contract
 
 START_SECONDS = 60.0
 ARRIVED = "evergreen.delivery.arrived"
@@ -49,18 +49,17 @@ RUNS = 2
 """How many flow runs the platform itself works on at once: a round, and the poll."""
 
 
-def deployments(problem: Problem, settings: Settings) -> list[RunnerDeployment]:
+def deployments(wanted: Wanted, settings: Settings) -> list[RunnerDeployment]:
     """The round and the poll, as the contract's retraining policy has them."""
-    policy = problem.retraining
-    schedule: list[Schedule] = [Cron(policy.cron, timezone="UTC", parameters={"kind": "schedule"})] if "schedule" in policy.on else []
+    schedule: list[Schedule] = [Cron(wanted.cron, timezone="UTC", parameters={"kind": "schedule"})] if wanted.cron else []
     pool: dict[str, Any] = {"work_pool_name": settings.work_pool} if settings.work_pool else {}
-    name, tags = settings.deployment, [problem.name, tag_of(settings)]
+    name, tags = settings.deployment, [wanted.problem, tag_of(settings)]
     rounds = retrain.to_deployment(
         name,
         schedules=schedule,
         triggers=[_on(event, kind, settings) for event, kind in EVENTS.items()],
         concurrency_limit=ONE,
-        description=f"{problem.business.question} Judge what was delivered, decide whether to retrain, predict what is to come.",
+        description=f"{wanted.question} Judge what was delivered, decide whether to retrain, predict what is to come.",
         tags=tags,
         entrypoint_type=EntrypointType.MODULE_PATH,
         **pool,
@@ -115,11 +114,14 @@ def wait_for_prefect(settings: Settings) -> None:
 def main() -> None:
     """Serve both until told to stop, and take the first look at once."""
     settings = load_settings()
-    problem = load_problem(settings.problem)
+    try:
+        wanted = ask_contract()
+    except EvergreenError as error:
+        sys.exit(str(error))
     wait_for_prefect(settings)
     if settings.work_pool:
         make_pool(settings)
-    made = deployments(problem, settings)
+    made = deployments(wanted, settings)
     known = register(made, image=settings.work_image)
     if not settings.work_pool:  # the workers of a pool may be at work
         close_left_behind(known, datetime.now(UTC))

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
 
-from evergreen.errors import EvergreenError, RefusedError
+from evergreen.errors import EvergreenError, RefusedError, without_passwords
 from evergreen.files import digest_text
 from evergreen.settings import Settings
-from evergreen.tracking import without_password
 from flows import account
 
 ANSWER_SECONDS = 2.0
@@ -92,7 +91,7 @@ def tell(health: list[Health]) -> None:
     for one in health:
         state = "healthy" if one.is_healthy else f"not healthy ({one.state.lower() if one.state.isupper() else one.state})"
         tone = "good" if one.is_healthy else "bad"
-        account.done(one.part.name, f"{state:<10} {without_password(one.part.address):<24} {one.part.what}", tone=tone)
+        account.done(one.part.name, f"{state:<10} {without_passwords(one.part.address):<24} {one.part.what}", tone=tone)
 
 
 @contextmanager
@@ -179,7 +178,7 @@ def prefect_answers(settings: Settings) -> bool:
 
 def tag_of(settings: Settings) -> str:
     """The tag by which a home's deployments are told from another's."""
-    return f"home {digest_text(without_password(settings.journal), str(settings.root))[:12]}"
+    return f"home {digest_text(without_passwords(settings.journal), str(settings.root))[:12]}"
 
 
 def refuse_another_home(settings: Settings) -> None:

@@ -18,6 +18,8 @@
         └── FrozenError         promotions are frozen
 """
 
+import re
+
 
 class EvergreenError(Exception):
     """Anything that a user can understand and mend."""
@@ -88,3 +90,8 @@ def what_helps(cause: str, *, program: str, setting: str) -> str:
         "no such": f"Another version of {program} wrote it: use that one, or another {setting}.",
     }
     return next((text for word, text in known.items() if word in cause), "Check that it can be reached and written, then run again.")
+
+
+def without_passwords(text: str) -> str:
+    """The text with what stands for passwords in its addresses hidden."""
+    return re.sub(r"(://[^/@\s]*?):[^/\s]*@", r"\1:***@", text)

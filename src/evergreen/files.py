@@ -12,6 +12,8 @@ from typing import Any
 
 from evergreen.errors import BusyError, StoreError
 
+UNFINISHED = (".part", ".tmp", ".crdownload")
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -63,6 +65,11 @@ def shown(name: str) -> str:
     'gr\\xfc\\né.csv'
     """
     return "".join(one if one.isprintable() else _escape(one) for one in name)
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file of this name is one that somebody still writes: hidden, or named as browsers and copying tools name a part of one."""
+    return name.startswith(".") or name.lower().endswith(UNFINISHED)
 
 
 def digest_bytes(*parts: bytes) -> str:

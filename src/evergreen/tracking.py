@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evergreen.candidate import Trained
-from evergreen.errors import RegistryError, UnreachableError, what_helps
+from evergreen.errors import RegistryError, UnreachableError, what_helps, without_passwords
 from evergreen.files import atomic_path
 from evergreen.gate.evidence import CANDIDATE
 
@@ -143,7 +143,7 @@ def explained(uri: str) -> Iterator[None]:
         if not isinstance(error, MlflowException) and not type(error).__module__.startswith(("sqlalchemy", "psycopg")):
             raise
         kind = UnreachableError if "API request to" in str(error) and not REFUSED.search(str(error)) else RegistryError
-        raise kind(_sentence(error, without_password(uri))) from error
+        raise kind(_sentence(error, without_passwords(uri))) from error
 
 
 def _sentence(error: Exception, uri: str) -> str:
@@ -154,7 +154,7 @@ def _sentence(error: Exception, uri: str) -> str:
         )
     if cause := _database_cause(error):
         return f"MLflow's database {uri} cannot be used: {cause}. {what_helps(cause, program='MLflow', setting=SETTING)}"
-    cause = shorten(without_password(str(error)), 300, placeholder=" …").rstrip(".")
+    cause = shorten(without_passwords(str(error)), 300, placeholder=" …").rstrip(".")
     return f"MLflow at {uri} cannot be used: {cause}. Check {SETTING}, and that it is up."
 
 
@@ -162,7 +162,7 @@ def _database_cause(error: BaseException | None) -> str | None:
     """What the database itself said, without the statement; None where the error does not come from one. SQLAlchemy calls it `orig`."""
     while error is not None:
         if said := getattr(error, "orig", None):
-            return shorten(without_password(str(said)), 300, placeholder=" …").rstrip(".")
+            return shorten(without_passwords(str(said)), 300, placeholder=" …").rstrip(".")
         error = error.__cause__
     return None
 
@@ -171,8 +171,3 @@ def _quieten() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would announce every retry
-
-
-def without_password(text: str) -> str:
-    """The text with every password in an address hidden."""
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from evergreen.files import digest_text
-from evergreen.policies import RetrainingPolicy
+
+if TYPE_CHECKING:
+    from evergreen.policies import RetrainingPolicy
 
 Kind = Literal["schedule", "data", "drift", "decay", "person"]
 Action = Literal["retrain", "resume", "skip"]

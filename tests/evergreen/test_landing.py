@@ -34,7 +34,7 @@ def test_deliveries_come_in_the_order_of_sources_and_names_whatever_came_first(h
     assert [delivery.name for delivery in look(house).ready] == ["a.csv", "b.csv", "c.csv"]
 
 
-@pytest.mark.parametrize("name", [".hidden.csv", "a.csv.part", "a.csv.tmp", "a.csv.crdownload"])
+@pytest.mark.parametrize("name", [".hidden.csv", "a.csv.part", "a.csv.tmp", "a.csv.crdownload", "A.CSV.PART"])
 def test_a_file_named_as_unfinished_waits(house: House, name: str):
     path = house.deliver(name, rows(1, 2))
     assert look(house) == landing.Found((), (path,), ())

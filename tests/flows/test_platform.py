@@ -36,6 +36,10 @@ def test_status_tells_that_every_part_is_healthy_and_where_it_is(live: Platform)
     assert len(live.parts("supervisor.supervisord")) == 1
 
 
+def test_mlflows_server_is_one_process(live: Platform):
+    assert [len(live.parts(name)) for name in ("uvicorn", "mlflow", "flows.mlflow_server")] == [1, 0, 0]
+
+
 def test_a_file_that_is_dropped_leads_to_data_a_verdict_and_new_predictions_without_another_command(live: Platform):
     before, decided = published(live.home), len(live.home.rows("decisions"))
     live.home.deliver(LABELLED + AHEAD, start=LABELLED)

@@ -25,6 +25,7 @@ from flows import cycle, deployments, monitoring, runs
 from flows.health import refuse_another_home
 from flows.monitoring import rounds_of, start_what_is_asked_for
 from flows.retraining import retrain
+from flows.wanted import wanted_by
 
 WORKS = """
 import sys
@@ -45,7 +46,7 @@ def space(empty_space: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     short = empty_space.settings.model_copy(update={"lease_seconds": 10.0})
     space = Workspace(short, empty_space.problem, empty_space.journal)
     monkeypatch.setattr("evergreen.workspace.open_workspace", lambda: space)
-    known = deployments.register(deployments.deployments(space.problem, space.settings))
+    known = deployments.register(deployments.deployments(wanted_by(space.problem), space.settings))
     with get_client(sync_client=True) as client:
         for run in runs._runs(client, known, {}):
             client.delete_flow_run(run.id)
@@ -204,7 +205,7 @@ def test_a_home_takes_over_no_other_homes_deployments_on_a_server_that_they_shar
         refuse_another_home(other)
     named = other.model_copy(update={"deployment": "staging"})
     refuse_another_home(named)
-    deployments.register(deployments.deployments(space.problem, named))
+    deployments.register(deployments.deployments(wanted_by(space.problem), named))
     refuse_another_home(space.settings)
     with pytest.raises(RefusedError, match="Set EVERGREEN_DEPLOYMENT to another name"):
         refuse_another_home(space.settings.model_copy(update={"deployment": "staging"}))
@@ -212,7 +213,7 @@ def test_a_home_takes_over_no_other_homes_deployments_on_a_server_that_they_shar
 
 def test_an_arrival_in_one_home_starts_no_round_in_another(space: Workspace):
     named = space.settings.model_copy(update={"deployment": "staging"})
-    here, there = (deployments.deployments(space.problem, settings)[0] for settings in (space.settings, named))
+    here, there = (deployments.deployments(wanted_by(space.problem), settings)[0] for settings in (space.settings, named))
     (ours,), (theirs,) = ([one for one in made.triggers if deployments.ARRIVED in one.expect] for made in (here, there))
     assert ours.match.root == {"prefect.resource.id": "evergreen.landing.evergreen"}
     assert theirs.match.root == {"prefect.resource.id": "evergreen.landing.staging"}

@@ -11,10 +11,8 @@ from typing import Any
 
 from evergreen.contract import Problem
 from evergreen.errors import DataError
-from evergreen.files import digest_file
+from evergreen.files import digest_file, is_unfinished
 from evergreen.journal import Journal, deliveries
-
-UNFINISHED = (".part", ".tmp", ".crdownload")
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,9 @@ def find(landing: Path, problem: Problem, *, settle_seconds: float, now: datetim
     unknown: list[Path] = []
     for path in _listed(landing):
         if path not in folders:
-            (waiting if _is_unfinished(path) else unknown).append(path)
+            (waiting if is_unfinished(path.name) else unknown).append(path)
     for path in (path for folder in folders for path in _listed(folder)):
-        if _is_unfinished(path):
+        if is_unfinished(path.name):
             waiting.append(path)
         elif not path.is_file() or not path.name.isprintable():
             unknown.append(path)
@@ -82,7 +80,7 @@ def find_settled(landing: Path, problem: Problem, *, settle_seconds: float, now:
     The second look compares, so a file whose clock is ahead of ours does not wait for ever.
     """
     first = find(landing, problem, settle_seconds=settle_seconds, now=now)
-    young = {path: stat_of(path) for path in first.waiting if not _is_unfinished(path)}
+    young = {path: stat_of(path) for path in first.waiting if not is_unfinished(path.name)}
     if not young:
         return first
     newest = max(int(stat.partition(":")[2] or 0) / 1e9 for stat in young.values())
@@ -167,7 +165,3 @@ def _listed(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError as error:
         raise DataError(f"{folder} cannot be listed ({error.strerror}). Check its permissions, then run again.") from None
-
-
-def _is_unfinished(path: Path) -> bool:
-    return path.name.startswith(".") or path.name.endswith(UNFINISHED)

@@ -8,12 +8,11 @@ from textwrap import shorten
 from typing import Any
 
 from evergreen.contract import Problem
-from evergreen.errors import ContractError
+from evergreen.errors import ContractError, without_passwords
 from evergreen.files import digest_text
 
 LONGEST = 400
 NUMBERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
-PASSWORD = re.compile(r"(://[^/@\s]*?):[^/\s]*@")
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,6 @@ def run_failed(problem: Problem, name: str, error: BaseException) -> Alert:
     kind, short = type(error).__name__, shorten(said, LONGEST, placeholder=" …")
     what = f"The run {name} failed: {kind}: {short}{'' if short.endswith(('.', '…')) else '.'}"
     return alert(problem, "failure", name, kind, NUMBERS.sub("#", said), what=what, command="evergreen run")
-
-
-def without_passwords(text: str) -> str:
-    """The text with what stands for passwords in its URLs left out."""
-    return PASSWORD.sub(r"\1:***@", text)
 
 
 def run_died(problem: Problem, name: str, message: str) -> Alert:

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from evergreen import journal as tables
 from evergreen.contract import Problem
-from evergreen.errors import LostError
+from evergreen.errors import LostError, without_passwords
 from evergreen.files import digest_text
 from evergreen.journal import Journal
-from evergreen.monitoring.alerts import Alert, as_told, without_passwords
+from evergreen.monitoring.alerts import Alert, as_told
 from evergreen.monitoring.channels import Channels
 
 Turn = Literal["first", "again"]
