@@ -31,3 +31,7 @@ class OnlinePolicy(Part):
     """When the log of predictions cannot keep up: answer without it and count what is missing, or refuse (503) what could not be logged."""
     log_rows: Count = 50_000
     """Predictions that may wait to be logged."""
+    shadow_held: bool = False
+    """Whether a version that the gate holds is asked in shadow (`evergreen shadow`) without anybody's word, until it is judged again."""
+    shadow_rows: Annotated[int, Field(ge=2)] = 20_000
+    """So many served predictions may wait for the version in shadow; of more the oldest are left out, and counted."""

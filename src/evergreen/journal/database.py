@@ -97,16 +97,14 @@ class Journal:
 
     def rows(self, table: sa.Table, **equal: Any) -> list[dict[str, Any]]:
         """The rows with these values, oldest first."""
-        query = sa.select(table).order_by(table.c.seq)
-        for column, value in equal.items():
-            query = query.where(table.c[column] == value)
         with self._explained(), self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            return [dict(row) for row in connection.execute(_chosen(table, equal).order_by(table.c.seq)).mappings()]
 
     def last(self, table: sa.Table, **equal: Any) -> dict[str, Any] | None:
         """The newest of those rows."""
-        rows = self.rows(table, **equal)
-        return rows[-1] if rows else None
+        with self._explained(), self._engine.connect() as connection:
+            row = connection.execute(_chosen(table, equal).order_by(table.c.seq.desc()).limit(1)).mappings().first()
+            return dict(row) if row else None
 
     def claim(self, problem: str) -> None:
         """Make the journal belong to a problem.
@@ -278,6 +276,10 @@ def _patient_postgresql(connection: Any, _: Any) -> None:
     """Wait for another writer as long as on SQLite, not for ever."""
     connection.execute(f"SET lock_timeout = {int(LOCKED_SECONDS * 1000)}")
     connection.commit()
+
+
+def _chosen(table: sa.Table, equal: dict[str, Any]) -> sa.Select[Any]:
+    return sa.select(table).where(*(table.c[column] == value for column, value in equal.items()))
 
 
 def _storable(values: dict[str, Any]) -> dict[str, Any]:

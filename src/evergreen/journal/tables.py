@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA = 3
+SCHEMA = 4
 """The number of the newest revision."""
 REVISIONS = "journal_revision"
 """The table in which Alembic writes down what a journal has. MLflow and Prefect have an `alembic_version` of their own each, and one
@@ -131,6 +131,29 @@ refusals = _table(
     "refusals", *map(_text, ("refusal", "promotion", "reason")), sa.Column("version", sa.Integer, nullable=False), unique=("refusal",)
 )
 """A champion that a server would not serve, by the `promotion` that made it champion."""
+shadows = _table(
+    "shadows",
+    _maybe("version", sa.Integer),
+    *(sa.Column(name, sa.Integer, nullable=False) for name in ("since", "after")),
+    _text("reason"),
+    unique=("after",),
+)
+"""Which version is asked in shadow from now on; none where `version` is empty. `since`: `seq` of the newest row of `served` then; `after`:
+`seq` of the row before it (0: the first)."""
+shadowed = _table(
+    "shadowed",
+    *(sa.Column(name, sa.Integer, nullable=False) for name in ("shadow", "served")),
+    *(_maybe("answer"), _maybe("fault")),
+    unique=("shadow", "served"),
+)
+"""What a version said in shadow. `shadow`: `seq` in `shadows`; `served`: `seq` in `served`; `answer`: as JSON; `fault`: why there is none.
+Goes with the rows of `served`."""
+gaps = _table(
+    "gaps",
+    *(sa.Column(name, sa.Integer, nullable=False) for name in ("shadow", "first", "last", "row_count")),
+    unique=("shadow", "first"),
+)
+"""Rows of `served` that a version was not asked about, because too many waited: from `first` to `last`."""
 leases = sa.Table(
     "leases",
     metadata,

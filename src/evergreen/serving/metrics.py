@@ -28,6 +28,10 @@ class Metrics:
         self.version = Gauge("evergreen_model_version", "The version that serves; 0 when none does.", registry=registry)
         self.ready = Gauge("evergreen_ready", "1 when requests are answered.", registry=registry)
         self.degraded = Gauge("evergreen_degraded", "1 when the journal or the registry cannot be followed.", registry=registry)
+        told = ("The version that is asked in shadow; 0 when none is.", "Predictions that it was not asked about yet.")
+        self.shadow = Gauge("evergreen_shadow_version", told[0], registry=registry)
+        self.shadow_waiting = Gauge("evergreen_shadow_waiting_rows", told[1], registry=registry)
+        self.shadow_dropped = Gauge("evergreen_shadow_dropped_rows", "Predictions that it is never asked about.", registry=registry)
 
     def exposition(self) -> bytes:
         """All of them in Prometheus's text form."""

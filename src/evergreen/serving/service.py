@@ -21,6 +21,7 @@ from evergreen.serving.front import Front
 from evergreen.serving.log import PredictionLog
 from evergreen.serving.metrics import Metrics
 from evergreen.serving.pages import make_pages
+from evergreen.serving.shadowing import Shadowing
 from evergreen.settings import Settings
 
 LOG_SECONDS = 5.0
@@ -53,6 +54,8 @@ class Service:
         self.batcher = Batcher(policy)
         self.log = PredictionLog(settings.journal, folder / "unlogged.msgpack", most_rows=policy.log_rows)
         self.follower = Follower(problem, self.batcher, Copies(folder), open_registry=open_registry, tell=tell)
+        shadow = settings.root / "shadow"
+        self.shadowing = Shadowing(shadow, settings.journal, policy, open_registry=open_registry, tell=tell)
         pages = make_pages(self, has_docs=settings.api_docs, has_metrics=not settings.metrics_port)
         key = settings.api_key.get_secret_value()
         self.front = Front(Answerer(problem.task, self.batcher, self.log, self.metrics), below=pages, key=key)
@@ -68,7 +71,7 @@ class Service:
 
     def begin(self) -> None:
         """Start everything that goes on beside the requests."""
-        for work in (self.batcher.run, self.log.run, self.follower.run):
+        for work in (self.batcher.run, self.log.run, self.follower.run, self.shadowing.run):
             task = asyncio.create_task(work())
             task.add_done_callback(partial(self._ended, work.__qualname__))
             self._tasks.append(task)
@@ -88,6 +91,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.follower.close()
+        await self.shadowing.close()
         try:
             left = await self.log.close(seconds=LOG_SECONDS)
         except OSError as error:
@@ -108,7 +112,7 @@ class Service:
     def version(self) -> dict[str, Any]:
         """What serves, since when, and by which decision."""
         copy = self.follower.copy
-        told: dict[str, Any] = {"model": self.problem.name, "model_version": self.serves}
+        told: dict[str, Any] = {"model": self.problem.name, "model_version": self.serves, "shadow_version": self.shadowing.version}
         if copy is not None:
             told |= {
                 "artefact": copy.artefact if self.serves else "",
@@ -130,7 +134,7 @@ class Service:
 
     def _count(self) -> None:
         """Have each gauge ask for its value when somebody looks, on whichever port."""
-        metrics, follower, log, batcher = self.metrics, self.follower, self.log, self.batcher
+        metrics, follower, log, batcher, shadowing = self.metrics, self.follower, self.log, self.batcher, self.shadowing
         values: dict[Gauge, Callable[[], float]] = {
             metrics.queue: lambda: batcher.waiting_rows,
             metrics.unlogged: lambda: log.waiting_rows,
@@ -144,6 +148,9 @@ class Service:
             metrics.version: lambda: self.serves or 0,
             metrics.ready: lambda: follower.is_ready and not self.front.is_draining,
             metrics.degraded: lambda: bool(follower.trouble or follower.refused),
+            metrics.shadow: lambda: shadowing.version or 0,
+            metrics.shadow_waiting: lambda: shadowing.account.get("waiting", 0),
+            metrics.shadow_dropped: lambda: shadowing.account.get("dropped", 0),
         }
         for gauge, value in values.items():
             gauge.set_function(value)

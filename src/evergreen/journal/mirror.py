@@ -1,0 +1,116 @@
+"""What a version is asked in shadow, and what it said: questions to the journal that may concern millions of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from evergreen.journal.database import Journal
+from evergreen.journal.tables import gaps, served, shadowed
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A prediction that was served, and that a version in shadow is asked about."""
+
+    number: int
+    """`seq` in `served`."""
+    inputs: str
+    """The features, as JSON."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of the predictions that were served while a version was in shadow: each is in one of the four."""
+
+    scored: int
+    failed: int
+    """The model had no answer, or the row does not have its features."""
+    dropped: int
+    """Too many waited."""
+    waiting: int
+
+    @property
+    def mirrored(self) -> int:
+        """All of them."""
+        return self.scored + self.failed + self.dropped + self.waiting
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One prediction that was served, and what the version in shadow said of the same row."""
+
+    entity: str | None
+    asked_at: str
+    version: int
+    """Which version served."""
+    answer: str
+    """What it said, as JSON."""
+    shadow: str
+    """What the other one said, as JSON."""
+
+
+def newest_served(journal: Journal) -> int:
+    """Number of the newest row of the log; 0 where it is empty."""
+    with journal.reading() as connection:
+        return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(served.c.seq), 0))).scalar_one())
+
+
+def position(journal: Journal, shadow: int, *, since: int) -> int:
+    """Up to which row of the log a version in shadow has come; `since` is where it began."""
+    with journal.reading() as connection:
+        answered = sa.select(sa.func.max(shadowed.c.served)).where(shadowed.c.shadow == shadow)
+        skipped = sa.select(sa.func.max(gaps.c.last)).where(gaps.c.shadow == shadow)
+        return max(since, *(connection.execute(query).scalar() or 0 for query in (answered, skipped)))
+
+
+def next_rows(journal: Journal, after: int, *, most: int) -> list[Asked]:
+    """The next rows of the log, in the order in which they were written."""
+    columns = served.c.seq, served.c.inputs
+    query = sa.select(*columns).where(served.c.seq > after).order_by(served.c.seq).limit(most)
+    with journal.reading() as connection:
+        return [Asked(number, inputs) for number, inputs in connection.execute(query)]
+
+
+def count_waiting(journal: Journal, after: int) -> int:
+    """How many rows of the log come after one."""
+    with journal.reading() as connection:
+        return int(connection.execute(sa.select(sa.func.count()).where(served.c.seq > after)).scalar_one())
+
+
+def skip(journal: Journal, shadow: int, after: int, *, keep: int) -> tuple[int, int]:
+    """Leave out all rows of the log after one but the newest `keep`; the number of the last that is left out, and how many are."""
+    with journal.reading() as connection:
+        query = sa.select(served.c.seq).where(served.c.seq > after).order_by(served.c.seq.desc()).offset(keep).limit(1)
+        last = int(connection.execute(query).scalar_one())
+        out = sa.select(sa.func.count()).where(served.c.seq > after, served.c.seq <= last)
+        left_out = int(connection.execute(out).scalar_one())
+    journal.add(gaps, shadow=shadow, first=after + 1, last=last, row_count=left_out)
+    return last, left_out
+
+
+def account(journal: Journal, shadow: int, *, since: int) -> Account:
+    """What became of the predictions that were served since a version is in shadow."""
+    mine = shadowed.c.shadow == shadow
+    with journal.reading() as connection:
+        scored, failed = connection.execute(sa.select(sa.func.count(shadowed.c.answer), sa.func.count(shadowed.c.fault)).where(mine)).one()
+        dropped = connection.execute(
+            sa.select(sa.func.coalesce(sa.func.sum(gaps.c.row_count), 0)).where(gaps.c.shadow == shadow)
+        ).scalar_one()
+    waiting = count_waiting(journal, position(journal, shadow, since=since))
+    return Account(int(scored), int(failed), int(dropped), waiting)
+
+
+def pairs(journal: Journal, shadow: int) -> Iterator[Pair]:
+    """What was served beside what was said in shadow, in the order in which it was served."""
+    query = (
+        sa.select(served.c.entity, served.c.asked_at, served.c.version, served.c.answer, shadowed.c.answer)
+        .join_from(shadowed, served, shadowed.c.served == served.c.seq)
+        .where(shadowed.c.shadow == shadow, shadowed.c.answer.is_not(None))
+        .order_by(served.c.seq)
+    )
+    with journal.reading() as connection:
+        for row in connection.execute(query):
+            yield Pair(*row)

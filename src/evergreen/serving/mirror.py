@@ -1,0 +1,165 @@
+"""A version in shadow: one process reads what was served from the journal and writes down what another one, that has the model, says of it.
+
+Nobody waits for either, and who answers requests does not know of them. The model gets what the machine has left; the process that writes
+does not, for whoever holds a database's only lock must not be kept from the end of its transaction.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
+from functools import partial
+from multiprocessing.connection import Pipe, wait
+from typing import TYPE_CHECKING, Any
+
+from evergreen.errors import EvergreenError
+from evergreen.serving.worker import READY, Order, work
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from evergreen.journal import Journal
+    from evergreen.journal.mirror import Account, Asked
+
+PAUSE_SECONDS = 0.5
+"""Between two looks into the log when nothing waits there."""
+BATCH_ROWS = 64
+LEAST_NICE = 19
+MOST_NAMES = 10
+Columns = dict[str, list[Any]]
+Rows = list[dict[str, Any]]
+Told = tuple[str, dict[str, int]]
+
+
+class Unanswered(Exception):  # noqa: N818 - what a model says of rows is no error of ours
+    """The model failed at these rows; the message is its own, in one line."""
+
+
+def mirror(connection: Connection, order: Order, url: str, shadow: tuple[int, int], most_rows: int) -> None:
+    """Ask a version about every row of the log from a number on, until the other end of `connection` is closed.
+
+    It sends (READY, facts) or (FAILED, sentence) first, then (sentence, account) after each batch; the sentence says why the journal cannot
+    be used, and is empty while it can.
+
+    Parameters
+    ----------
+    url
+        The journal's.
+    shadow
+        `Shadow.number` and `Shadow.since`.
+    most_rows
+        When more rows wait, all but the newest half of so many are left out and counted.
+    """
+    import msgpack
+
+    model = _start(order, connection)
+    with suppress(EOFError, OSError):
+        first = _heard(connection, model)
+        connection.send_bytes(first)
+        said, facts = msgpack.unpackb(first)
+        if said != READY:
+            return
+        ask = partial(_ask, connection, model, list(facts["example"]))
+        for told in _follow(ask, url, shadow, most_rows):
+            connection.send_bytes(msgpack.packb(told))
+            pause = PAUSE_SECONDS if told[0] or not told[1]["waiting"] else 0
+            if connection.poll(pause):  # nothing is ever sent here: the line is closed
+                return
+
+
+def _start(order: Order, connection: Connection) -> Connection:
+    """A process with the model that gets what the machine has left; it ends when the line to it is closed."""
+    ours, theirs = Pipe()
+    if os.fork() == 0:
+        try:
+            ours.close()
+            connection.close()
+            _step_back()
+            work(theirs, order)
+        finally:
+            os._exit(0)
+    theirs.close()
+    return ours
+
+
+def _step_back() -> None:
+    with suppress(OSError):
+        os.nice(LEAST_NICE)
+    with suppress(OSError, AttributeError):  # Linux only: whoever else wakes up goes first at once
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _heard(connection: Connection, model: Connection) -> bytes:
+    """What the model's process says next; EOFError when it is gone, or nobody wants it any more."""
+    if connection in wait([connection, model]):
+        raise EOFError
+    return model.recv_bytes()
+
+
+def _ask(connection: Connection, model: Connection, features: list[str], rows: Rows) -> Columns:
+    import msgpack
+
+    if missing := sorted({name for row in rows for name in features if name not in row}):
+        raise Unanswered(f"The row has no {', '.join(missing[:MOST_NAMES])}, which the version in shadow wants.")
+    model.send_bytes(msgpack.packb((0, {name: [row[name] for row in rows] for name in features})))
+    _, fault, said = msgpack.unpackb(_heard(connection, model))
+    if fault is not None:
+        raise Unanswered(fault)
+    answers: Columns = said
+    return answers
+
+
+def _follow(ask: Callable[[Rows], Columns], url: str, shadow: tuple[int, int], most_rows: int) -> Iterator[Told]:
+    """Score batch after batch; after each, and while nothing waits, what there is to tell."""
+    from evergreen.journal import Journal
+    from evergreen.journal import mirror as log
+
+    journal: Journal | None = None
+    so_far: Account | None = None
+    at, (number, since) = 0, shadow
+    while True:
+        told: Told
+        try:
+            if journal is None or so_far is None:
+                journal = journal or Journal(url)
+                at, so_far = log.position(journal, number, since=since), log.account(journal, number, since=since)
+            if log.count_waiting(journal, at) > most_rows:
+                at, dropped = log.skip(journal, number, at, keep=most_rows // 2)
+                so_far = replace(so_far, dropped=so_far.dropped + dropped)
+            if rows := log.next_rows(journal, at, most=BATCH_ROWS):
+                failed = write(journal, number, rows, ask)
+                at = rows[-1].number
+                so_far = replace(so_far, scored=so_far.scored + len(rows) - failed, failed=so_far.failed + failed)
+            so_far = replace(so_far, waiting=log.count_waiting(journal, at))
+            told = "", asdict(so_far)
+        except EvergreenError as error:
+            told, so_far = (str(error), {}), None
+        yield told
+
+
+def write(journal: Journal, shadow: int, rows: list[Asked], ask: Callable[[Rows], Columns]) -> int:
+    """Ask the version about rows and write down what it says, or why it says nothing; at how many it failed."""
+    import orjson
+
+    from evergreen.journal import shadowed
+
+    answers = _answers([orjson.loads(row.inputs) for row in rows], ask)
+    said = [{"shadow": shadow, "served": row.number, "answer": one, "fault": why} for row, (one, why) in zip(rows, answers, strict=True)]
+    journal.add_new(shadowed, said)
+    return sum(why is not None for _, why in answers)
+
+
+def _answers(inputs: Rows, ask: Callable[[Rows], Columns]) -> list[tuple[str | None, str | None]]:
+    """For each row what the model says, as JSON, or why it says nothing; where it fails at several, they are asked about by halves."""
+    import orjson
+
+    try:
+        said = ask(inputs)
+    except Unanswered as error:
+        if len(inputs) == 1:
+            return [(None, str(error))]
+        half = len(inputs) // 2
+        return [*_answers(inputs[:half], ask), *_answers(inputs[half:], ask)]
+    return [(orjson.dumps({name: values[at] for name, values in said.items()}).decode(), None) for at in range(len(inputs))]

@@ -1,0 +1,159 @@
+"""A version in shadow beside the one that serves: its process is started, watched and ended here; what it does, it does by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgpack
+
+from evergreen import shadows
+from evergreen.errors import EvergreenError
+from evergreen.limits import OnlinePolicy
+from evergreen.moves import standing
+from evergreen.registry import Registry
+from evergreen.serving.champions import OpenRegistry
+from evergreen.serving.copies import Copies
+from evergreen.serving.mirror import mirror
+from evergreen.serving.worker import FAILED, READY
+from evergreen.serving.workers import launch
+from evergreen.shadows import Shadow
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
+
+LOOK_SECONDS = 2.0
+PAUSES = (1.0, 5.0, 30.0, 60.0)
+"""Between two starts of a version whose process has ended by itself, or that could not be had."""
+STOP_SECONDS = 5.0
+
+
+class Shadowing:
+    """Carries out the journal's wish for a version in shadow. Nothing that goes wrong here concerns whoever serves.
+
+    Parameters
+    ----------
+    folder
+        For the copy of the version.
+    url
+        The journal's.
+    tell
+        Called with a sentence when something becomes of the version that people should know.
+    """
+
+    def __init__(self, folder: Path, url: str, policy: OnlinePolicy, *, open_registry: OpenRegistry, tell: Callable[[str], None]) -> None:
+        self.version: int | None = None
+        """The version that is asked; None while none is ready."""
+        self.account: dict[str, int] = {}
+        """The newest that its process has told, see `evergreen.journal.mirror.Account`."""
+        self.trouble = ""
+        """Why nothing goes on, or nothing can be written down."""
+        self._copies, self._url, self._policy = Copies(folder), url, policy
+        self._open, self._tell = open_registry, tell
+        self._registry: Registry | None = None
+        self._now: Shadow | None = None
+        self._process: ForkServerProcess | None = None
+        self._connection: Connection | None = None
+        self._ended = asyncio.Event()
+        self._tries, self._again = 0, 0.0
+        self._failed = (0, "")
+        """The wish that could not be carried out for the version's own fault, and why."""
+
+    async def run(self) -> None:
+        """Carry it out; ends when it is cancelled."""
+        while True:
+            try:
+                await self._carry_out(await asyncio.to_thread(self._wanted))
+            except (EvergreenError, OSError) as error:
+                self.trouble = str(error)
+            except Exception:  # a defect of ours: whoever serves goes on
+                logging.getLogger(__name__).exception("The version in shadow could not be seen to.")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), LOOK_SECONDS)
+
+    async def close(self) -> None:
+        """End the process."""
+        await self._stop()
+        if self._registry is not None:
+            self._registry.journal.close()
+
+    def _wanted(self) -> Shadow | None:
+        """What the journal wants. A version that serves by now, or that has failed here, is in shadow no more."""
+        if self._registry is None:
+            self._registry = self._open()
+        journal = self._registry.journal
+        if self._policy.shadow_held:
+            shadows.follow_gate(journal)
+        wanted = shadows.wanted(journal)
+        if wanted is None:
+            return None
+        if self._failed[0] == wanted.number:
+            reason = self._failed[1]
+        elif standing(journal).champion == wanted.version:
+            reason = f"Version {wanted.version} is the champion now."
+        else:
+            return wanted
+        shadows.end(journal, reason=reason)
+        return None
+
+    async def _carry_out(self, wanted: Shadow | None) -> None:
+        if self._ended.is_set() or wanted is None or self._now is None or wanted.number != self._now.number:
+            self._ended.clear()
+            await self._stop()
+        if self._now != wanted:
+            self._now, self._tries, self._again, self.account, self.trouble = wanted, 0, 0.0, {}, ""
+        if wanted is not None and self._process is None and time.monotonic() >= self._again:
+            self._again = time.monotonic() + PAUSES[min(self._tries, len(PAUSES) - 1)]
+            self._tries += 1
+            await self._start(wanted)
+
+    async def _start(self, wanted: Shadow) -> None:
+        assert self._registry is not None  # noqa: S101 - it has just been asked what is wanted
+        copy = await asyncio.to_thread(self._copies.make, self._registry, wanted.version, since=wanted.at, decision="")
+        await asyncio.to_thread(self._copies.keep, copy, None)
+        shadow, most = (wanted.number, wanted.since), self._policy.shadow_rows
+        self._process, connection = await asyncio.to_thread(launch, mirror, copy.order, self._url, shadow, most)
+        self._connection = connection
+        asyncio.get_running_loop().add_reader(connection.fileno(), self._read, connection)
+
+    def _read(self, connection: Connection) -> None:
+        """What the process says. Where it ends by itself, it is started again later."""
+        try:
+            said, told = msgpack.unpackb(connection.recv_bytes())
+        except (EOFError, OSError):
+            asyncio.get_running_loop().remove_reader(connection.fileno())
+            self.trouble = "The process of the version in shadow has ended; it is started again."
+            self._ended.set()
+            return
+        if self._now is None:
+            return
+        if said == READY:
+            self.version, self.trouble = self._now.version, ""
+            self._tell(f"Version {self.version} is asked in shadow.")
+        elif said == FAILED:
+            self._failed = self._now.number, f"Version {self._now.version} cannot be asked in shadow: {told}"
+            self._tell(self._failed[1])
+        else:
+            self.trouble, self.account = said, told or self.account
+
+    async def _stop(self) -> None:
+        process, connection = self._process, self._connection
+        self._process = self._connection = self.version = None
+        if connection is not None:
+            asyncio.get_running_loop().remove_reader(connection.fileno())
+            connection.close()
+        if process is not None:
+            await asyncio.to_thread(_join, process)
+
+
+def _join(process: ForkServerProcess) -> None:
+    process.join(STOP_SECONDS)
+    if process.is_alive():
+        process.kill()
+        process.join()
