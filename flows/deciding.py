@@ -28,6 +28,8 @@ def _end(expires: str) -> datetime:
 
 Number = Annotated[int, typer.Argument(min=1, max=2**31 - 1)]  # stores count in 32 bits
 Held = Annotated[int | None, typer.Argument(help="Which held version; the newest unless you say one.", min=1, max=2**31 - 1)]
+Shadowed = Annotated[int | None, typer.Argument(help="Which version; how the present one does unless you say one.", min=1, max=2**31 - 1)]
+Stop = Annotated[bool, typer.Option("--stop", help="Ask it no more.")]
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.", callback=_said)]
 By = Annotated[str | None, typer.Option(help="Who; your login name unless you say otherwise.")]
 Override = Annotated[bool, typer.Option("--override", help="Overrule the gate's refusal; needs --expires.")]
@@ -47,6 +49,22 @@ def promote(version: Number, reason: Reason, by: By = None, override: Override =
         telling.release(version, reason=reason, person=by)
     else:
         telling.override(version, reason=reason, person=by, expires=_end(expires))
+
+
+@app.command()
+def shadow(version: Shadowed = None, stop: Stop = False, by: By = None) -> None:
+    """Ask a version about all that is served over HTTP, without anybody being answered by it; alone: how it does."""
+    from flows import shadow as command
+    from flows.telling import name_of
+
+    if stop and version is not None:
+        raise typer.BadParameter("say a version or --stop, not both.", param_hint="--stop")
+    if stop:
+        command.end(person=name_of(by))
+    elif version is not None:
+        command.begin(version, person=name_of(by))
+    else:
+        command.tell()
 
 
 @app.command()

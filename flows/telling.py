@@ -93,15 +93,15 @@ def tell_history() -> None:
 def release(version: int, *, reason: str, person: str | None) -> None:
     """Promote a version by a person's decision: one that the gate holds, or judged PROMOTE and that does not serve (any more)."""
     space = open_workspace()
-    releases.release(space.registry, version, reason=reason, person=_name(person))
-    account.say(f"Version {version} serves, released by {_name(person)}. To publish its predictions: evergreen predict")
+    releases.release(space.registry, version, reason=reason, person=name_of(person))
+    account.say(f"Version {version} serves, released by {name_of(person)}. To publish its predictions: evergreen predict")
     _refresh(space)
 
 
 def override(version: int, *, reason: str, person: str | None, expires: datetime) -> None:
     """Promote a version that the gate refuses, for a time; its page, its record and MLflow show it."""
     space = open_workspace()
-    word = releases.override(space.registry, version, reason=reason, person=_name(person), expires=expires)
+    word = releases.override(space.registry, version, reason=reason, person=name_of(person), expires=expires)
     account.say(f"{word.sentence}.")
     account.say("The first round after that goes back to the champion before it. To publish its predictions: evergreen predict")
     _refresh(space)
@@ -113,7 +113,7 @@ def override(version: int, *, reason: str, person: str | None, expires: datetime
 def go_back(*, reason: str, person: str | None) -> None:
     """Go back to the previous champion."""
     space = open_workspace()
-    version = promotion.rollback(space.registry, reason=reason, person=_name(person))
+    version = promotion.rollback(space.registry, reason=reason, person=name_of(person))
     account.say(f"Version {version} serves again. To publish its predictions: evergreen predict")
     left = moves.standing(space.journal).previous
     account.say(f"Version {left} is barred; to free it: evergreen unbar {left} --reason ...")
@@ -122,14 +122,14 @@ def go_back(*, reason: str, person: str | None) -> None:
 
 def free(version: int, *, reason: str, person: str | None) -> None:
     """Let a barred version be promoted again."""
-    brakes.unbar(open_workspace().journal, version, reason=reason, person=_name(person))
+    brakes.unbar(open_workspace().journal, version, reason=reason, person=name_of(person))
     account.say(f"Version {version} may be promoted again.")
 
 
 def stop(*, reason: str, person: str | None) -> None:
     """Freeze promotions."""
     space = open_workspace()
-    if brakes.freeze(space.journal, root=space.settings.root, reason=reason, person=_name(person), seconds=space.settings.lease_seconds):
+    if brakes.freeze(space.journal, root=space.settings.root, reason=reason, person=name_of(person), seconds=space.settings.lease_seconds):
         account.say("Training and judging go on, and rolling back stays possible.")
     else:
         account.say("Promotions are frozen already; nothing was recorded.")
@@ -141,7 +141,9 @@ def stop(*, reason: str, person: str | None) -> None:
 def resume(*, reason: str, person: str | None) -> None:
     """Let versions be promoted again."""
     space = open_workspace()
-    if brakes.unfreeze(space.journal, root=space.settings.root, reason=reason, person=_name(person), seconds=space.settings.lease_seconds):
+    if brakes.unfreeze(
+        space.journal, root=space.settings.root, reason=reason, person=name_of(person), seconds=space.settings.lease_seconds
+    ):
         account.say("Versions may be promoted again.")
     else:
         account.say("Promotions are not frozen; nothing was recorded.")
@@ -210,7 +212,8 @@ def _version(number: int | None) -> str:
     return "none" if number is None else f"version {number}"
 
 
-def _name(person: str | None) -> str:
+def name_of(person: str | None) -> str:
+    """Who decides: whom the command names, else whoever is logged in."""
     try:
         return person or getpass.getuser()
     except (KeyError, OSError):

@@ -21,21 +21,24 @@ class Shadow:
     at: str
     """When that was (ISO, UTC)."""
     reason: str
+    until: int | None = None
+    """The same when it ended; None while it is in shadow."""
 
 
 def newest(journal: Journal) -> Shadow | None:
     """The version that is in shadow, or was last; None when none ever was."""
-    begun = [row for row in journal.rows(shadows) if row["version"] is not None]
-    if not begun:
-        return None
-    row = begun[-1]
-    return Shadow(row["seq"], row["version"], row["since"], row["at"], row["reason"])
+    until: int | None = None
+    for row in reversed(journal.rows(shadows)):
+        if row["version"] is not None:
+            return Shadow(row["seq"], row["version"], row["since"], row["at"], row["reason"], until)
+        until = row["since"]
+    return None
 
 
 def wanted(journal: Journal) -> Shadow | None:
     """The version that is in shadow; None when none is."""
-    row = journal.last(shadows)
-    return None if row is None or row["version"] is None else newest(journal)
+    found = newest(journal)
+    return found if found is not None and found.until is None else None
 
 
 def ended(journal: Journal) -> str:

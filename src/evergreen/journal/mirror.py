@@ -31,6 +31,7 @@ class Account:
     dropped: int
     """Too many waited."""
     waiting: int
+    """Not asked about yet; or never, where it is in shadow no more."""
 
     @property
     def mirrored(self) -> int:
@@ -74,10 +75,11 @@ def next_rows(journal: Journal, after: int, *, most: int) -> list[Asked]:
         return [Asked(number, inputs) for number, inputs in connection.execute(query)]
 
 
-def count_waiting(journal: Journal, after: int) -> int:
-    """How many rows of the log come after one."""
+def count_waiting(journal: Journal, after: int, until: int | None = None) -> int:
+    """How many rows of the log come after one, and not after another."""
+    query = sa.select(sa.func.count()).where(served.c.seq > after)
     with journal.reading() as connection:
-        return int(connection.execute(sa.select(sa.func.count()).where(served.c.seq > after)).scalar_one())
+        return int(connection.execute(query if until is None else query.where(served.c.seq <= until)).scalar_one())
 
 
 def skip(journal: Journal, shadow: int, after: int, *, keep: int) -> tuple[int, int]:
@@ -91,15 +93,15 @@ def skip(journal: Journal, shadow: int, after: int, *, keep: int) -> tuple[int, 
     return last, left_out
 
 
-def account(journal: Journal, shadow: int, *, since: int) -> Account:
-    """What became of the predictions that were served since a version is in shadow."""
+def account(journal: Journal, shadow: int, *, since: int, until: int | None = None) -> Account:
+    """What became of the predictions that were served since a version is in shadow, `until` it was no more."""
     mine = shadowed.c.shadow == shadow
     with journal.reading() as connection:
         scored, failed = connection.execute(sa.select(sa.func.count(shadowed.c.answer), sa.func.count(shadowed.c.fault)).where(mine)).one()
         dropped = connection.execute(
             sa.select(sa.func.coalesce(sa.func.sum(gaps.c.row_count), 0)).where(gaps.c.shadow == shadow)
         ).scalar_one()
-    waiting = count_waiting(journal, position(journal, shadow, since=since))
+    waiting = count_waiting(journal, position(journal, shadow, since=since), until)
     return Account(int(scored), int(failed), int(dropped), waiting)
 
 

@@ -123,8 +123,9 @@ class Service:
         return told
 
     def look(self) -> dict[str, Any]:
-        """Look for a new champion now."""
+        """Look for a new champion now, and for a version that is to be asked in shadow."""
         self.follower.nudge()
+        self.shadowing.nudge()
         return {"status": "looking"}
 
     def example(self) -> dict[str, Any]:

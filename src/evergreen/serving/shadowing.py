@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgpack
 
 from evergreen import shadows
-from evergreen.errors import EvergreenError
+from evergreen.errors import EvergreenError, ModelError, TamperedError
 from evergreen.limits import OnlinePolicy
 from evergreen.moves import standing
 from evergreen.registry import Registry
@@ -60,7 +60,8 @@ class Shadowing:
         self._now: Shadow | None = None
         self._process: ForkServerProcess | None = None
         self._connection: Connection | None = None
-        self._ended = asyncio.Event()
+        self._has_ended = False
+        self._stirred = asyncio.Event()
         self._tries, self._again = 0, 0.0
         self._failed = (0, "")
         """The wish that could not be carried out for the version's own fault, and why."""
@@ -75,7 +76,12 @@ class Shadowing:
             except Exception:  # a defect of ours: whoever serves goes on
                 logging.getLogger(__name__).exception("The version in shadow could not be seen to.")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), LOOK_SECONDS)
+                await asyncio.wait_for(self._stirred.wait(), LOOK_SECONDS)
+            self._stirred.clear()
+
+    def nudge(self) -> None:
+        """Look for what is wanted now."""
+        self._stirred.set()
 
     async def close(self) -> None:
         """End the process."""
@@ -103,8 +109,7 @@ class Shadowing:
         return None
 
     async def _carry_out(self, wanted: Shadow | None) -> None:
-        if self._ended.is_set() or wanted is None or self._now is None or wanted.number != self._now.number:
-            self._ended.clear()
+        if self._has_ended or wanted != self._now:
             await self._stop()
         if self._now != wanted:
             self._now, self._tries, self._again, self.account, self.trouble = wanted, 0, 0.0, {}, ""
@@ -115,7 +120,11 @@ class Shadowing:
 
     async def _start(self, wanted: Shadow) -> None:
         assert self._registry is not None  # noqa: S101 - it has just been asked what is wanted
-        copy = await asyncio.to_thread(self._copies.make, self._registry, wanted.version, since=wanted.at, decision="")
+        try:
+            copy = await asyncio.to_thread(self._copies.make, self._registry, wanted.version, since=wanted.at, decision="")
+        except (ModelError, TamperedError) as error:
+            self._refuse(wanted, str(error))
+            return
         await asyncio.to_thread(self._copies.keep, copy, None)
         shadow, most = (wanted.number, wanted.since), self._policy.shadow_rows
         self._process, connection = await asyncio.to_thread(launch, mirror, copy.order, self._url, shadow, most)
@@ -129,7 +138,8 @@ class Shadowing:
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(connection.fileno())
             self.trouble = "The process of the version in shadow has ended; it is started again."
-            self._ended.set()
+            self._has_ended = True
+            self._stirred.set()
             return
         if self._now is None:
             return
@@ -137,14 +147,20 @@ class Shadowing:
             self.version, self.trouble = self._now.version, ""
             self._tell(f"Version {self.version} is asked in shadow.")
         elif said == FAILED:
-            self._failed = self._now.number, f"Version {self._now.version} cannot be asked in shadow: {told}"
-            self._tell(self._failed[1])
+            self._refuse(self._now, told)
         else:
             self.trouble, self.account = said, told or self.account
+
+    def _refuse(self, wanted: Shadow, fault: str) -> None:
+        """Have the next look end the wish: the fault is the version's own, and trying again does not mend it."""
+        self._failed = wanted.number, f"Version {wanted.version} cannot be asked in shadow: {fault}"
+        self._tell(self._failed[1])
+        self._stirred.set()
 
     async def _stop(self) -> None:
         process, connection = self._process, self._connection
         self._process = self._connection = self.version = None
+        self._has_ended = False
         if connection is not None:
             asyncio.get_running_loop().remove_reader(connection.fileno())
             connection.close()
