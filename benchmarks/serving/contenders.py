@@ -38,7 +38,7 @@ class Contender:
 
 def ours(home: Path) -> Contender:
     """The whole product on a home of its own: schema, a process for the version, the log of predictions."""
-    command = [sys.executable, "-P", "-m", "evergreen.serving"]
+    command = [sys.executable, "-P", "-m", "flows.serve"]
     environment = {"EVERGREEN_HOME": str(home)}
     return Contender(OURS, version("evergreen"), lambda _: command, "/predict", lambda row: row, lambda said: said["decision"], environment)
 

@@ -143,6 +143,11 @@ def test_what_cannot_be_done_in_an_empty_home_is_told(home: Home, words: tuple[s
         assert "there is no champion yet" in ended.out
 
 
+@pytest.mark.parametrize("words", [("shadow",), ("shadow", "2"), ("serve",)])
+def test_without_an_api_in_the_contract_nothing_is_served(home: Home, words: tuple[str, ...]):
+    told(home.evergreen(*words), "The contract has no `online`, so nothing is served", code=2)
+
+
 @pytest.mark.parametrize(
     "words", [("promote", str(2**80), "--reason", "x"), ("unbar", "0", "--reason", "x"), ("gate", "resume", str(2**80))]
 )
@@ -152,7 +157,9 @@ def test_a_number_that_no_version_has_is_told_without_asking_any_store(home: Hom
     assert "Input should be greater than or equal to 1" in ended.err or "Input should be less than or equal to 2147483647" in ended.err
 
 
-@pytest.mark.parametrize("words", [("promote", "one", "--reason", "x"), ("promote", "1"), ("rollback",), ("dance",)])
+@pytest.mark.parametrize(
+    "words", [("promote", "one", "--reason", "x"), ("promote", "1"), ("rollback",), ("dance",), ("shadow", "2", "--stop")]
+)
 def test_words_that_the_command_does_not_know_are_a_usage_message(home: Home, words: tuple[str, ...]):
     ended = home.evergreen(*words)
     assert ended.code == 2

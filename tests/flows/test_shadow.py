@@ -1,6 +1,8 @@
 """A version in shadow, with real processes: asked about all that is served, answering nobody, and in nobody's way."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from evergreen import shadows
 from evergreen.candidate import predicted
 from evergreen.journal import mirror, shadowed
 from evergreen.journal import served as log
+from evergreen.journal import shadows as wishes
 from evergreen.journal.mirror import Account
 from evergreen.registry import Registry
 from evergreen.shadows import Shadow
@@ -48,11 +51,18 @@ class Live:
         """Ask a version in shadow from now on."""
         shadows.end(self.registry.journal, reason="another test")
         self.look()
+        until(lambda: "evergreen_log_queue_rows 0.0" in self.server.ask("/metrics").body.decode(), seconds=20)
         shadows.begin(self.registry.journal, version, reason="Asked for by a test.")
-        self.look()
-        found = shadows.wanted(self.registry.journal)
+        found = shadows.newest(self.registry.journal)
         assert found is not None
+        self.look()
         return found
+
+    def evergreen(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        program = Path(sys.executable).with_name("evergreen")
+        return subprocess.run(
+            [program, *words], env={**self.server.environment, **environment}, capture_output=True, text=True, check=False
+        )
 
     def look(self) -> None:
         assert self.server.ask("/follow", method="POST").status == 202
@@ -162,6 +172,41 @@ def test_a_row_at_which_it_fails_is_written_down_as_such_and_the_others_have_the
     (fault,) = [row for row in live.registry.journal.rows(shadowed, shadow=shadow.number) if row["fault"]]
     assert (fault["served"], fault["answer"]) == (shadow.since + 41, None)
     assert "something new" in fault["fault"]
+
+
+def test_the_command_begins_tells_and_ends(live: Live):
+    shadows.end(live.registry.journal, reason="another test")
+    begins = live.evergreen("shadow", "3", "--by", "Ada")
+    assert (begins.returncode, begins.stderr) == (0, "")
+    assert begins.stdout == "Version 3 is asked in shadow of version 1, from now on. How it does: evergreen shadow\n"
+    until(lambda: live.in_shadow() == 3, seconds=30)
+    live.ask(ASKED[:10])
+    until(lambda: live.account().scored == 10, seconds=30)
+    told = live.evergreen("shadow").stdout
+    assert "Version 3 is in shadow since " in told
+    assert "Asked for by Ada." in told
+    assert "Of 10 predictions that were served since, it was asked about 10; it failed at 0, 0 were left out" in told
+    assert live.evergreen("shadow", "2", "--by", "Ada").stdout.startswith("Version 3 is not asked any more.\nVersion 2 is asked in shadow")
+    assert live.evergreen("shadow", "--stop", "--by", "Grace").stdout.startswith("Version 2 is not asked in shadow any more.")
+    assert "It is not any more. Ended by Grace." in live.evergreen("shadow").stdout
+    assert live.evergreen("shadow", "--stop").stdout == "No version is in shadow; nothing was recorded.\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("9", "There is no version 9; registered (the newest last): 1, 2, 3, 4, 5."), ("1", "Version 1 serves.")]
+)
+def test_who_cannot_be_asked_in_shadow_is_refused(live: Live, version: str, told: str):
+    before = live.registry.journal.rows(wishes)
+    ended = live.evergreen("shadow", version)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(told)
+    assert live.registry.journal.rows(wishes) == before
+
+
+def test_without_a_server_the_command_says_when_it_begins(live: Live):
+    shadows.end(live.registry.journal, reason="another test")
+    told = live.evergreen("shadow", "2", EVERGREEN_API_URL="http://127.0.0.1:9").stdout
+    assert "No server answers at http://127.0.0.1:9 (ConnectError); it begins when one serves this home (make up, or make serve)." in told
 
 
 def test_asked_no_more_its_processes_end(live: Live):
