@@ -42,7 +42,7 @@ def open_loop(url: str, body: Path, *, rate: float, seconds: float, lines: int =
     _run([*command, f"-d{body}", "-Hcontent-type: application/json", url], seconds)
     rows = [tuple(map(int, line.split("\t")[:3])) for line in log.read_text().splitlines()]
     if not rows:
-        return {"statuses": {}, "p99": {}}
+        return {"statuses": {}, "p50": {}, "p99": {}}
     # The connections are opened in the first second; that one, and the last, which is cut off, do not count.
     first = min(began for began, _, _ in rows) + 1_000_000
     inside = [(status, micros / 1e3) for began, status, micros in rows if first <= began + micros < first + (seconds - 2) * 1e6]
@@ -51,6 +51,7 @@ def open_loop(url: str, body: Path, *, rate: float, seconds: float, lines: int =
         took[status].append(millis)
     return {
         "statuses": {str(status): len(times) / (seconds - 2) for status, times in sorted(took.items())},
+        "p50": {str(status): statistics.median(times) for status, times in sorted(took.items())},
         "p99": {str(status): _p99(times) for status, times in sorted(took.items())},
     }
 

@@ -2,6 +2,7 @@
 
     make bench-serving ARGS="--quick"    two minutes, to see that it works
     make bench-serving ARGS="--write"    writes docs/serving-measured.md and its plot
+    make bench-serving ARGS="--shadow"   what a slow version in shadow costs those who are answered; needs no other server
 
 The same registered model, the same rows, on one machine, in turn: A B C A B C. Absolute times move with the machine; read the ratios.
 """
@@ -17,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving import contenders, environments, load, report, verdicts
+from benchmarks.serving import contenders, environments, load, report, shadow, verdicts
 from benchmarks.serving.champion import Asked, asked_of, make_home, time_in_process
 from benchmarks.serving.contenders import BENTO, ECHO, MLSERVER, Contender
 from benchmarks.serving.running import Running, ended, free_port
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, help="of one cell")
     parser.add_argument("--quick", action="store_true", help="one round of one second")
     parser.add_argument("--write", action="store_true", help="write docs/serving-measured.md and docs/images/serving.svg")
+    parser.add_argument("--shadow", action="store_true", help="measure a version in shadow instead")
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds = 1, 1.0
@@ -45,6 +47,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # or the servers would stay
     BENCH.mkdir(parents=True, exist_ok=True)
     make_home(BENCH / "home")
+    if options.shadow:
+        found = shadow.run(BENCH, rounds=options.rounds, seconds=2 * options.seconds + 2)
+        (BENCH / "shadow.json").write_text(json.dumps(found, indent=1))
+        print(shadow.table(found))
+        return
     missing = {name: why for name in (BENTO, MLSERVER) if (why := environments.make(name, BENCH))}
     with tempfile.TemporaryDirectory(prefix="run-", dir=BENCH) as scratch:
         results = measure(Path(scratch), missing, rounds=options.rounds, seconds=options.seconds, is_quick=options.quick)
