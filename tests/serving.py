@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,9 @@ class Answer:
 class Served:
     """A server that was started on a home."""
 
-    def __init__(self, home: Path, *, problem: str = "toy.online:PROBLEM", **environment: str) -> None:
+    def __init__(
+        self, home: Path, *, problem: str = "toy.online:PROBLEM", program: Sequence[str] = ("-m", "flows.serve"), **environment: str
+    ) -> None:
         self.home, self.port = home, free_port()
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("EVERGREEN_")},
@@ -47,7 +49,7 @@ class Served:
             **{"EVERGREEN_API_PORT": str(self.port), "PYTHONPATH": str(TESTS), **environment},
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "error", "-m", "flows.serve"],
+            [sys.executable, "-P", "-W", "error", *program],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -79,7 +79,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave the long version, which takes half an hour, to `make faults`."""
-    return True if collection_path.name == "test_long.py" and not config.getoption("long", default=False) else None
+    return True if collection_path.name.startswith("test_long") and not config.getoption("long", default=False) else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 from evergreen.candidate import is_answer
 from evergreen.columns import Column, columns_of, describe
 from evergreen.errors import StoreError
+from evergreen.faults import reach
 from evergreen.files import read_json, write_json
 from evergreen.prediction import KEY
 from evergreen.registry import Registry, stored_digest
@@ -63,8 +64,11 @@ class Copies:
         }
         if not self._is_whole(place, facts):
             shutil.rmtree(place, ignore_errors=True)
+            reach("before a version is copied")
             shutil.copytree(registry.folder(version), place / "model")
+            reach("after half a version is copied")
             shutil.copytree(registry.evidence_folder(version), place / "evidence")
+            reach("after a version is copied")
         if not self._is_whole(place, facts):
             raise StoreError(f"Version {number} changed while it was copied to {place}. Try again; is the disk sound?")
         write_json(place / "facts.json", facts)
@@ -85,6 +89,7 @@ class Copies:
         place = copy.order.model.parent
         facts = {"place": place.name, "since": copy.since, "decision": copy.decision}
         write_json(self.folder / POINTER, {**read_json(place / "facts.json"), **facts})
+        reach("after it is written down who serves")
         spared = {place, before.order.model.parent if before else place}
         for one in self.folder.iterdir():
             if one.is_dir() and one not in spared:

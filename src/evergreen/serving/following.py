@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from evergreen.contract import Problem
 from evergreen.errors import EvergreenError, ModelError, TamperedError
+from evergreen.faults import reach
 from evergreen.serving.batching import Batcher
 from evergreen.serving.champions import Champion, Champions, OpenRegistry
 from evergreen.serving.copies import Copies, Copy
@@ -201,10 +202,12 @@ class Follower:
             await worker.stop()
             return False
         old = self.batcher.worker
+        reach("before a version takes over")
         self.batcher.switch(worker, Schema(copy.columns, self.problem.key, max_rows=self.batcher.policy.max_rows))
         if self.copy is None or self.copy.order.version != copy.order.version:
             self.before, self._since, self._deaths = self.copy, time.monotonic(), 0
         self.copy = copy
+        reach("after a version takes over")
         try:
             await asyncio.to_thread(self.copies.keep, copy, self.before)
         except EvergreenError as error:
@@ -214,6 +217,7 @@ class Follower:
                 while old.is_busy:
                     await asyncio.sleep(0.002)
                 await old.stop()
+                reach("after the version before it has ended")
         return True
 
     async def _revive(self, copy: Copy) -> None:
