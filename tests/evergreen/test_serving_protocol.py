@@ -73,10 +73,10 @@ def test_what_is_no_form_is_refused(sent: Any, field: str, got: str):
 
 
 def test_csv_is_read_with_or_without_a_mark_and_an_empty_text_is_missing():
-    sent = (HEAD + '1,2.5,u,\n2,,"a ""b"", c",2026-01-02T03:04:05Z\n').encode()
+    sent = (HEAD + '1,2.5,u_1,\n2,,"a ""b"", c",2026-01-02T03:04:05Z\n').encode()
     for mark in (b"", b"\xef\xbb\xbf"):
         asked = read(mark + sent, "text/csv")
-        assert asked.columns == {"a": [1, 2], "x": [2.5, None], "t": ["u", 'a "b", c'], "z": [None, "2026-01-02T03:04:05Z"]}
+        assert asked.columns == {"a": [1, 2], "x": [2.5, None], "t": ["u_1", 'a "b", c'], "z": [None, "2026-01-02T03:04:05Z"]}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,8 @@ def test_csv_is_read_with_or_without_a_mark_and_an_empty_text_is_missing():
         (HEAD.encode() + b"1,1,u,20260102", "z", '"20260102"'),
         (HEAD.encode() + b"1,nan,u,", "x", '"nan"'),
         (HEAD.encode() + b",1,u,", "a", '""'),
+        (HEAD.encode() + b"1_0,1,u,", "a", '"1_0 (with _)"'),
+        (HEAD.encode() + b"1,1_0.5,u,", "x", '"1_0.5 (with _)"'),
         (HEAD.encode() + b"1,1,\xe9,", "body", "'utf-8' codec"),
         (HEAD.encode() + b'1,1,"' + b"u" * 140_000, "body", "field larger"),
     ],

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 from candidates import toy_candidate, toy_rows
 from moves import BROKEN, four_versions, given
@@ -344,7 +345,7 @@ def test_what_is_wrong_with_a_request_is_told_and_nothing_else_leaves(registry: 
             {"field": "rows", "got": "501 rows", "expected": "1 to 500 rows in one request"}
         ]
         wrong = server.ask("/predict", {"product": 5, "amounts": 3, "stock_level": None}, headers=key)
-        assert wrong.status == 422
+        assert (wrong.status, wrong.told["model_version"]) == (422, 1)
         assert {fault["field"]: fault["expected"] for fault in wrong.told["faults"]} == {
             "product": "a text of at most 10000 characters, none of them NUL, or null",
             "amount": "a whole number from -9223372036854775808 to 9223372036854775807",
@@ -377,6 +378,26 @@ def test_what_nobody_could_answer_in_time_is_refused_at_once_and_a_worker_that_h
         counted = server.ask("/metrics").body.decode()
         assert 'evergreen_requests_total{route="/predict",status="503"} ' in counted
         assert "evergreen_worker_deaths 1.0" in counted
+
+
+def test_a_worker_that_reads_nothing_does_not_keep_the_server_from_the_others_and_ends_with_it(registry: Registry):
+    large = [{**row(at), "product": "x" * 3_000} for at in range(200)]  # more than a line between processes takes at once
+    with served(registry.settings.root) as server, ThreadPoolExecutor() as pool:
+        server.ready()
+        (worker, *_) = server.workers
+        worker.suspend()
+        under_way = pool.submit(server.ask, "/predict", large)
+        time.sleep(0.3)
+        for _ in range(5):
+            began = time.monotonic()
+            assert server.ask("/health/live").status == 200
+            assert time.monotonic() - began < 0.5
+        assert under_way.result(20).status == 504
+        until(lambda: server.ask("/predict", row()).status == 200, seconds=30)
+        (worker, *_) = [one for one in server.workers if one.is_running()]
+        worker.suspend()
+        server.process.kill()
+        assert psutil.wait_procs([worker], timeout=10)[1] == []
 
 
 def test_a_slow_sender_is_not_waited_for(registry: Registry):

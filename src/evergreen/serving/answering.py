@@ -59,10 +59,10 @@ class Answerer:
 
     def _refusal(self, error: Exception) -> Reply:
         """What is said where no prediction is made."""
-        if isinstance(error, UnfitError):
-            return replies.unfit(error)
         if isinstance(error, Refused):
-            return replies.unfit(one_fault("row", "one that it cannot", f"a row that the model can answer; it said: {error}"))
+            error = one_fault("row", "one that it cannot", f"a row that the model can answer; it said: {error}")
+        if isinstance(error, UnfitError):
+            return replies.unfit(error, version=self.batcher.worker.version if self.batcher.worker else None)
         if isinstance(error, LateError):
             return replies.refused(504, f"There was no answer within {self.policy.deadline.total_seconds():g} s.")
         return replies.try_again(FULL if isinstance(error, FullError) else NOBODY)

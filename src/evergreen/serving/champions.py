@@ -9,7 +9,6 @@ from typing import Any
 from evergreen.errors import EvergreenError
 from evergreen.files import digest_text
 from evergreen.journal import decisions, promotions, refusals
-from evergreen.moves import standing
 from evergreen.registry import Registry
 from evergreen.serving.copies import Copies, Copy
 
@@ -43,9 +42,9 @@ class Champions:
             The journal cannot be used.
         """
         journal = self._opened().journal
-        if standing(journal).champion is None:
+        move = journal.last(promotions, state="done")
+        if move is None or move["version"] is None:
             return None
-        move = journal.rows(promotions, state="done")[-1]
         judged = journal.last(decisions, candidate=move["version"])
         return Champion(move["version"], move["promotion"], move["at"], judged["decision"] if judged else "")
 

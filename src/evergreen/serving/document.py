@@ -40,8 +40,12 @@ def document(pages: FastAPI, service: Service) -> dict[str, Any]:
     schemas |= {"Row": {**row, "title": "Row"}, "Prediction": _prediction(task), "Fault": FAULT, "Detail": DETAIL}
     schemas["Unfit"] = {
         "type": "object",
-        "properties": {**DETAIL["properties"], "faults": {**_list("Fault"), "minItems": 1, "maxItems": MAX_FAULTS}},
-        "required": ["detail", "faults"],
+        "properties": {
+            **DETAIL["properties"],
+            "faults": {**_list("Fault"), "minItems": 1, "maxItems": MAX_FAULTS},
+            "model_version": {"type": ["integer", "null"], "description": "The version that would have answered."},
+        },
+        "required": ["detail", "faults", "model_version"],
     }
     example = service.example()
     one, several = _ref("Row"), {**_list("Row"), "minItems": 1, "maxItems": schema.max_rows}

@@ -60,8 +60,8 @@ def refused(status: int, what: str, *, headers: Headers | None = None, **more: A
     return Reply(status, orjson.dumps({"detail": what, **more}, default=str), headers)
 
 
-def unfit(error: UnfitError) -> Reply:
-    """All that is wrong with a request."""
+def unfit(error: UnfitError, *, version: int | None) -> Reply:
+    """All that is wrong with a request, for the version that it was read for."""
     listed = len(error.faults)
     if error.has_more:
         what = f"More than {listed} things are wrong with this request, of which {listed} are listed; nothing was predicted."
@@ -69,7 +69,7 @@ def unfit(error: UnfitError) -> Reply:
         what = f"{listed} things are wrong with this request; nothing was predicted."
     else:
         what = "The request cannot be answered as it is."
-    return refused(422, what, faults=error.faults)
+    return refused(422, what, faults=error.faults, model_version=version)
 
 
 def try_again(what: str) -> Reply:

@@ -128,7 +128,7 @@ class Schema:
             Something is wrong with them.
         """
         self.insist_on_number(rows)
-        given = [self._with_nulls(row) for row in rows] if as_texts else rows
+        given = [self._as_given(row) for row in rows] if as_texts else rows
         strict = False if as_texts else None
         try:
             checked = self._many.validate_json(to_json(given, inf_nan_mode="constants"), strict=strict)
@@ -155,9 +155,12 @@ class Schema:
         columns = {name: [row[name] for row in rows] for name in self.names}
         return Asked(columns, [row.get(self.key) for row in rows], is_single)
 
-    def _with_nulls(self, row: dict[str, str]) -> dict[str, Any]:
+    def _as_given(self, row: dict[str, str]) -> dict[str, Any]:
+        """One line of a CSV file: an empty text may be a missing value, and what only Python takes for a number is none."""
         nullable = {column.name for column in self.columns if column.nullable} | {self.key}
-        return {name: None if value == "" and name in nullable else value for name, value in row.items()}
+        numbers = {column.name for column in self.columns if column.kind in {"integer", "number"}}
+        given: dict[str, Any] = {name: None if value == "" and name in nullable else value for name, value in row.items()}
+        return given | {name: f"{row[name]} (with _)" for name in numbers if "_" in row.get(name, "")}
 
     def _unfit(self, rows: Sequence[Any], *, is_many: bool, strict: bool | None = None) -> UnfitError:
         """All that is wrong, as far as it is listed: row by row, so that a request of many faults costs no more than one of some."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 READY, FAILED = "ready", "failed"
+PR_SET_PDEATHSIG = 1
 WARM_UP = (1, 1, 64)
 """Rows of the predictions that are made before the first request: what only the first call does is done then."""
 
@@ -39,6 +43,7 @@ def work(connection: Connection, order: Order) -> None:
     """
     import msgpack
 
+    end_with_parent()
     try:
         answer, facts = _prepare(order)
     except Exception as error:  # the model's own code may raise anything
@@ -59,6 +64,12 @@ def work(connection: Connection, order: Order) -> None:
             connection.send_bytes(msgpack.packb(reply))
         except OSError:
             return
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends: one that computes for ever would not notice it (Linux only)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def sentence(error: Exception) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
 STOP_SECONDS = 5.0
+AT_ONCE_BYTES = 65_536
+"""A message of so many is taken by the system whether the worker reads or not."""
 Columns = dict[str, list[Any]]
 _parent = forkserver.ForkServer()
 _one_at_a_time = Lock()
@@ -109,15 +111,22 @@ class Worker:
         Refused
             The model failed at these rows.
         """
-        self._number += 1
         if self.died.is_set():
             raise DiedError
+        self._number += 1
+        message = msgpack.packb((self._number, columns))
+        answer = self._answer = self._loop.create_future()
         try:
-            self._connection.send_bytes(msgpack.packb((self._number, columns)))
-        except OSError:
+            if len(message) <= AT_ONCE_BYTES:
+                self._connection.send_bytes(message)
+            else:  # a worker that does not read, because it is stuck or stopped, must not keep the loop
+                await asyncio.to_thread(self._connection.send_bytes, message)
+            _, fault, answers = await answer
+        except (OSError, TypeError):  # the line is broken, or was closed in the middle of a message
             self._bury()
             raise DiedError from None
-        _, fault, answers = await self._next()
+        finally:
+            self._forget(answer)
         if fault is not None:
             raise Refused(fault)
         said: Columns = answers
@@ -135,11 +144,17 @@ class Worker:
         self._bury()
 
     async def _next(self) -> Any:
-        self._answer = self._loop.create_future()
+        answer = self._answer = self._loop.create_future()
         try:
-            return await self._answer
+            return await answer
         finally:
-            self._answer = None
+            self._forget(answer)
+
+    def _forget(self, answer: asyncio.Future[Any]) -> None:
+        """Nobody waits any more; an answer that nobody has fetched is fetched, or asyncio would complain."""
+        self._answer = None
+        if answer.done() and not answer.cancelled():
+            answer.exception()
 
     def _read(self) -> None:
         try:
