@@ -8,9 +8,7 @@ import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-import seedlings
 import time_machine
-from seedlings import SEED
 
 from evergreen import faults
 from evergreen.journal import Journal
@@ -25,8 +23,6 @@ def arm() -> None:
     """
     if not (trace := os.environ.get(TRACE)):
         return
-    if SEED in os.environ:
-        seedlings.plant()
     if CLOCK in os.environ:
         time_machine.travel(datetime.now(UTC) + timedelta(seconds=int(os.environ[CLOCK])), tick=True).start()
     file = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

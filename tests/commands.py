@@ -24,6 +24,7 @@ import arming
 import pandas as pd
 import psutil
 import pytest
+import seedlings
 from candidates import LOCK
 from stores import lay_store
 from toy import data
@@ -44,6 +45,7 @@ HEAVY = [
     "mlflow.sklearn",
     "skops.io",
     "toy.contract",
+    "commands",
     "warmth",
 ]
 SECONDS = 240.0
@@ -84,7 +86,8 @@ class Home:
 
     def start(self, *words: str, **environment: str) -> ForkServerProcess:
         """Begin a command in a process that has everything heavy imported already, and reports to the tests' own Prefect server."""
-        process = _forks().Process(target=_be_the_command, args=(self, words, environment))
+        seed = {name: os.environ[name] for name in [seedlings.SEED] if name in os.environ}
+        process = _forks().Process(target=_be_the_command, args=(self, words, seed | environment))
         process.start()
         return process
 
@@ -224,11 +227,14 @@ def wait_until(happened: Callable[[], object], *, while_runs: Callable[[], bool]
 
 @contextlib.contextmanager
 def shared_server(root: Path) -> Iterator[None]:
-    """The Prefect server that all commands but the cold ones report to; they find it in their environment."""
+    """The Prefect server that all commands but the cold ones report to, and the process that their predicting processes are forked from.
+
+    They find both in their environment.
+    """
     # What must be there when MLflow and the terminal's width are looked at, by the process that all others are forked from.
     os.environ |= {**QUIET, "COLUMNS": "200"}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would hand on that it is ignored
-    with prefect_server(root) as ready:
+    with prefect_server(root) as ready, seedlings.seed(root):
         ready()
         yield
 
@@ -267,14 +273,12 @@ def _be_the_command(home: Home, words: tuple[str, ...], environment: dict[str, s
     sys.path[:0] = map(str, home.path)
     sys.argv = ["evergreen", *words]
     arming.arm()
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
+    if seedlings.SEED in os.environ:
+        seedlings.plant(seedlings.ALIKE if arming.TRACE in os.environ else seedlings.MEASURED)
     from flows.cli import main
 
     try:
-        # As with a server of the command's own: at the end of each flow Prefect waits for the thread that sends heartbeats.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            main()
+        main()
     finally:
         # Python ends a forked process without them.
         atexit._run_exitfuncs()

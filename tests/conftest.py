@@ -1,5 +1,6 @@
 """Fixtures that more than one file of tests uses."""
 
+import gc
 import os
 
 # As the command does for itself: two workers, each with two threads a fit, wait for each other longer than they work.
@@ -24,6 +25,11 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with those that take minutes, the platform's first, so that no worker is left alone with them in the end."""
     items.sort(key=lambda item: (item.path.parent.name == "evergreen", "platform" not in item.path.name))
+
+
+def pytest_collection_finish() -> None:
+    """What collecting has imported stays until the end, and is not looked through for garbage again."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
 import time
@@ -21,7 +20,6 @@ import seedlings
 from commands import Ended, Home
 from invariants import check_consistent, check_same
 from points import WAY
-from seedlings import SEED
 
 from evergreen.journal import tables
 
@@ -202,7 +200,7 @@ def watched(home: Home) -> dict[str, str]:
     """The environment in which a command writes down the points that it passes."""
     file = home.root / "trace"
     file.unlink(missing_ok=True)
-    return {arming.TRACE: str(file), **{name: os.environ[name] for name in [SEED] if name in os.environ}}
+    return {arming.TRACE: str(file)}
 
 
 def trace_of(home: Home) -> Trace:

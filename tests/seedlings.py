@@ -1,7 +1,7 @@
 """Predicting processes forked from one that has imported the libraries already: what `evergreen.nursery` starts, without the wait.
 
-A command that is killed and run again would otherwise import for longer than it works. Whoever forks and what the fork does is the
-product's own code (`evergreen.predictor.raise_children`).
+A command would otherwise import for longer than it works. Whoever forks and what the fork does is the product's own code
+(`evergreen.predictor.raise_children`).
 """
 
 from __future__ import annotations
@@ -21,21 +21,24 @@ import psutil
 from evergreen import nursery
 
 SEED, NUMBER = "ARMED_SEED", "ARMED_SEED_NUMBER"
+ALIKE, MEASURED = b"a", b"m"
 CODE = """
-import itertools, os, signal, socket, sys, types
+import gc, itertools, os, signal, socket, sys, types
 from evergreen import metering
 from evergreen.predictor import raise_children
 
-# What predicting takes differs from one moment to the next, and on a busy machine a verdict may hang on it: here every call takes alike.
-ticks = itertools.count(0, 0.001).__next__
-metering.time = types.SimpleNamespace(perf_counter=ticks, process_time=ticks)
-metering._peak_bytes = itertools.count(0, 1_000_000).__next__
+def take_alike():
+    ticks = itertools.count(0, 0.001).__next__
+    metering.time = types.SimpleNamespace(perf_counter=ticks, process_time=ticks)
+    metering._peak_bytes = itertools.count(0, 1_000_000).__next__
+
 raise_children()  # standard input is empty: this imports, and no more
 listener, parent = socket.socket(socket.AF_UNIX), os.getppid()
 listener.bind(sys.argv[1])
 listener.listen(64)
 listener.settimeout(1)
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+gc.freeze()
 while os.getppid() == parent:
     try:
         connection, _ = listener.accept()
@@ -45,6 +48,8 @@ while os.getppid() == parent:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
         connection.setblocking(True)
+        if connection.recv(1) == b"a":
+            take_alike()
         connection.sendall(b"%d\\n" % os.getpid())
         os.dup2(connection.fileno(), 0)
         os.dup2(connection.fileno(), 1)
@@ -59,9 +64,10 @@ while os.getppid() == parent:
 class Seedling:
     """A forked process, with as much of `subprocess.Popen` as the nursery asks for."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, how: bytes) -> None:
         self._connection = socket.socket(socket.AF_UNIX)
         self._connection.connect(address)
+        self._connection.sendall(how)
         self.stdin, self.stdout = self._connection.makefile("wb"), self._connection.makefile("rb")
         self.pid = int(self.stdout.readline())
 
@@ -75,12 +81,16 @@ class Seedling:
             file.close()
 
 
-def plant() -> None:
-    """Have the nursery of this process fork from the seed instead of starting a process that imports."""
+def plant(how: bytes) -> None:
+    """Have the nursery of this process fork from the seed instead of starting a process that imports.
+
+    What predicting takes differs from one moment to the next, and on a busy machine a verdict may hang on it: `ALIKE` makes every call
+    take alike.
+    """
 
     def running() -> Seedling:
         if not nursery._parent or nursery._parent[0].poll() is not None:
-            nursery._parent[:] = [Seedling(os.environ[SEED])]
+            nursery._parent[:] = [Seedling(os.environ[SEED], how)]
             atexit.register(nursery.stop)
         return nursery._parent[0]
 
@@ -94,7 +104,10 @@ def none_works() -> bool:
 
 @contextlib.contextmanager
 def seed(folder: Path) -> Iterator[None]:
-    """The process that all are forked from; commands that are armed find it in their environment."""
+    """The process that all are forked from, one for all tests of a worker; commands find it in their environment."""
+    if SEED in os.environ:
+        yield
+        return
     address, quiet = folder / "seed", {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-P", "-W", "ignore", "-c", CODE, str(address)]
     nothing = subprocess.DEVNULL

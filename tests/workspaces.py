@@ -1,10 +1,12 @@
 """The toy problem for tests: variants of its contract, its rows, and a workspace with deliveries already ingested."""
 
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -111,6 +113,32 @@ def judge(space: Workspace, material: retraining.Material) -> dict[str, Any]:
     """Train a candidate and judge it; nothing is carried out."""
     candidate = retraining.make_candidate(space, material, tuning=False)
     return retraining.decide(space, material, candidate, retraining.ask_models(space, material, candidate))
+
+
+def keep(space: Workspace) -> Path:
+    """Close a workspace and keep a copy of what it is now beside it; its home, for `kept`."""
+    space.journal.close()
+    root = space.settings.root
+    shutil.copytree(root, root.with_name("copy"))
+    return root
+
+
+@contextmanager
+def kept(root: Path, *, problem: Problem = PROBLEM) -> Iterator[Workspace]:
+    """A workspace that is again what it was when it was kept, at its own place: what it registered is recorded by absolute path."""
+    copy = root.with_name("copy")
+    for left in root.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        elif not left.name.startswith("mlflow.db"):
+            left.unlink()
+    shutil.copytree(copy, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("mlflow.db*"))
+    # MLflow holds its database open: the file stays, and SQLite writes it anew.
+    with closing(sqlite3.connect(copy / "mlflow.db")) as before, closing(sqlite3.connect(root / "mlflow.db")) as store:
+        before.backup(store)
+    space = open_space(root, problem=problem)
+    yield space
+    space.journal.close()
 
 
 AT_WORK = """

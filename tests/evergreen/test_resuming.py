@@ -1,8 +1,9 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from workspaces import changed, correct, deliver_days, ingest, open_space, train
+from workspaces import changed, correct, deliver_days, ingest, keep, kept, open_space, train
 
 from evergreen import journal as tables
 from evergreen import resuming, retraining
@@ -16,14 +17,21 @@ from evergreen.workspace import Workspace
 WANTS_MORE = changed(gate=GatePolicy(min_rows=5_000))
 
 
-@pytest.fixture
-def held(tmp_path: Path) -> Workspace:
-    """A toy workspace whose first candidate is held: its 25 days have too few rows."""
-    space = open_space(tmp_path, problem=WANTS_MORE)
+@pytest.fixture(scope="module")
+def first_held(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a toy workspace whose first candidate is held: its 25 days have too few rows. Made once, and put back for each test."""
+    space = open_space(tmp_path_factory.mktemp("held") / "home", problem=WANTS_MORE)
     deliver_days(space, 70)
     ingest(space)
     assert train(space)["verdict"] == "hold"
-    return space
+    return keep(space)
+
+
+@pytest.fixture
+def held(first_held: Path) -> Iterator[Workspace]:
+    """That workspace, as it was."""
+    with kept(first_held, problem=WANTS_MORE) as space:
+        yield space
 
 
 def judge_again(space: Workspace, number: int | None = None) -> dict:

@@ -1,6 +1,7 @@
 import importlib
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from scipy.stats import loguniform
 from sklearn.linear_model import LogisticRegression
 from toy import features
-from workspaces import changed, correct, deliver_days, ingest, open_space, train
+from workspaces import changed, correct, deliver_days, ingest, keep, kept, open_space, train
 
 from evergreen import brakes, retraining
 from evergreen import journal as tables
@@ -27,14 +28,21 @@ from evergreen.workspace import Workspace
 LOCK = Path(__file__).parents[2] / "requirements.txt"
 
 
-@pytest.fixture
-def trained(tmp_path: Path) -> Workspace:
-    """A toy workspace whose first champion has been trained on 70 days."""
-    space = open_space(tmp_path)
+@pytest.fixture(scope="module")
+def first_champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a toy workspace whose first champion has been trained on 70 days; made once, and put back for each test."""
+    space = open_space(tmp_path_factory.mktemp("trained") / "home")
     deliver_days(space, 70)
     ingest(space)
     assert train(space)["verdict"] == "promote"
-    return space
+    return keep(space)
+
+
+@pytest.fixture
+def trained(first_champion: Path) -> Iterator[Workspace]:
+    """That workspace, as it was."""
+    with kept(first_champion) as space:
+        yield space
 
 
 def test_the_same_data_are_judged_once_and_paid_for_once(trained: Workspace):

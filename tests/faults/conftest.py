@@ -10,7 +10,6 @@ from typing import Any
 import commands
 import crashing
 import pytest
-import seedlings
 from commands import Home
 from crashing import Stage
 
@@ -28,8 +27,8 @@ class Injected:
 
 @pytest.fixture(scope="session", autouse=True)
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The server that all commands report to, and the process that their predicting processes are forked from."""
-    with commands.shared_server(tmp_path_factory.mktemp("prefect")), seedlings.seed(tmp_path_factory.mktemp("seed")):
+    """The server that all commands report to."""
+    with commands.shared_server(tmp_path_factory.mktemp("prefect")):
         yield
 
 

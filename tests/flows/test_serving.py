@@ -1,15 +1,11 @@
 """The API as people meet it: real processes, real requests, versions that come and go."""
 
 import contextlib
-import html
 import http.client
 import json
-import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,21 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import psutil
 import pytest
-from candidates import toy_candidate, toy_rows
+from asked import row, said_by
 from moves import BROKEN, four_versions, given
 from serving import Served, free_port, served, until
-from toy.contract import PROBLEM
 
-from evergreen.candidate import predicted
 from evergreen.journal import refusals
 from evergreen.journal import served as log
 from evergreen.registry import Registry
-
-FEATURES = list(PROBLEM.features)
-ROWS = toy_rows(range(20, 23))
 
 
 @pytest.fixture(scope="module")
@@ -48,79 +38,10 @@ def registry(versions: Registry) -> Registry:
     return versions
 
 
-def row(at: int = 0) -> dict[str, Any]:
-    return json.loads(ROWS[FEATURES].iloc[[at]].to_json(orient="records"))[0]
-
-
-def said_by(version: int) -> pd.DataFrame:
-    """What a version says of the rows, in this process."""
-    return predicted(toy_candidate(f"version {version}", days=7 + version).estimator, ROWS[FEATURES])
-
-
-def test_one_row_and_many_are_answered_as_the_model_does_in_process(registry: Registry):
-    expected = said_by(1)
-    with served(registry.settings.root) as server:
-        server.ready()
-        one = server.ask("/predict", row())
-        assert (one.status, one.told["model_version"]) == (200, 1)
-        assert one.told["decision"] == expected["decision"].iloc[0]
-        assert one.told["probability"] == pytest.approx(expected["probability"].iloc[0], abs=1e-12)
-        many = server.ask("/predict", [row(at) for at in range(len(ROWS))][:200]).told
-        assert [one["decision"] for one in many["predictions"]] == list(expected["decision"][:200])
-        assert [one["probability"] for one in many["predictions"]] == pytest.approx(list(expected["probability"][:200]), abs=1e-12)
-        ids = [one.told["prediction_id"], *(one["prediction_id"] for one in many["predictions"])]
-        assert len(set(ids)) == 201
-
-
-def test_the_page_for_people_shows_a_request_that_works_and_loads_nothing_from_elsewhere(registry: Registry):
-    with served(registry.settings.root) as server:
-        server.ready()
-        page = server.ask("/docs").body.decode()
-        assert "<h1>toy, version 1</h1>" in page
-        assert all(f"<td><code>{name}</code></td>" in page for name in FEATURES)
-        asked = json.loads(html.unescape(page.partition("-d '")[2].partition("'</pre>")[0]))
-        assert server.ask("/predict", asked).status == 200
-        assert re.findall(r"(?:src|href|url)[=(]\W*([^\"')]+)", page) == ["openapi.json"]
+def test_the_pages_for_people_and_programs_can_be_left_out(registry: Registry):
     with served(registry.settings.root, EVERGREEN_API_DOCS="false") as server:
         server.ready()
         assert {server.ask(path).status for path in ("/docs", "/openapi.json")} == {404}
-
-
-CLIENT = """
-import sys
-import pandas as pd
-from mlflow.pyfunc.scoring_server.client import ScoringServerClient
-
-rows = pd.read_parquet(sys.argv[2])
-answer = ScoringServerClient("127.0.0.1", int(sys.argv[1])).invoke(rows)
-answer.get_predictions().to_parquet(sys.argv[3])
-"""
-
-
-def test_mlflows_own_client_gets_the_same_numbers(registry: Registry, tmp_path: Path):
-    ROWS[FEATURES].head(100).to_parquet(tmp_path / "rows.parquet")
-    with served(registry.settings.root) as server:
-        server.ready()
-        words = [str(server.port), str(tmp_path / "rows.parquet"), str(tmp_path / "answers.parquet")]
-        subprocess.run([sys.executable, "-c", CLIENT, *words], check=True, capture_output=True)
-    got = pd.read_parquet(tmp_path / "answers.parquet")
-    assert list(got.iloc[:, 0]) == list(said_by(1)["decision"][:100])
-
-
-@pytest.mark.parametrize("form", ["dataframe_records", "instances", "inputs", "columns", "csv"])
-def test_each_form_of_mlflows_protocol_is_answered(registry: Registry, form: str):
-    rows = ROWS[FEATURES].head(5)
-    bodies = {form: {form: json.loads(rows.to_json(orient="records"))} for form in ("dataframe_records", "instances", "inputs")}
-    body: Any = bodies.get(form, {"inputs": json.loads(rows.to_json(orient="columns"))})
-    headers = None
-    if form == "columns":
-        body = {"inputs": {name: list(values.values()) for name, values in body["inputs"].items()}}
-    if form == "csv":
-        body, headers = rows.to_csv(index=False).encode(), {"content-type": "text/csv; charset=utf-8"}
-    with served(registry.settings.root) as server:
-        server.ready()
-        answer = server.ask("/invocations", body, headers=headers)
-        assert (answer.status, answer.told.get("predictions")) == (200, list(said_by(1)["decision"][:5])), answer.body
 
 
 def test_a_new_champion_takes_over_and_a_broken_one_does_not(registry: Registry):
@@ -398,14 +319,6 @@ def test_a_worker_that_reads_nothing_does_not_keep_the_server_from_the_others_an
         worker.suspend()
         server.process.kill()
         assert psutil.wait_procs([worker], timeout=10)[1] == []
-
-
-def test_a_slow_sender_is_not_waited_for(registry: Registry):
-    with served(registry.settings.root) as server:
-        server.ready()
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
-            line.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60\r\n\r\n{")
-            assert line.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 class asking:  # noqa: N801 - reads as a sentence: with asking(server)

@@ -1,6 +1,8 @@
-"""Requests as a hostile or a clumsy client sends them, to a server in a process of its own."""
+"""Requests as clients send them, usual ones and hostile or clumsy ones, to one server in a process of its own."""
 
+import html
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -8,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from asked import FEATURES, ROWS, row, said_by
 from moves import four_versions, given
 from serving import JSON, Served, served, until
 
@@ -31,6 +35,67 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield server
         code, _, err = server.end()
         assert (code, err) == (0, "")
+
+
+def test_one_row_and_many_are_answered_as_the_model_does_in_process(server: Served):
+    expected = said_by(1)
+    one = server.ask("/predict", row())
+    assert (one.status, one.told["model_version"]) == (200, 1)
+    assert one.told["decision"] == expected["decision"].iloc[0]
+    assert one.told["probability"] == pytest.approx(expected["probability"].iloc[0], abs=1e-12)
+    many = server.ask("/predict", [row(at) for at in range(len(ROWS))][:200]).told
+    assert [one["decision"] for one in many["predictions"]] == list(expected["decision"][:200])
+    assert [one["probability"] for one in many["predictions"]] == pytest.approx(list(expected["probability"][:200]), abs=1e-12)
+    ids = [one.told["prediction_id"], *(one["prediction_id"] for one in many["predictions"])]
+    assert len(set(ids)) == 201
+
+
+def test_the_page_for_people_shows_a_request_that_works_and_loads_nothing_from_elsewhere(server: Served):
+    page = server.ask("/docs").body.decode()
+    assert "<h1>toy, version 1</h1>" in page
+    assert all(f"<td><code>{name}</code></td>" in page for name in FEATURES)
+    asked = json.loads(html.unescape(page.partition("-d '")[2].partition("'</pre>")[0]))
+    assert server.ask("/predict", asked).status == 200
+    assert re.findall(r"(?:src|href|url)[=(]\W*([^\"')]+)", page) == ["openapi.json"]
+
+
+CLIENT = """
+import sys
+import pandas as pd
+from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+
+rows = pd.read_parquet(sys.argv[2])
+answer = ScoringServerClient("127.0.0.1", int(sys.argv[1])).invoke(rows)
+answer.get_predictions().to_parquet(sys.argv[3])
+"""
+
+
+def test_mlflows_own_client_gets_the_same_numbers(server: Served, tmp_path: Path):
+    ROWS[FEATURES].head(100).to_parquet(tmp_path / "rows.parquet")
+    words = [str(server.port), str(tmp_path / "rows.parquet"), str(tmp_path / "answers.parquet")]
+    subprocess.run([sys.executable, "-c", CLIENT, *words], check=True, capture_output=True)
+    got = pd.read_parquet(tmp_path / "answers.parquet")
+    assert list(got.iloc[:, 0]) == list(said_by(1)["decision"][:100])
+
+
+@pytest.mark.parametrize("form", ["dataframe_records", "instances", "inputs", "columns", "csv"])
+def test_each_form_of_mlflows_protocol_is_answered(server: Served, form: str):
+    rows = ROWS[FEATURES].head(5)
+    bodies = {form: {form: json.loads(rows.to_json(orient="records"))} for form in ("dataframe_records", "instances", "inputs")}
+    body: Any = bodies.get(form, {"inputs": json.loads(rows.to_json(orient="columns"))})
+    headers = None
+    if form == "columns":
+        body = {"inputs": {name: list(values.values()) for name, values in body["inputs"].items()}}
+    if form == "csv":
+        body, headers = rows.to_csv(index=False).encode(), {"content-type": "text/csv; charset=utf-8"}
+    answer = server.ask("/invocations", body, headers=headers)
+    assert (answer.status, answer.told.get("predictions")) == (200, list(said_by(1)["decision"][:5])), answer.body
+
+
+def test_a_slow_sender_is_not_waited_for(server: Served):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
+        line.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60\r\n\r\n{")
+        assert line.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 def sent(server: Served, data: bytes, *, answers: int = 1) -> list[bytes]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
 from evergreen.files import write_bytes
+from evergreen.serving.line import Line
 from evergreen.serving.recorder import record
 from evergreen.serving.workers import DiedError, launch
 
@@ -23,6 +24,8 @@ PAUSE_SECONDS = 0.1
 MESSAGE_REQUESTS = 2_000
 """The requests of one message at most."""
 RESTART_SECONDS = 1.0
+GONE = "gone"
+"""Stands for an answer when there will be none."""
 Entry = tuple[list[str], list[Any], str, int, dict[str, list[Any]], dict[str, list[Any]]]
 
 
@@ -49,7 +52,8 @@ class PredictionLog:
         self._rows = 0
         self._has_leftovers = False
         self._process: ForkServerProcess | None = None
-        self._connection: Connection | None = None
+        self._line: Line | None = None
+        self._replies: asyncio.Queue[str | None] = asyncio.Queue()
 
     @property
     def waiting_rows(self) -> int:
@@ -115,22 +119,22 @@ class PredictionLog:
 
     async def _write_some(self) -> None:
         """Send what waits and wait until it is in the journal, however often the recorder must try."""
-        if self._connection is None:
-            self._process, self._connection = await asyncio.to_thread(launch, record, self._url)
-        connection = self._connection
-        assert connection is not None  # noqa: S101 - it was opened just now
+        if self._line is None:
+            self._process, connection = await asyncio.to_thread(launch, record, self._url)
+            self._replies = asyncio.Queue()
+            self._line = await Line.over(connection, partial(_put, self._replies), partial(self._replies.put_nowait, GONE))
         while self._waiting and len(self._sent) < MESSAGE_REQUESTS:
             self._sent.append(self._waiting.popleft())
         try:
-            await asyncio.to_thread(connection.send_bytes, msgpack.packb(self._sent))
-            while (reply := await _reply(connection)) is not None:
-                self.trouble = reply
-        except OSError:
-            self._hang_up()
-            raise DiedError from None
+            self._line.send(msgpack.packb(self._sent))
+            while (reply := await self._replies.get()) not in {None, GONE}:
+                self.trouble = str(reply)
         except asyncio.CancelledError:
             self._hang_up()  # its answer would be taken for another's; what it has written is not written twice
             raise
+        if reply == GONE:
+            self._hang_up()
+            raise DiedError
         rows = sum(len(entry[0]) for entry in self._sent)
         if self._has_leftovers and not self._waiting:
             self._leftovers.unlink(missing_ok=True)  # they came first, so they are in the journal
@@ -138,13 +142,13 @@ class PredictionLog:
         self.written, self._rows, self._sent, self.trouble = self.written + rows, self._rows - rows, [], ""
 
     def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        if self._line is not None:
+            self._line.close()
         if self._process is not None and self._process.is_alive():
             self._process.join(RESTART_SECONDS)
             if self._process.is_alive():
                 self._process.kill()
-        self._process = self._connection = None
+        self._process = self._line = None
 
     def _take_leftovers(self) -> None:
         try:
@@ -163,16 +167,5 @@ class PredictionLog:
         self._has_leftovers = bool(left)
 
 
-async def _reply(connection: Connection) -> str | None:
-    """What the recorder says: None when all is in the journal, or why it is not yet."""
-    loop, is_there = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(connection.fileno(), is_there.set)
-    try:
-        await is_there.wait()
-    finally:
-        loop.remove_reader(connection.fileno())
-    try:
-        said: str | None = msgpack.unpackb(connection.recv_bytes())
-    except EOFError:
-        raise OSError from None
-    return said
+def _put(replies: asyncio.Queue[str | None], message: bytes) -> None:
+    replies.put_nowait(msgpack.unpackb(message))

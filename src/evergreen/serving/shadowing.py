@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from evergreen.moves import standing
 from evergreen.registry import Registry
 from evergreen.serving.champions import OpenRegistry
 from evergreen.serving.copies import Copies
+from evergreen.serving.line import Line
 from evergreen.serving.mirror import mirror
 from evergreen.serving.worker import FAILED, READY
 from evergreen.serving.workers import launch
@@ -59,7 +60,7 @@ class Shadowing:
         self._registry: Registry | None = None
         self._now: Shadow | None = None
         self._process: ForkServerProcess | None = None
-        self._connection: Connection | None = None
+        self._line: Line | None = None
         self._has_ended = False
         self._stirred = asyncio.Event()
         self._tries, self._again = 0, 0.0
@@ -127,20 +128,19 @@ class Shadowing:
             return
         await asyncio.to_thread(self._copies.keep, copy, None)
         shadow, most = (wanted.number, wanted.since), self._policy.shadow_rows
-        self._process, connection = await asyncio.to_thread(launch, mirror, copy.order, self._url, shadow, most)
-        self._connection = connection
-        asyncio.get_running_loop().add_reader(connection.fileno(), self._read, connection)
+        process, connection = await asyncio.to_thread(launch, mirror, copy.order, self._url, shadow, most)
+        self._process = process
+        self._line = await Line.over(connection, self._heard, partial(self._lost, process))
 
-    def _read(self, connection: Connection) -> None:
-        """What the process says. Where it ends by itself, it is started again later."""
-        try:
-            said, told = msgpack.unpackb(connection.recv_bytes())
-        except (EOFError, OSError):
-            asyncio.get_running_loop().remove_reader(connection.fileno())
+    def _lost(self, process: ForkServerProcess) -> None:
+        """A process has ended: by itself, where it is that of the present; it is started again later."""
+        if process is self._process:
             self.trouble = "The process of the version in shadow has ended; it is started again."
             self._has_ended = True
             self._stirred.set()
-            return
+
+    def _heard(self, message: bytes) -> None:
+        said, told = msgpack.unpackb(message)
         if self._now is None:
             return
         if said == READY:
@@ -158,12 +158,11 @@ class Shadowing:
         self._stirred.set()
 
     async def _stop(self) -> None:
-        process, connection = self._process, self._connection
-        self._process = self._connection = self.version = None
+        process, line = self._process, self._line
+        self._process = self._line = self.version = None
         self._has_ended = False
-        if connection is not None:
-            asyncio.get_running_loop().remove_reader(connection.fileno())
-            connection.close()
+        if line is not None:
+            line.close()
         if process is not None:
             await asyncio.to_thread(_join, process)
 

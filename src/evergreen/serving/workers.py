@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -16,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from evergreen.errors import EvergreenError, ModelError
+from evergreen.serving.line import Line
 from evergreen.serving.worker import FAILED, Order, work
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
 STOP_SECONDS = 5.0
-AT_ONCE_BYTES = 65_536
-"""A message of so many is taken by the system whether the worker reads or not."""
 Columns = dict[str, list[Any]]
 _parent = forkserver.ForkServer()
 _one_at_a_time = Lock()
@@ -44,17 +44,18 @@ class Refused(Exception):  # noqa: N818 - what a model says of rows is no error 
 class Worker:
     """One version in a process of its own. Everything is called from the front's event loop; one question at a time."""
 
-    def __init__(self, order: Order, process: ForkServerProcess, connection: Connection) -> None:
+    def __init__(self, order: Order, process: ForkServerProcess) -> None:
         self.version = order.version
         self.process = process
         self.facts: dict[str, Any] = {}
         self.started = time.monotonic()
         self.died = asyncio.Event()
-        self._connection = connection
+        self._line: Line | None = None
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[Any] | None = None
+        self._said: deque[Any] = deque()
+        """What has come before anybody waited for it."""
         self._number = 0
-        self._loop.add_reader(connection.fileno(), self._read)
 
     @classmethod
     async def start(cls, order: Order, *, seconds: float) -> Worker:
@@ -71,7 +72,8 @@ class Worker:
             process, connection = await asyncio.wait_for(asyncio.to_thread(_launch, order), seconds)
         except (OSError, EOFError, TimeoutError) as error:
             raise NotReadyError(f"No process could be started for version {order.version}: {type(error).__name__} {error}") from None
-        worker = cls(order, process, connection)
+        worker = cls(order, process)
+        worker._line = await Line.over(connection, worker._heard, worker._bury)
         try:
             async with asyncio.timeout(seconds):
                 said, told = await worker._next()
@@ -111,22 +113,13 @@ class Worker:
         Refused
             The model failed at these rows.
         """
-        if self.died.is_set():
+        if self.died.is_set() or self._line is None:
             raise DiedError
         self._number += 1
-        message = msgpack.packb((self._number, columns))
-        answer = self._answer = self._loop.create_future()
-        try:
-            if len(message) <= AT_ONCE_BYTES:
-                self._connection.send_bytes(message)
-            else:  # a worker that does not read, because it is stuck or stopped, must not keep the loop
-                await asyncio.to_thread(self._connection.send_bytes, message)
-            _, fault, answers = await answer
-        except (OSError, TypeError):  # the line is broken, or was closed in the middle of a message
-            self._bury()
-            raise DiedError from None
-        finally:
-            self._forget(answer)
+        self._line.send(msgpack.packb((self._number, columns)))
+        number = 0
+        while number != self._number:  # an answer that nobody waited for any more may come first
+            number, fault, answers = await self._next()
         if fault is not None:
             raise Refused(fault)
         said: Columns = answers
@@ -144,33 +137,28 @@ class Worker:
         self._bury()
 
     async def _next(self) -> Any:
-        answer = self._answer = self._loop.create_future()
+        if self._said:
+            return self._said.popleft()
+        if self.died.is_set():
+            raise DiedError
+        self._answer = self._loop.create_future()
         try:
-            return await answer
+            return await self._answer
         finally:
-            self._forget(answer)
+            self._answer = None
 
-    def _forget(self, answer: asyncio.Future[Any]) -> None:
-        """Nobody waits any more; an answer that nobody has fetched is fetched, or asyncio would complain."""
-        self._answer = None
-        if answer.done() and not answer.cancelled():
-            answer.exception()
-
-    def _read(self) -> None:
-        try:
-            message = msgpack.unpackb(self._connection.recv_bytes())
-        except (EOFError, OSError):
-            self._bury()
-            return
+    def _heard(self, message: bytes) -> None:
         if self._answer is not None and not self._answer.done():
-            self._answer.set_result(message)
+            self._answer.set_result(msgpack.unpackb(message))
+        else:
+            self._said.append(msgpack.unpackb(message))
 
     def _bury(self) -> None:
         if self.died.is_set():
             return
         self.died.set()
-        self._loop.remove_reader(self._connection.fileno())
-        self._connection.close()
+        if self._line is not None:
+            self._line.close()
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(DiedError())
 
