@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from evergreen.journal.database import Journal
-from evergreen.journal.tables import gaps, served, shadowed
+from evergreen.journal.tables import gaps, served, shadowed, shadows
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Account:
-    """What became of the predictions that were served while a version was in shadow: each is in one of the four."""
+    """What became of the predictions in the log that were served while a version was in shadow: each is in one of the four."""
 
     scored: int
     failed: int
@@ -31,6 +31,7 @@ class Account:
     dropped: int
     """Too many waited."""
     waiting: int
+    """They are asked about next; of a version that is in shadow no more: it had ended before they were."""
 
     @property
     def mirrored(self) -> int:
@@ -92,15 +93,22 @@ def skip(journal: Journal, shadow: int, after: int, *, keep: int) -> tuple[int, 
 
 
 def account(journal: Journal, shadow: int, *, since: int) -> Account:
-    """What became of the predictions that were served since a version is in shadow."""
+    """What became of the predictions that were served since a version is in shadow and until it was no more; removed ones are in none."""
+    at, until = position(journal, shadow, since=since), _end(journal, shadow)
     mine = shadowed.c.shadow == shadow
+    left_out = sa.exists().where(gaps.c.shadow == shadow, served.c.seq.between(gaps.c.first, gaps.c.last))
     with journal.reading() as connection:
         scored, failed = connection.execute(sa.select(sa.func.count(shadowed.c.answer), sa.func.count(shadowed.c.fault)).where(mine)).one()
-        dropped = connection.execute(
-            sa.select(sa.func.coalesce(sa.func.sum(gaps.c.row_count), 0)).where(gaps.c.shadow == shadow)
-        ).scalar_one()
-    waiting = count_waiting(journal, position(journal, shadow, since=since))
+        dropped = connection.execute(sa.select(sa.func.count()).select_from(served).where(left_out)).scalar_one()
+    waiting = count_waiting(journal, at) - (0 if until is None else count_waiting(journal, max(at, until)))
     return Account(int(scored), int(failed), int(dropped), waiting)
+
+
+def newest_fault(journal: Journal, shadow: int) -> str:
+    """Why there was no answer the last time that there was none; empty where there always was one."""
+    query = sa.select(shadowed.c.fault).where(shadowed.c.shadow == shadow, shadowed.c.fault.is_not(None))
+    with journal.reading() as connection:
+        return str(connection.execute(query.order_by(shadowed.c.served.desc()).limit(1)).scalar() or "")
 
 
 def pairs(journal: Journal, shadow: int) -> Iterator[Pair]:
@@ -114,3 +122,10 @@ def pairs(journal: Journal, shadow: int) -> Iterator[Pair]:
     with journal.reading() as connection:
         for row in connection.execute(query):
             yield Pair(*row)
+
+
+def _end(journal: Journal, shadow: int) -> int | None:
+    """Number of the newest row of the log when a version ceased to be in shadow; None while it is."""
+    query = sa.select(shadows.c.since).where(shadows.c.seq > shadow).order_by(shadows.c.seq).limit(1)
+    with journal.reading() as connection:
+        return connection.execute(query).scalar()
