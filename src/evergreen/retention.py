@@ -104,9 +104,7 @@ def clean(space: Workspace, *, now: datetime) -> list[Removal]:
 
 
 def kept_versions(space: Workspace, *, now: datetime) -> set[int]:
-    """Versions that something may need: that served or may be gone back to, that a person may release or judge again, recent ones,
-    and the one in shadow.
-    """
+    """Versions that may be needed: in shadow, that served or may be gone back to, that a person may release or judge again, recent ones."""
     journal = space.journal
     decided, rows = journal.rows(tables.decisions), journal.rows(tables.versions)
     moved = {row[name] for row in journal.rows(tables.promotions) for name in ("version", "champion", "anchor")}
