@@ -67,12 +67,12 @@ def test_what_is_served_after_it_has_ended_does_not_wait_for_it(journal: Journal
 
 def test_the_newest_fault_is_told(journal: Journal):
     shadows.begin(journal, 2, reason="a try")
-    assert mirror.newest_fault(journal, wish(journal).number) == ""
+    assert mirror.faults(journal, wish(journal).number) == (0, "")
     put_decisions(journal, ["o1", "o2", "o3"], [1, 1, 1])
     put_shadowed(journal, ["first", "second", YES])
-    assert mirror.newest_fault(journal, wish(journal).number) == "second"
+    assert mirror.faults(journal, wish(journal).number) == (2, "second")
     shadows.begin(journal, 3, reason="another")
-    assert mirror.newest_fault(journal, wish(journal).number) == ""
+    assert mirror.faults(journal, wish(journal).number) == (0, "")
 
 
 def test_pairs_come_in_the_order_in_which_they_were_served(journal: Journal):

@@ -104,11 +104,12 @@ def account(journal: Journal, shadow: int, *, since: int) -> Account:
     return Account(int(scored), int(failed), int(dropped), waiting)
 
 
-def newest_fault(journal: Journal, shadow: int) -> str:
-    """Why there was no answer the last time that there was none; empty where there always was one."""
+def faults(journal: Journal, shadow: int) -> tuple[int, str]:
+    """How often there was no answer, and why the last time; empty where there always was one."""
     query = sa.select(shadowed.c.fault).where(shadowed.c.shadow == shadow, shadowed.c.fault.is_not(None))
     with journal.reading() as connection:
-        return str(connection.execute(query.order_by(shadowed.c.served.desc()).limit(1)).scalar() or "")
+        count = connection.execute(query.with_only_columns(sa.func.count())).scalar_one()
+        return int(count), str(connection.execute(query.order_by(shadowed.c.served.desc()).limit(1)).scalar() or "")
 
 
 def pairs(journal: Journal, shadow: int) -> Iterator[Pair]:
