@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from logged import ASKED, put_decisions, put_shadowed
@@ -18,8 +17,8 @@ YES, NO = {"decision": 1, "probability": 0.9}, {"decision": 0, "probability": 0.
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    opened = Journal(f"sqlite:///{tmp_path / 'journal.db'}")
+def journal(url: str) -> Iterator[Journal]:
+    opened = Journal(url)
     yield opened
     opened.close()
 
