@@ -107,7 +107,7 @@ def test_answers_are_counted_each_way(shadowed: Workspace):
     assert (found.mean_apart, found.most_apart) == (0.25, 0.25)  # a half was served each time
     assert sum(count for _, _, count in found.cells) == 6
     words = " ".join(shadow_sentences(seen(shadowed), shadowed.problem))
-    assert "Of the 6 that both answered, version 1 served 6." in words
+    assert "What both answered (6) was served by version 1." in words
     assert "The decisions are the same for 50% of them: 2 times it says 0 where 1 was served, 1 times 1 where 0 was served." in words
     assert "The probabilities are 0.25 apart on average, 0.25 at most." in words
     assert "No outcome that counts is known yet of the orders that both answered." in words
@@ -152,6 +152,7 @@ def test_for_the_gate_only_what_the_present_champion_served_counts(shadowed: Wor
     assert one.served == three.served == {1: 2, 3: 4}
     assert (len(one.things.cluster), one.things.served.cost.sum()) == (2, 0)
     assert (len(three.things.cluster), three.things.served.cost.sum(), three.things.shadow.cost.sum()) == (4, cost(WRONG), 0)
+    assert "What both answered (6) was served by version 1 (2) and version 3 (4)." in shadow_sentences(seen(shadowed), shadowed.problem)
     assert costs(seen(shadowed)) == {"What served (versions 1, 3)": 250 * cost(WRONG), "Version 2 in shadow": 0}
 
 

@@ -102,7 +102,7 @@ def remove_before(journal: Journal, end: datetime, *, reason: str) -> int:
                 return gone
             before = _newest(connection)
             taken = connection.execute(served.delete().where(part)).rowcount
-            connection.exec_driver_sql(ORPHANS)
+            connection.exec_driver_sql(ORPHANS if last is None else f"{ORPHANS} AND served <= {int(last)}")
             if (now := _newest(connection)) < before and journal.url.get_backend_name() == "sqlite":
                 _begin_again(connection, now)
             name = f"{taken:,} prediction{'' if taken == 1 else 's'} asked until {newest.asked_at:.19}"

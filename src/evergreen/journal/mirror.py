@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -39,8 +40,7 @@ class Account:
         return self.scored + self.failed + self.dropped + self.waiting
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """One prediction that was served, and what the version in shadow said of the same row."""
 
     entity: str | None
@@ -122,7 +122,7 @@ def pairs(journal: Journal, shadow: int) -> Iterator[Pair]:
     )
     with journal.reading() as connection:
         for row in connection.execute(query):
-            yield Pair(*row)
+            yield Pair._make(row)
 
 
 def _end(journal: Journal, shadow: int) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import orjson
 
 from evergreen import journal as tables
 from evergreen import shadows
@@ -82,12 +82,11 @@ def compare(pairs: Iterable[Pair], outcomes: Outcomes, problem: Problem, *, only
     only
         Of these things count those that this version served; any version's unless it is given.
     """
-    reading, last = _Reading(problem.task), LastBefore[tuple[dict[str, Any], dict[str, Any]]](outcomes)
+    reading, last = _Reading(problem.task), LastBefore[tuple[str, str]](outcomes)
     for pair in pairs:
-        both = json.loads(pair.answer), json.loads(pair.shadow)
-        reading.put(pair.version, *both)
+        reading.put(pair.version, orjson.loads(pair.answer), orjson.loads(pair.shadow))
         if pair.entity is not None and only in (None, pair.version):
-            last.put(pair.entity, pair.asked_at, both)
+            last.put(pair.entity, pair.asked_at, (pair.answer, pair.shadow))
     return Compared(reading.agreement(), _side_by_side(last, problem))
 
 
@@ -171,7 +170,7 @@ class _Reading:
         return tuple((low + (x + 0.5) * wide, low + (y + 0.5) * wide, count) for (x, y), count in sorted(cells.items()))
 
 
-def _side_by_side(last: LastBefore[tuple[dict[str, Any], dict[str, Any]]], problem: Problem) -> SideBySide:
+def _side_by_side(last: LastBefore[tuple[str, str]], problem: Problem) -> SideBySide:
     rows, said = last.judged()
     if not said:
         nothing = np.empty(0)
@@ -181,9 +180,9 @@ def _side_by_side(last: LastBefore[tuple[dict[str, Any], dict[str, Any]]], probl
     return SideBySide(Contender(CANDIDATE, **shadow), Contender(CHAMPION, **served), clusters(rows, problem.gate.cluster))
 
 
-def _predicted(answers: Iterable[dict[str, Any]], task: str) -> Predicted:
+def _predicted(answers: Iterable[str], task: str) -> Predicted:
     """Answers of the log as the costs take them. With several classes the decision alone is priced."""
-    told = list(answers)
+    told = [orjson.loads(answer) for answer in answers]
     decision = np.asarray([one[DECISION] for one in told])
     if task != "binary" or any(PROBABILITY not in one for one in told):
         return Predicted(decision)

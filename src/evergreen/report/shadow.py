@@ -63,8 +63,9 @@ def _served(agreement: Agreement) -> str:
 def _agreed(agreement: Agreement, problem: Problem) -> list[str]:
     if not agreement.rows:
         return []
-    who = ", ".join(f"version {version} served {rows:,}" for version, rows in sorted(agreement.served.items()))
-    told = [f"Of the {agreement.rows:,} that both answered, {who}."]
+    parts = [(f"version {version}", f" ({rows:,})") for version, rows in sorted(agreement.served.items())]
+    who = parts[0][0] if len(parts) == 1 else " and ".join(map("".join, parts))
+    told = [f"What both answered ({agreement.rows:,}) was served by {who}."]
     if problem.task != "regression":
         same = f"The decisions are the same for {percent(agreement.equal / agreement.rows)} of them"
         ways = f": {agreement.to_no:,} times it says 0 where 1 was served, {agreement.to_yes:,} times 1 where 0 was served"
