@@ -96,10 +96,10 @@ def account(journal: Journal, shadow: int, *, since: int) -> Account:
     """What became of the predictions that were served since a version is in shadow and until it was no more; removed ones are in none."""
     at, until = position(journal, shadow, since=since), _end(journal, shadow)
     mine = shadowed.c.shadow == shadow
-    left_out = sa.exists().where(gaps.c.shadow == shadow, served.c.seq.between(gaps.c.first, gaps.c.last))
+    left_out = gaps.join(served, served.c.seq.between(gaps.c.first, gaps.c.last))
     with journal.reading() as connection:
         scored, failed = connection.execute(sa.select(sa.func.count(shadowed.c.answer), sa.func.count(shadowed.c.fault)).where(mine)).one()
-        dropped = connection.execute(sa.select(sa.func.count()).select_from(served).where(left_out)).scalar_one()
+        dropped = connection.execute(sa.select(sa.func.count()).select_from(left_out).where(gaps.c.shadow == shadow)).scalar_one()
     waiting = count_waiting(journal, at) - (0 if until is None else count_waiting(journal, max(at, until)))
     return Account(int(scored), int(failed), int(dropped), waiting)
 
