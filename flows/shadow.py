@@ -7,9 +7,10 @@ import httpx
 from evergreen import journal as tables
 from evergreen import shadows
 from evergreen.errors import ContractError, RefusedError
-from evergreen.journal import mirror
 from evergreen.moves import standing
+from evergreen.report.shadow import shadow_sentences
 from evergreen.serving.probing import Api
+from evergreen.status import shadow_so_far
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
 
@@ -57,19 +58,15 @@ def tell() -> None:
     """Say which version is or was in shadow, and how it does."""
     space = open_workspace()
     _refuse_without_api(space)
-    shadow = shadows.newest(space.journal)
-    if shadow is None:
+    with account.working("compare what was said"):
+        seen = shadow_so_far(space)
+    if seen is None:
         account.say("No version was ever in shadow. To ask one about all that is served: evergreen shadow VERSION")
         return
-    is_on = shadow.until is None
-    account.say(f"Version {shadow.version} {'is' if is_on else 'was'} in shadow since {shadow.at:.19} UTC. {shadow.reason}", style="bold")
-    if why := shadows.ended(space.journal):
-        account.say(f"It is not any more. {why}")
-    now = mirror.account(space.journal, shadow.number, since=shadow.since, until=shadow.until)
-    account.say(
-        f"Of {now.mirrored:,} predictions that were served since, it was asked about {now.scored:,}; it failed at {now.failed:,}, "
-        f"{now.dropped:,} were left out because too many waited, {now.waiting:,} wait."
-    )
+    first, *others = shadow_sentences(seen, space.problem)
+    account.say(first, style="bold")
+    for sentence in others:
+        account.say(sentence)
 
 
 def _refuse_without_api(space: Workspace) -> None:

@@ -12,7 +12,7 @@ from evergreen.overrides import used
 from evergreen.report.contract import describe
 from evergreen.report.site import served_sentences, with_override, write_decision
 from evergreen.settings import load_settings
-from evergreen.status import freshness, in_quarantine, look_at_landing, notices, realized_so_far, refresh_site, served_so_far
+from evergreen.status import freshness, in_quarantine, in_shadow_now, look_at_landing, notices, realized_so_far, refresh_site, served_so_far
 from evergreen.workspace import Workspace, load_problem, open_workspace
 from flows import account, health
 
@@ -43,6 +43,10 @@ def tell_status() -> None:
     if served:
         account.title("Predictions over HTTP")
         for sentence in served_sentences(served, space.problem):
+            account.say(f"  {sentence}")
+    if told := in_shadow_now(space):
+        account.title("In shadow")
+        for sentence in told:
             account.say(f"  {sentence}")
     account.title("Newest row of each source")
     for one in freshness(space, datetime.now(UTC)):

@@ -20,6 +20,8 @@ from evergreen.gate.evidence import (
     Footprint,
     Promise,
     Replay,
+    Shadowed,
+    SideBySide,
     Support,
 )
 from evergreen.policies import BinaryCosts
@@ -69,6 +71,22 @@ def make_evidence(*, days: int = 40, per_day: int = 50, first: bool = False, see
         "support": Support(rows=500, outside=0, features={}),
     }
     return Evidence(**{**values, **changes})
+
+
+def make_shadowed(saved: float = 0.0, *, days: int = 25, per_day: int = 40, spread: float = 0.02, **changes: Any) -> Shadowed:
+    """What became of a candidate that saves `saved` a row in shadow, give or take `spread` a day."""
+    rng, n = np.random.default_rng(3), days * per_day
+    noise = rng.normal(size=days)
+    noise = spread * (noise - noise.mean()) / noise.std(ddof=1)
+    served, day = rng.choice([0.0, 10.0, 50.0], n, p=[0.8, 0.15, 0.05]), np.repeat(np.arange(days), per_day)
+    mine = served - saved - noise[day]
+    things = SideBySide(
+        shadow=Contender(CANDIDATE, measure=mine, cost=mine, decision=np.zeros(n)),
+        served=Contender(CHAMPION, measure=served, cost=served, decision=np.zeros(n)),
+        cluster=(np.datetime64("2013-06-10") + day).astype("datetime64[D]").astype(str).astype(object),
+    )
+    values: dict[str, Any] = {"scored": n + 100, "failed": 0, "fault": "", "most_faults": 0.05, "served": {6: n + 100}, "things": things}
+    return Shadowed(**{**values, **changes})
 
 
 def make_footprint(**changes: Any) -> Footprint:

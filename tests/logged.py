@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+import orjson
 import pandas as pd
 
-from evergreen.journal import Journal
+from evergreen.journal import Journal, shadowed
+from evergreen.journal.mirror import next_rows, position
 from evergreen.serving.frames import plain_columns
 from evergreen.serving.recorder import write
+from evergreen.shadows import newest
 
 ASKED = datetime(2026, 1, 5, 12, 0, 0, 5, tzinfo=UTC)
 _numbers = count(1)
@@ -24,7 +27,21 @@ def put(journal: Journal, rows: pd.DataFrame, said: pd.DataFrame, *, entities: l
     return ids
 
 
-def put_decisions(journal: Journal, entities: list[Any], decisions: list[Any], *, asked: datetime = ASKED) -> list[str]:
+def put_decisions(journal: Journal, entities: list[Any], decisions: list[Any], *, asked: datetime = ASKED, version: int = 1) -> list[str]:
     """Log decisions on things of which nothing but the key matters."""
     rows = pd.DataFrame({"amount": range(len(entities))})
-    return put(journal, rows, pd.DataFrame({"decision": decisions, "probability": 0.5}), entities=entities, asked=asked)
+    said = pd.DataFrame({"decision": decisions, "probability": 0.5})
+    return put(journal, rows, said, entities=entities, asked=asked, version=version)
+
+
+def put_shadowed(journal: Journal, answers: list[dict[str, Any] | str]) -> None:
+    """Log what the version in shadow says of the next rows of the log: an answer, or in a word why there is none."""
+    shadow = newest(journal)
+    assert shadow is not None
+    rows = next_rows(journal, position(journal, shadow.number, since=shadow.since), most=len(answers))
+    assert len(rows) == len(answers)
+    said = [(None, one) if isinstance(one, str) else (orjson.dumps(one).decode(), None) for one in answers]
+    told = [
+        {"shadow": shadow.number, "served": row.number, "answer": one, "fault": why} for row, (one, why) in zip(rows, said, strict=True)
+    ]
+    journal.add_new(shadowed, told)

@@ -16,7 +16,18 @@ from benchmarks.gate.kinds_good import differing
 from benchmarks.gate.scene import make_scene
 from benchmarks.gate.trial import budget
 from evergreen.gate.decision import judge
-from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DUMMY, RULE_OF_THUMB, Contender, DataVerdict, Evidence
+from evergreen.gate.evidence import (
+    ANCHOR,
+    CANDIDATE,
+    CHAMPION,
+    DUMMY,
+    RULE_OF_THUMB,
+    Contender,
+    DataVerdict,
+    Evidence,
+    Shadowed,
+    SideBySide,
+)
 
 PARTS = ("measure", "cost", "decision", "probability")
 POISON = {"missing": np.nan, "infinite": np.inf, "minus infinite": -np.inf, "huge": 1e308}
@@ -103,9 +114,19 @@ def _of_parts(sound: Evidence) -> dict[str, Callable[[], Evidence]]:
         "a seed's cost is missing": {"seeds": {0: np.nan, 1: 5.0, 2: 5.0}},
         "no support": {"support": None},
         "a claim is contradicted": {"reactions": tuple(replace(one, moved=one.moved - 1) for one in sound.reactions)},
+        "it fails at half of the rows in shadow": {"shadow": _shadowed(sound, failed=50, fault="no")},
+        "it is worse in shadow by ten margins": {"shadow": _shadowed(sound, lost=10 * (sound.margin or 0.0))},
+        "a cost in shadow is missing": {"shadow": _shadowed(sound, lost=np.nan)},
         **{f"the margin is {value}": {"margin": value} for value in (None, np.nan, np.inf, -1.0)},
     }
     return {name: partial(replace, sound, **change) for name, change in changes.items()}
+
+
+def _shadowed(sound: Evidence, *, failed: int = 0, fault: str = "", lost: float = 0.0) -> Shadowed:
+    """The candidate in shadow of the champion on the holdout's rows: 50 answers and some failures, and what it loses on each row."""
+    served = sound.contenders[CHAMPION]
+    things = SideBySide(replace(served, name=CANDIDATE, measure=served.measure + lost), served, sound.cluster)
+    return Shadowed(50, failed, fault, 0.05, {served.version or 0: 50}, things)
 
 
 def _with(sound: Evidence, who: str, **changes: Any) -> Evidence:

@@ -111,7 +111,7 @@ def _end(server: Running, journal: Journal) -> dict[str, int]:
         time.sleep(0.1)
     shadow = shadows.newest(journal)
     assert shadow is not None  # noqa: S101 - it has just ended
-    return vars(mirror.account(journal, shadow.number, since=shadow.since, until=shadow.until))
+    return vars(mirror.account(journal, shadow.number, since=shadow.since))
 
 
 def table(results: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from evergreen.faults import reach
 from evergreen.files import atomic_path
 from evergreen.gate.collection import ModelAnswer, Trials
 from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, Footprint, Promise, Reaction, Support
+from evergreen.monitoring.comparison import shown_in_shadow
 from evergreen.moves import standing
 from evergreen.prediction import compare_golden, predict, predict_all
 from evergreen.predictor import Job
@@ -74,6 +75,7 @@ def examine(space: Workspace, split: Split, candidate: Version, frame: Frame) ->
         random_without_seed=facts["random_without_seed"],
         reactions=_perturb(space, candidate, split.holdout, folder),
         support=_support(space.problem, split.train, frame, answers.get(now.champion) if now.champion else None),
+        shadow=shown_in_shadow(space, frame, candidate.number, now.champion),
     )
     silent = {
         name: f"{CHAMPION if number == now.champion else name} (version {number}) {cannot[number]}"

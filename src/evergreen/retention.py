@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from evergreen import journal as tables
+from evergreen import shadows
 from evergreen.backups import backup_lock
 from evergreen.brakes import one_move_at_a_time
 from evergreen.data.landing import active
@@ -103,7 +104,7 @@ def clean(space: Workspace, *, now: datetime) -> list[Removal]:
 
 
 def kept_versions(space: Workspace, *, now: datetime) -> set[int]:
-    """Versions that something may need: that served or may be gone back to, that a person may release or judge again, and recent ones."""
+    """Versions that may be needed: in shadow, that served or may be gone back to, that a person may release or judge again, recent ones."""
     journal = space.journal
     decided, rows = journal.rows(tables.decisions), journal.rows(tables.versions)
     moved = {row[name] for row in journal.rows(tables.promotions) for name in ("version", "champion", "anchor")}
@@ -113,7 +114,8 @@ def kept_versions(space: Workspace, *, now: datetime) -> set[int]:
     verdicts = {row["candidate"]: row["verdict"] for row in decided}
     passed = {version for version, verdict in verdicts.items() if verdict == Verdict.PROMOTE}
     held = {row["version"] for row in rows if verdicts.get(row["version"]) == Verdict.HOLD and _is_resumable(space, row)}
-    return {row["version"] for row in rows} & (moved | recent | young | passed | held)
+    in_shadow = {wish.version for wish in (shadows.wanted(journal),) if wish}
+    return {row["version"] for row in rows} & (moved | recent | young | passed | held | in_shadow)
 
 
 def _is_old(space: Workspace, row: dict[str, Any], now: datetime) -> bool:

@@ -10,18 +10,21 @@ from typing import Any
 import pandas as pd
 
 from evergreen import journal as tables
+from evergreen import shadows
 from evergreen.brakes import frozen
 from evergreen.data.landing import Delivery, Found, active, find, unjudged
 from evergreen.data.snapshots import build_frame, published_now
 from evergreen.errors import RefusedError
 from evergreen.files import digest_text
-from evergreen.journal import log
+from evergreen.journal import log, mirror
+from evergreen.monitoring.comparison import Comparison, in_shadow
 from evergreen.monitoring.online import Served, realized_online
 from evergreen.monitoring.performance import realized
 from evergreen.moves import history, standing
 from evergreen.overrides import in_force, used
 from evergreen.promotion import expired, way_back
 from evergreen.releases import waiting
+from evergreen.report.shadow import account_sentences
 from evergreen.report.site import Overview, with_override, write_site
 from evergreen.retraining import inputs_digest
 from evergreen.validation import rules_of
@@ -111,6 +114,21 @@ def served_so_far(space: Workspace) -> Served | None:
     return realized_online(space.settings.root, space.journal, space.problem, frame)
 
 
+def shadow_so_far(space: Workspace) -> Comparison | None:
+    """The version in shadow, or the last that was, beside what served; None where there was none, or no data yet."""
+    if shadows.newest(space.journal) is None or not all(active(space.journal, source.name) for source in space.problem.sources):
+        return None
+    return in_shadow(space, build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem))
+
+
+def in_shadow_now(space: Workspace) -> list[str]:
+    """Which version is in shadow and what has become of what was served since, in words; nothing while none is. Reads no answers."""
+    wanted = shadows.wanted(space.journal)
+    if wanted is None:
+        return []
+    return account_sentences(wanted, mirror.account(space.journal, wanted.number, since=wanted.since), ended="")
+
+
 def notices(space: Workspace, now: datetime) -> list[tuple[str, str]]:
     """What a person should be told again and again, as tone (hold or bad) and sentence: a freeze, a PROMOTE that waits, an override.
 
@@ -150,6 +168,7 @@ def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
         made_at=now.isoformat(timespec="seconds"),
         notices=notices(space, now),
         served=served_so_far(space),
+        in_shadow=shadow_so_far(space),
     )
     return write_site(space.settings.site, view, space.problem)
 

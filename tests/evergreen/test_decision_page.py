@@ -130,8 +130,8 @@ def test_what_passed_is_folded_and_counted_and_what_did_not_is_not(held: dict[st
     rich = rich_record(saving(make_evidence(), -0.05, spread=0.8))
     html = render_decision(rich, PROBLEM)
     total, passed = len(rich["findings"]), sum(finding["outcome"] == "pass" for finding in rich["findings"])
-    assert (total, passed) == (17, 16)
-    assert "16 of 17 checks passed. This stands in the way:" in html
+    assert (total, passed) == (18, 17)
+    assert "17 of 18 checks passed. This stands in the way:" in html
     folded = html[html.index('<ul class="passed">') : html.index("What could not be judged")]
     assert folded.count("<details><summary>") == passed
     assert 'id="check-champion"' not in folded
@@ -139,7 +139,7 @@ def test_what_passed_is_folded_and_counted_and_what_did_not_is_not(held: dict[st
     two = [finding | ({"outcome": "reject"} if finding["check"] == "size" else {}) for finding in held["findings"]]
     assert "These stand in the way:" in render_decision(held | {"findings": two}, None)
     fine = [finding | {"outcome": "pass"} for finding in rich["findings"]]
-    assert "All 17 checks passed." in render_decision(rich | {"findings": fine}, None)
+    assert "All 18 checks passed." in render_decision(rich | {"findings": fine}, None)
 
 
 @pytest.fixture(scope="module")

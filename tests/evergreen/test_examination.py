@@ -2,19 +2,21 @@ import dataclasses
 import importlib
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from candidates import toy_candidate
+from logged import put_decisions, put_shadowed
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.pipeline import make_pipeline
 from toy import features
 from toy.contract import PROBLEM
 from workspaces import changed, deliver_days, ingest, open_space, toy_frame
 
-from evergreen import examination, retraining
+from evergreen import examination, retraining, shadows
 from evergreen.data.snapshots import Frame, row_fingerprints, take_snapshot
 from evergreen.errors import ContractError, ModelError
 from evergreen.evaluation import Predicted, read_predicted
@@ -69,6 +71,18 @@ def test_the_candidate_answers_as_in_training_in_any_order_and_batches(asked: Ex
     assert [(one.rows, one.differing, one.infinite) for one in asked.trials.replays] == [(1_000, 0, 0)] * 2
     assert all(one.farthest < 1e-9 for one in asked.trials.replays)
     assert asked.trials.replays[0].how != asked.trials.replays[1].how
+
+
+def test_what_the_candidate_said_in_shadow_is_a_part_of_what_is_found(space: Workspace, asked: Examination):
+    assert asked.trials.shadow is None
+    known = toy_frame(70).head(2)
+    shadows.begin(space.journal, 1, reason="A try.")
+    put_decisions(space.journal, known["order_id"].tolist(), [1, 0], asked=datetime(2026, 1, 1, tzinfo=UTC), version=9)
+    put_shadowed(space.journal, [{"decision": 0, "probability": 0.1}, {"decision": 0, "probability": 0.2}])
+    shadows.end(space.journal, reason="Seen.")
+    found = examined(space).trials.shadow
+    assert found is not None
+    assert (found.scored, found.served, len(found.things.cluster)) == (2, {9: 2}, 2)
 
 
 def test_the_golden_rows_are_rows_of_the_holdout(space: Workspace, asked: Examination):

@@ -19,7 +19,7 @@ FOG = "Thicker fog makes no flight more punctual"
 
 IN_ORDER = (
     *("provenance", "data", "finite", "size", "hygiene", "leakage", "parity", "baseline", "generalization", "champion"),
-    *("slices", "calibration", "stability", "behaviour", "cost", "representativeness"),
+    *("slices", "calibration", "stability", "behaviour", "cost", "representativeness", "shadow"),
 )
 
 

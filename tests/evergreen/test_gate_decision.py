@@ -41,7 +41,7 @@ def test_a_better_model_is_promoted_and_becomes_the_anchor():
     assert list(outcomes(decision)) == [
         *("provenance", "data", "finite", "size", "hygiene", "leakage", "parity"),
         *("baseline", "generalization", "champion", "slices", "calibration", "stability"),
-        *("behaviour", "cost", "representativeness", "budget"),
+        *("behaviour", "cost", "representativeness", "shadow", "budget"),
     ]
 
 

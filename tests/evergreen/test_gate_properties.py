@@ -119,7 +119,16 @@ def spoilt_numbers(bad):
         **{("cost", name): footprint(**{name: bad}) for name in ("rows_per_second", "memory_megabytes", "load_seconds", "megabytes")},
         ("representativeness", "outside"): part(support=dataclasses.replace(support, outside=bad)),
         ("representativeness", "rows"): part(support=dataclasses.replace(support, rows=np.nan)),
+        ("shadow", "failed"): part(shadow=gate_evidence.make_shadowed(failed=bad)),
+        ("shadow", "measure"): part(shadow=spoilt_in_shadow(bad)),
     }
+
+
+def spoilt_in_shadow(bad):
+    """A candidate that is better in shadow, and whose cost is no number on one row."""
+    seen = gate_evidence.make_shadowed(0.5)
+    mine = dataclasses.replace(seen.things.shadow, measure=spoilt(seen.things.shadow.measure, 3, bad))
+    return dataclasses.replace(seen, things=dataclasses.replace(seen.things, shadow=mine))
 
 
 NOTHING = {

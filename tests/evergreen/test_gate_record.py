@@ -22,7 +22,7 @@ KEYS = {
     *("decision", "problem", "question", "verdict", "headline", "made_at", "unit", "entity"),
     *("why", "settle", "checked", "not_judged", "changed", "changes", "next", "override"),
     *("candidate", "champion", "anchor", "window", "money", "comparisons", "frequencies", "findings", "budget"),
-    *("metrics", "plots", "best_trivial_measure", "cost_level", "diagnosis", "margin_next", "provenance", "facts"),
+    *("metrics", "plots", "best_trivial_measure", "cost_level", "diagnosis", "margin_next", "provenance", "facts", "shadow"),
 }
 CONTEXT = Context(
     decision="d-1",

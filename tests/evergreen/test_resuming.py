@@ -1,12 +1,15 @@
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from logged import put, put_shadowed
 from workspaces import changed, correct, deliver_days, ingest, keep, kept, open_space, train
 
 from evergreen import journal as tables
-from evergreen import resuming, retraining
+from evergreen import resuming, retraining, shadows
 from evergreen.brakes import barred, unbar
 from evergreen.data.snapshots import row_fingerprints, take_snapshot
 from evergreen.errors import RefusedError
@@ -14,6 +17,7 @@ from evergreen.policies import GatePolicy, HashedSplit
 from evergreen.promotion import Word, promote, standing
 from evergreen.workspace import Workspace
 
+LONG_AGO = datetime(2025, 12, 1, tzinfo=UTC)
 WANTS_MORE = changed(gate=GatePolicy(min_rows=5_000))
 
 
@@ -174,3 +178,27 @@ def test_a_version_whose_contract_has_changed_is_not_judged_and_stays_held(held:
         judge_again(other)
     assert held.journal.rows(tables.decisions) == before
     assert resuming.held_version(held).number == 1
+
+
+@pytest.mark.parametrize(("worse", "outcome"), [("shadow", "hold"), ("served", "pass")])
+def test_what_a_candidate_said_in_shadow_is_judged_against_what_the_champion_answered(tmp_path: Path, worse: str, outcome: str):
+    space = open_space(tmp_path)
+    deliver_days(space, 70)
+    ingest(space)
+    assert train(space)["verdict"] == "promote"
+    later(space)
+    material = retraining.prepare(space, take_snapshot(space.journal, space.problem))
+    candidate = retraining.make_candidate(space, material, tuning=False)
+    rows = material.frame.labelled
+    right, wrong = (pd.DataFrame({"decision": y, "probability": 0.1 + 0.8 * y}) for y in (rows["returned"], 1 - rows["returned"]))
+    served, shadow = (right, wrong) if worse == "shadow" else (wrong, right)
+    shadows.begin(space.journal, candidate.number, reason="A try.")
+    put(space.journal, rows[["amount"]], served.astype({"decision": int}), entities=rows["order_id"].tolist(), version=1, asked=LONG_AGO)
+    put_shadowed(space.journal, shadow.astype({"decision": int}).to_dict("records"))
+    record = retraining.decide(space, material, candidate, retraining.ask_models(space, material, candidate))
+    (finding,) = [one for one in record["findings"] if one["check"] == "shadow"]
+    assert (finding["outcome"], finding["n"]) == (outcome, len(rows)), finding["reason"]
+    assert ("loses" in finding["reason"], record["verdict"] == "promote") == (worse == "shadow", worse == "served")
+    costs = record["shadow"]["cost_per_1000"]
+    assert (costs["candidate"] > costs["champion"]) == (worse == "shadow")
+    assert record["shadow"]["served"] == {"1": len(rows)}

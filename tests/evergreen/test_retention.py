@@ -18,6 +18,7 @@ from moves import given, judged
 from toy.contract import PROBLEM
 
 from evergreen import journal as tables
+from evergreen import shadows
 from evergreen.backups import backup_lock
 from evergreen.brakes import removed
 from evergreen.errors import BusyError, RefusedError, StoreError
@@ -443,6 +444,14 @@ def test_by_the_clock_on_the_wall_a_served_prediction_stays_while_outcomes_do_no
     wall = Workspace(wall.settings, workspaces.changed(PROBLEM, clock="wall"), space.journal)
     assert needed_since(wall, now=moment) == moment - 40 * DAY - DAY - HOUR
     assert needed_since(with_settings(space, keep_days=0.0), now=moment) == moment - DAY - DAY - HOUR  # replayed: its times say nothing
+
+
+def test_a_version_in_shadow_is_kept_while_it_is(space: Workspace):
+    assert REFUSED not in kept_versions(space, now=later())
+    shadows.begin(space.journal, REFUSED, reason="a person wants to see it")
+    assert REFUSED in kept_versions(space, now=later())
+    shadows.end(space.journal, reason="seen")
+    assert REFUSED not in kept_versions(space, now=later())
 
 
 def test_before_any_outcome_was_delivered_no_served_prediction_goes(space: Workspace):

@@ -15,6 +15,7 @@ from logged import put
 from rich.console import Console
 from toy.contract import PROBLEM
 
+from evergreen import shadows
 from evergreen.explaining import Explained
 from evergreen.journal import Journal
 from flows import account, explained
@@ -35,6 +36,7 @@ def emptied(two_months) -> Iterator[Home]:
     yield two_months.home
     with closing(sqlite3.connect(two_months.home.var / "journal.db")) as connection, connection:
         connection.execute("DELETE FROM served")
+        connection.execute("DELETE FROM shadows")
         connection.execute("DELETE FROM removals WHERE kind = 'served'")
 
 
@@ -117,6 +119,20 @@ def test_status_tells_what_served_predictions_were_worth_only_where_some_were_se
     assert "2 are in the log; for 1 orders the last one before the outcome counts." in status.out
     assert "They cost 0 EUR per 1,000 orders; rule of thumb" in status.out
     assert "1 do not name one of the orders" in status.out
+
+
+def test_status_tells_of_a_version_in_shadow_while_one_is(emptied: Home):
+    assert "In shadow" not in emptied.evergreen("status").out
+    with journal_of(emptied) as journal:
+        shadows.begin(journal, 7, reason="A try.")
+        put(journal, pd.DataFrame({"amount": [1, 1]}), pd.DataFrame({"decision": [1, 0]}), asked=BEFORE)
+    status = emptied.evergreen("status")
+    assert (status.code, status.err) == (0, "")
+    assert "Version 7 is asked in shadow since" in status.out
+    assert "Predictions served meanwhile: 2; 2 waiting." in status.out
+    with journal_of(emptied) as journal:
+        shadows.end(journal, reason="Seen.")
+    assert "In shadow" not in emptied.evergreen("status").out
 
 
 def test_a_clean_up_tells_how_many_served_predictions_would_go_and_removes_them(emptied: Home):

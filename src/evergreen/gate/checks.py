@@ -10,6 +10,7 @@ from evergreen.gate.checks_data import data, finite, hygiene, provenance, size
 from evergreen.gate.checks_leakage import leakage
 from evergreen.gate.checks_model import baseline, champion
 from evergreen.gate.checks_quality import generalization, slices, stability
+from evergreen.gate.checks_shadow import shadow
 from evergreen.gate.evidence import Evidence
 from evergreen.gate.finding import Finding
 from evergreen.policies import GatePolicy
@@ -20,5 +21,5 @@ Check = Callable[[Evidence, GatePolicy, float], Finding]
 CHECKS: tuple[Check, ...] = (
     *(provenance, data, finite, size, hygiene, leakage, parity),
     *(baseline, generalization, champion, slices, calibration, stability),
-    *(behaviour, cost, representativeness),
+    *(behaviour, cost, representativeness, shadow),
 )

@@ -14,7 +14,19 @@ from evergreen.contract import Problem
 from evergreen.data.joins import late_features
 from evergreen.data.snapshots import clusters, row_fingerprints
 from evergreen.evaluation import Predicted, central_cost, dummy, measure, rule_of_thumb, trivial_policies
-from evergreen.gate.evidence import DUMMY, RULE_OF_THUMB, Contender, DataVerdict, Evidence, Footprint, Promise, Reaction, Replay, Support
+from evergreen.gate.evidence import (
+    DUMMY,
+    RULE_OF_THUMB,
+    Contender,
+    DataVerdict,
+    Evidence,
+    Footprint,
+    Promise,
+    Reaction,
+    Replay,
+    Shadowed,
+    Support,
+)
 from evergreen.splitting import Split
 from evergreen.training import training_target
 
@@ -43,6 +55,7 @@ class Trials:
     random_without_seed: bool = False
     reactions: tuple[Reaction, ...] = ()
     support: Support | None = None
+    shadow: Shadowed | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +84,7 @@ def collect_evidence(problem: Problem, split: Split, answers: dict[str, ModelAns
     `answers` are by contender: CANDIDATE, and CHAMPION and ANCHOR where there are some and neither is silent.
     """
     rows, y, y_train = split.holdout, training_target(split.holdout, problem), training_target(split.train, problem)
-    priced = partial(_priced, problem, rows, y)
+    priced = partial(priced_answers, problem, rows, y)
     policies = {
         DUMMY: dummy(problem, y_train, len(rows)),
         RULE_OF_THUMB: rule_of_thumb(problem, rows),
@@ -114,8 +127,8 @@ def _contender(name: str, priced: dict[str, Any], answer: ModelAnswer | None = N
     return Contender(name=name, **known)
 
 
-def _priced(problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Predicted) -> dict[str, Any]:
-    """What predictions are and cost, as a contender has it."""
+def priced_answers(problem: Problem, rows: pd.DataFrame, y: np.ndarray, predicted: Predicted) -> dict[str, Any]:
+    """What predictions are and cost, as a `Contender` has it."""
     return {
         "measure": measure(problem, rows, y, predicted),
         "cost": central_cost(problem, rows, y, predicted),

@@ -108,6 +108,38 @@ class Support:
 
 
 @dataclass(frozen=True)
+class SideBySide:
+    """What two models said of the same things while one of them served; each thing counts once, by its last prediction before its outcome.
+
+    All arrays have one entry for each thing.
+    """
+
+    shadow: Contender
+    """The one that answered nobody."""
+    served: Contender
+    """What was answered."""
+    cluster: np.ndarray
+
+
+@dataclass(frozen=True)
+class Shadowed:
+    """What became of the candidate in shadow."""
+
+    scored: int
+    """Served predictions that it had an answer to."""
+    failed: int
+    """Those that it had none to."""
+    fault: str
+    """Why, the last time."""
+    most_faults: float
+    """The share of failures that a version which serves may have."""
+    served: dict[int, int]
+    """How many of `scored` each version had served."""
+    things: SideBySide
+    """Those that the present champion served and whose outcome is known since."""
+
+
+@dataclass(frozen=True)
 class DataVerdict:
     """What the expectations said of one delivery or of the training frame."""
 
@@ -168,6 +200,8 @@ class Evidence:
     reactions: tuple[Reaction, ...] = ()
     """One for each of the contract's perturbations."""
     support: Support | None = None
+    shadow: Shadowed | None = None
+    """None where it never was in shadow."""
     silent: dict[str, str] = field(default_factory=dict)
     """What keeps champion and anchor from predicting these rows, in words, by name; nobody is compared with them then."""
     facts: dict[str, Any] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from scipy import stats
 
 from evergreen.gate.calibration import quantile_bins
 from evergreen.gate.comparison import best_trivial, rivals, saving
-from evergreen.gate.evidence import CANDIDATE, DUMMY, RULE_OF_THUMB, Contender, Evidence
+from evergreen.gate.evidence import CANDIDATE, CHAMPION, DUMMY, RULE_OF_THUMB, Contender, Evidence
 from evergreen.gate.statistics import paired_interval
 
 BEST_TRIVIAL = "best trivial"
@@ -66,6 +66,16 @@ def comparisons(evidence: Evidence, alpha: float, alpha_first: float) -> list[di
             }
         )
     return found
+
+
+def shadow(evidence: Evidence) -> dict[str, Any] | None:
+    """What became of the candidate in shadow and what both cost then; None where it was not. How sure that is stands in the finding."""
+    if (seen := evidence.shadow) is None:
+        return None
+    n = len(seen.things.cluster)
+    costs = {name: 1000 * float(one.cost.mean()) for name, one in ((CANDIDATE, seen.things.shadow), (CHAMPION, seen.things.served)) if n}
+    counts = {"scored": seen.scored, "failed": seen.failed, "fault": seen.fault, "served": seen.served}
+    return {**counts, "things": n, "cost_per_1000": costs}
 
 
 def frequencies(evidence: Evidence) -> dict[str, dict[str, float]]:

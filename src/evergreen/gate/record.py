@@ -46,6 +46,7 @@ def build_record(evidence: Evidence, decision: Decision, budget: Budget, *, cont
         "margin_next": decision.margin_next,
         "provenance": evidence.provenance,
         "facts": evidence.facts,
+        "shadow": figures.shadow(evidence),
         **_numbers(evidence, decision, context),
     }
     safe: dict[str, Any] = json_safe(record)

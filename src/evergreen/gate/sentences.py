@@ -29,6 +29,7 @@ CONCERNS = {
     "behaviour": "whether it reacts sensibly to made-up changes",
     "cost": "whether production can afford it",
     "representativeness": "whether what is served looks like what it was trained on",
+    "shadow": "whether it did worse in shadow than what served",
 }
 """What each check of docs/gate.md asks. Those without a finding are listed as not judged."""
 NEVER_OVERRIDDEN = ("finite", "hygiene", "parity")

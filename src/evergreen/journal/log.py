@@ -1,6 +1,6 @@
 """The log of what was predicted over HTTP, which may have millions of rows: what is asked of it, and how it is emptied.
 
-It is the only table besides `leases` that loses rows (docs/decisions/0014).
+With what a version in shadow said of its rows it is the only table besides `leases` that loses rows (docs/decisions/0014).
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from evergreen.errors import JournalError
 from evergreen.faults import reach
 from evergreen.files import digest_text
 from evergreen.journal.database import Journal
-from evergreen.journal.tables import removals, served
+from evergreen.journal.tables import removals, served, shadows
 
 KIND = "served"
 """What `removals` calls rows of the log."""
 AT_ONCE = 50_000
 """So many rows are removed in one transaction: whoever wants to write waits for a second or two, not for a minute."""
+
+ORPHANS = "DELETE FROM shadowed WHERE NOT EXISTS (SELECT 1 FROM served WHERE served.seq = shadowed.served)"
+"""Whoever asks in shadow may have written down an answer to a row that was removed meanwhile: it goes with the next ones."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,10 @@ def share_before(journal: Journal, end: datetime) -> Share | None:
 
 
 def remove_before(journal: Journal, end: datetime, *, reason: str) -> int:
-    """Remove what was asked before `end`, so many rows at a time, each time with a row in `removals` that says how many until when."""
+    """Remove what was asked before `end`, so many rows at a time, each time with a row in `removals` that says how many until when.
+
+    What was said of these rows in shadow goes with them.
+    """
     gone, old = 0, served.c.asked_at < _moment(end)
     numbers = served.select().with_only_columns(served.c.seq).where(old).order_by(served.c.seq)
     ends = served.select().with_only_columns(served.c.prediction, served.c.asked_at).order_by(served.c.asked_at.desc())
@@ -94,13 +100,29 @@ def remove_before(journal: Journal, end: datetime, *, reason: str) -> int:
             newest = connection.execute(ends.where(part).limit(1)).first()
             if newest is None:
                 return gone
+            before = _newest(connection)
             taken = connection.execute(served.delete().where(part)).rowcount
+            connection.exec_driver_sql(ORPHANS if last is None else f"{ORPHANS} AND served <= {int(last)}")
+            if (now := _newest(connection)) < before and journal.url.get_backend_name() == "sqlite":
+                _begin_again(connection, now)
             name = f"{taken:,} prediction{'' if taken == 1 else 's'} asked until {newest.asked_at:.19}"
             row = {"removal": digest_text("removal", KIND, newest.prediction), "kind": KIND, "name": name, "reason": reason}
             connection.execute(removals.insert().values(at=datetime.now(UTC).isoformat(), **row))
             reach("clean: before a part of the log is removed")
         reach("clean: after a part of the log is removed")
         gone += taken
+
+
+def _newest(connection: Any) -> int:
+    return int(connection.exec_driver_sql("SELECT coalesce(max(seq), 0) FROM served").scalar_one())
+
+
+def _begin_again(connection: Any, newest: int) -> None:
+    """Have the version in shadow begin anew: SQLite gives the numbers of the newest rows, if they go, to the next ones."""
+    row = connection.execute(shadows.select().order_by(shadows.c.seq.desc()).limit(1)).mappings().first()
+    if row is not None and row["version"] is not None:
+        words = {"version": row["version"], "reason": row["reason"], "at": datetime.now(UTC).isoformat()}
+        connection.execute(shadows.insert().values(since=newest, after=row["seq"], **words))
 
 
 def _moment(time: datetime) -> str:

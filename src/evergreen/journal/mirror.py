@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from evergreen.journal.database import Journal
-from evergreen.journal.tables import gaps, served, shadowed
+from evergreen.journal.tables import gaps, served, shadowed, shadows
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Account:
-    """What became of the predictions that were served while a version was in shadow: each is in one of the four."""
+    """What became of the predictions in the log that were served while a version was in shadow: each is in one of the four."""
 
     scored: int
     failed: int
@@ -31,7 +32,7 @@ class Account:
     dropped: int
     """Too many waited."""
     waiting: int
-    """Not asked about yet; or never, where it is in shadow no more."""
+    """They are asked about next; of a version that is in shadow no more: it had ended before they were."""
 
     @property
     def mirrored(self) -> int:
@@ -39,8 +40,7 @@ class Account:
         return self.scored + self.failed + self.dropped + self.waiting
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """One prediction that was served, and what the version in shadow said of the same row."""
 
     entity: str | None
@@ -93,16 +93,24 @@ def skip(journal: Journal, shadow: int, after: int, *, keep: int) -> tuple[int, 
     return last, left_out
 
 
-def account(journal: Journal, shadow: int, *, since: int, until: int | None = None) -> Account:
-    """What became of the predictions that were served since a version is in shadow, `until` it was no more."""
+def account(journal: Journal, shadow: int, *, since: int) -> Account:
+    """What became of the predictions that were served since a version is in shadow and until it was no more; removed ones are in none."""
+    at, until = position(journal, shadow, since=since), _end(journal, shadow)
     mine = shadowed.c.shadow == shadow
+    left_out = gaps.join(served, served.c.seq.between(gaps.c.first, gaps.c.last))
     with journal.reading() as connection:
         scored, failed = connection.execute(sa.select(sa.func.count(shadowed.c.answer), sa.func.count(shadowed.c.fault)).where(mine)).one()
-        dropped = connection.execute(
-            sa.select(sa.func.coalesce(sa.func.sum(gaps.c.row_count), 0)).where(gaps.c.shadow == shadow)
-        ).scalar_one()
-    waiting = count_waiting(journal, position(journal, shadow, since=since), until)
+        dropped = connection.execute(sa.select(sa.func.count()).select_from(left_out).where(gaps.c.shadow == shadow)).scalar_one()
+    waiting = count_waiting(journal, at, until)
     return Account(int(scored), int(failed), int(dropped), waiting)
+
+
+def faults(journal: Journal, shadow: int) -> tuple[int, str]:
+    """How often there was no answer, and why the last time; empty where there always was one."""
+    query = sa.select(shadowed.c.fault).where(shadowed.c.shadow == shadow, shadowed.c.fault.is_not(None))
+    with journal.reading() as connection:
+        count = connection.execute(query.with_only_columns(sa.func.count())).scalar_one()
+        return int(count), str(connection.execute(query.order_by(shadowed.c.served.desc()).limit(1)).scalar() or "")
 
 
 def pairs(journal: Journal, shadow: int) -> Iterator[Pair]:
@@ -115,4 +123,11 @@ def pairs(journal: Journal, shadow: int) -> Iterator[Pair]:
     )
     with journal.reading() as connection:
         for row in connection.execute(query):
-            yield Pair(*row)
+            yield Pair._make(row)
+
+
+def _end(journal: Journal, shadow: int) -> int | None:
+    """Number of the newest row of the log when a version ceased to be in shadow; None while it is."""
+    query = sa.select(shadows.c.since).where(shadows.c.seq > shadow).order_by(shadows.c.seq).limit(1)
+    with journal.reading() as connection:
+        return connection.execute(query).scalar()

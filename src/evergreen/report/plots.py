@@ -220,6 +220,33 @@ def costs_over_decisions(rows: Rows, *, amount: str) -> str:
     return svg(figure, "decisions", "Cost over the decisions", f"{said}.")
 
 
+def agreement(cells: Sequence[tuple[float, float, int]], *, chances: bool, said: str) -> str:
+    """What was served against what a version said of the same rows in shadow.
+
+    Parameters
+    ----------
+    cells
+        What was served, what was said in shadow, and how often; numbers are the middles of squares.
+    chances
+        Whether they are probabilities (0..1) and not values.
+    said
+        The same in words.
+    """
+    if not cells:
+        return ""
+    figure, axes = blank(300)
+    scale, unit = (100, ", %") if chances else (1, "")
+    served, shadow = ([scale * cell[at] for cell in cells] for at in (0, 1))
+    most = max(cell[2] for cell in cells)
+    low, high = (0.0, 100.0) if chances else (min(*served, *shadow), max(*served, *shadow))
+    axes.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    # areas tell how many; what is there once must still be seen
+    axes.scatter(served, shadow, s=[6 + 110 * cell[2] / most for cell in cells], color=CANDIDATE, marker="s", linewidths=0, zorder=2)
+    axes.set_xlabel(f"served{unit}")
+    axes.set_title(f"in shadow{unit}", **small())
+    return svg(figure, "agreement", "What both said of the same rows", said)
+
+
 def _interval(axes: Axes, y: int, row: dict[str, Any]) -> None:
     """One comparison: words above, the bar with its dot, nothing saved as a thin line and the limit as a thick one."""
     limit = -(row["margin_per_1000"] or 0)

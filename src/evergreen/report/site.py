@@ -9,8 +9,9 @@ from typing import Any
 from evergreen.contract import Problem
 from evergreen.faults import reach
 from evergreen.files import read_json, write_bytes, write_json
+from evergreen.monitoring.comparison import Comparison
 from evergreen.monitoring.online import Served
-from evergreen.report import plots
+from evergreen.report import plots, shadow
 from evergreen.report.contract import describe
 from evergreen.report.decision import render_decision
 from evergreen.report.pages import render
@@ -38,6 +39,8 @@ class Overview:
     """What is out of the ordinary, as tone (hold or bad) and sentence."""
     served: Served | None = None
     """What became of the predictions over HTTP; None where there were none."""
+    in_shadow: Comparison | None = None
+    """The version that is in shadow, or was last; None where none ever was."""
 
 
 def render_overview(view: Overview, problem: Problem) -> str:
@@ -54,6 +57,7 @@ def render_overview(view: Overview, problem: Problem) -> str:
         v=view,
         problem_name=problem.name,
         question=problem.business.question,
+        things=problem.things,
         unit=unit,
         amount=amount,
         per=per,
@@ -70,6 +74,7 @@ def render_overview(view: Overview, problem: Problem) -> str:
         first=last is not None and last["champion"] is None,
         contract=describe(problem),
         told_of_served=served_sentences(view.served, problem) if view.served else [],
+        shadow=_in_shadow(view.in_shadow, problem) if view.in_shadow else None,
     )
 
 
@@ -147,6 +152,11 @@ def _decision_row(record: dict[str, Any]) -> dict[str, Any]:
         "overruled": "override_used" in record,
         **{name: costs.get(name) for name in COMPARED},
     }
+
+
+def _in_shadow(seen: Comparison, problem: Problem) -> dict[str, Any]:
+    told = {"sentences": shadow.shadow_sentences(seen, problem), "costs": shadow.side_by_side(seen)}
+    return told | {"plot": shadow.picture(seen, problem), "things": len(seen.compared.things.cluster)}
 
 
 def _sources(view: Overview, problem: Problem) -> list[tuple[str, dict[str, Any] | None]]:
