@@ -7,8 +7,9 @@ import httpx
 from evergreen import journal as tables
 from evergreen import shadows
 from evergreen.errors import ContractError, RefusedError
+from evergreen.journal import mirror
 from evergreen.moves import standing
-from evergreen.report.shadow import shadow_sentences
+from evergreen.report.shadow import account_sentences, shadow_sentences
 from evergreen.serving.probing import Api
 from evergreen.status import shadow_so_far
 from evergreen.workspace import Workspace, open_workspace
@@ -58,12 +59,17 @@ def tell() -> None:
     """Say which version is or was in shadow, and how it does."""
     space = open_workspace()
     _refuse_without_api(space)
-    with account.working("compare what was said"):
-        seen = shadow_so_far(space)
-    if seen is None:
+    shadow = shadows.newest(space.journal)
+    if shadow is None:
         account.say("No version was ever in shadow. To ask one about all that is served: evergreen shadow VERSION")
         return
-    first, *others = shadow_sentences(seen, space.problem)
+    with account.working("compare what was said"):
+        seen = shadow_so_far(space)
+    if seen is None:  # nothing has been ingested here
+        now = mirror.account(space.journal, shadow.number, since=shadow.since)
+        first, *others = account_sentences(shadow, now, ended=shadows.ended(space.journal))
+    else:
+        first, *others = shadow_sentences(seen, space.problem)
     account.say(first, style="bold")
     for sentence in others:
         account.say(sentence)

@@ -184,7 +184,6 @@ def test_the_command_begins_tells_and_ends(live: Live):
     assert told.startswith("Version 3 is asked in shadow since ")
     assert "Asked for by Ada." in told
     assert "Predictions served meanwhile: 10; 10 answered." in told
-    assert "What both answered (10) was served by version 1." in told
     assert live.evergreen("shadow", "2", "--by", "Ada").stdout.startswith("Version 3 is not asked any more.\nVersion 2 is asked in shadow")
     assert live.evergreen("shadow", "--stop", "--by", "Grace").stdout.startswith("Version 2 is not asked in shadow any more.")
     assert "It has ended: Ended by Grace." in live.evergreen("shadow").stdout
