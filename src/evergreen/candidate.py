@@ -69,10 +69,11 @@ def predicted(estimator: Any, X: pd.DataFrame) -> pd.DataFrame:
 
     if not hasattr(estimator, "predict_proba"):
         return pd.DataFrame({DECISION: estimator.predict(X)}, index=X.index)
-    probability = estimator.predict_proba(X)
     if isinstance(estimator, FixedThresholdClassifier):  # its own `predict` would work out the probabilities a second time
+        probability = estimator.estimator_.predict_proba(X)
         decision = estimator.classes_[(probability[:, 1] >= estimator.threshold).astype(int)]
     else:
+        probability = estimator.predict_proba(X)
         decision = estimator.predict(X)
     names = [f"{PROBABILITY}_{label}" for label in estimator.classes_]
     # Two classes by other names are what is known so far of several: each keeps its name.
