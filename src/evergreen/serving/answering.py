@@ -30,11 +30,15 @@ class Answerer:
         self.task, self.policy = task, batcher.policy
         self.batcher, self.log, self.metrics = batcher, log, metrics
         self._ids = replies.Identifiers()
+        self._nobody, self._full, self._unlogged = map(replies.try_again, (NOBODY, FULL, UNLOGGED))
 
     def hindrance(self) -> Reply | None:
         """Why no request can be answered now, found out before one is read; None when it can."""
-        not_now = {NOBODY: self.batcher.worker is None, FULL: self.batcher.is_full, UNLOGGED: self._must_not_answer}
-        return next((replies.try_again(what) for what, holds in not_now.items() if holds), None)
+        if self.batcher.worker is None:
+            return self._nobody
+        if self.batcher.is_full:
+            return self._full
+        return self._unlogged if self._must_not_answer else None
 
     async def answer(self, route: str, kind: str, body: bytes) -> Reply:
         """The reply to one request, `kind` being its media type."""
@@ -45,7 +49,7 @@ class Answerer:
         except (UnfitError, Refused, FullError, UnavailableError, LateError) as error:
             return self._refusal(error)
         if self._must_not_answer:  # others that came with it have filled the log
-            return replies.try_again(UNLOGGED)
+            return self._unlogged
         asked, ids = said.asked, self._ids.take(said.asked.rows)
         self.log.put((ids, asked.entities, asked_at.isoformat(), said.version, asked.columns, said.answers))
         self.metrics.predictions.labels(said.version).inc(asked.rows)
@@ -65,7 +69,7 @@ class Answerer:
             return replies.unfit(error, version=self.batcher.worker.version if self.batcher.worker else None)
         if isinstance(error, LateError):
             return replies.refused(504, f"There was no answer within {self.policy.deadline.total_seconds():g} s.")
-        return replies.try_again(FULL if isinstance(error, FullError) else NOBODY)
+        return self._full if isinstance(error, FullError) else self._nobody
 
 
 def _read_ours(body: bytes, schema: Schema) -> Asked:

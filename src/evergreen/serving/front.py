@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
@@ -21,6 +22,14 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 PATIENCE = 8
 """A body of up to so many times the limit is received before it is refused."""
 CLOSE = [(b"connection", b"close")]
+_HEADER = rb"(?:[!#-'*+.0-9A-Z^-z|~-]++:[^\r\n\0]*+\r\n)"
+PLAIN = re.compile(
+    rb"POST (?P<route>/predict|/invocations) HTTP/1\.1\r\n%b*?[Cc]ontent-[Ll]ength: *+(?P<length>[0-9]{1,10})\r\n%b*+\r\n"
+    % (_HEADER, _HEADER)
+)
+"""The head of a request that anybody reads in the same way."""
+UNPLAIN = re.compile(rb"\n(?:connection|expect|transfer-encoding|upgrade|content-length[^\r]*\r(?s:.)*\ncontent-length) *:", re.IGNORECASE)
+"""What makes one that has to be looked at: a connection that is not kept, a body in another form, two lengths."""
 KINDS = {PREDICT: (JSON.decode(),), INVOCATIONS: (JSON.decode(), CSV)}
 
 
@@ -52,8 +61,29 @@ class Front:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
 
+    def refuse_whole(self, data: bytes) -> bytes:
+        """The whole refusal of a request for predictions while none can be answered, before it is parsed.
+
+        Parameters
+        ----------
+        data
+            What has come first on a connection where nothing is under way.
+
+        Returns
+        -------
+        bytes
+            Empty where none is refused, or where `data` is not one plain request, whole and nothing but it: a parser has to look then.
+        """
+        if self.is_draining or self._key or (reply := self.answerer.hindrance()) is None:
+            return b""
+        found = PLAIN.match(data)
+        if found is None or len(data) - found.end() != int(found["length"]) or UNPLAIN.search(data, 0, found.end()):
+            return b""
+        self.metrics.requests.labels(found["route"].decode(), reply.status).inc()
+        return reply.whole
+
     def refuse_early(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The whole refusal of a request for predictions while none can be answered, before anything is begun for it; empty: none."""
+        """The same of one whose headers are parsed, before anything is begun for it; empty: none."""
         route = url.decode("latin-1")
         if self.is_draining or route not in KINDS or method != b"POST" or not self.is_allowed(headers):
             return b""
@@ -61,8 +91,7 @@ class Front:
         if reply is None:
             return b""
         self.metrics.requests.labels(route, reply.status).inc()
-        lines = [b"%s: %s\r\n" % header for header in reply.headers]
-        return b"".join([b"HTTP/1.1 503 Service Unavailable\r\n", *lines, b"\r\n", reply.body])
+        return reply.whole
 
     def is_allowed(self, headers: list[tuple[bytes, bytes]]) -> bool:
         """Whether a request has the key, where one is wanted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from http import HTTPStatus
 from itertools import count
 from typing import Any
 
@@ -22,12 +23,21 @@ RETRY_SECONDS = 1
 class Reply:
     """A whole HTTP answer."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("_whole", "body", "headers", "status")
 
     def __init__(self, status: int, body: bytes, headers: Headers | None = None, *, kind: bytes = JSON) -> None:
         self.status = status
         self.body = body
         self.headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *(headers or ())]
+        self._whole = b""
+
+    @property
+    def whole(self) -> bytes:
+        """All of it as it is sent, for one that is sent again and again without a server's help."""
+        if not self._whole:
+            line = b"HTTP/1.1 %d %s\r\n" % (self.status, HTTPStatus(self.status).phrase.encode())
+            self._whole = b"".join([line, *(b"%s: %s\r\n" % header for header in self.headers), b"\r\n", self.body])
+        return self._whole
 
 
 class Identifiers:

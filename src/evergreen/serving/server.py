@@ -42,29 +42,49 @@ class Impatient(HttpToolsProtocol):
 
     front: Front
     _refusal = b""
+    _waits = HEADER_SECONDS
+    """How long it waits for the headers of a request from `_since` on; 0: it has them."""
+    _since = 0.0
+    _has_begun = False
+    """Whether a part of a request has been read."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait."""
         super().connection_made(transport)
-        self._patience = self.loop.call_later(HEADER_SECONDS, self._give_up)
+        self._since = self.loop.time()
+        # It is set again only when it has come to its end: a new one for each request would cost as much as reading the request.
+        self._patience = self.loop.call_later(HEADER_SECONDS, self._look)
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse a whole request without parsing it, where that can be done."""
+        if not self._has_begun and self._is_alone and (refusal := self.front.refuse_whole(data)):
+            self._unset_keepalive_if_required()  # uvicorn's own, set after the answer before this one
+            self._since, self._waits = self.loop.time(), HEADER_SECONDS + KEEP_ALIVE_SECONDS
+            self.transport.write(refusal)
+            return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """The first bytes of a request have come."""
+        self._has_begun = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """They are there."""
-        is_alone = not self.pipeline and (self.cycle is None or self.cycle.response_complete)
-        if is_alone and (refusal := self.front.refuse_early(self.parser.get_method(), self.url, self.headers)):
+        if self._is_alone and (refusal := self.front.refuse_early(self.parser.get_method(), self.url, self.headers)):
             self._refusal, self.cycle = refusal, cast("Any", _Refused())
             return
-        self._patience.cancel()
+        self._waits = 0.0
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request: uvicorn's own limit ends with the first byte of it."""
         super().on_response_complete()
-        self._patience.cancel()
-        self._patience = self.loop.call_later(HEADER_SECONDS + KEEP_ALIVE_SECONDS, self._give_up)
+        self._since, self._waits = self.loop.time(), HEADER_SECONDS + KEEP_ALIVE_SECONDS
 
     def on_message_complete(self) -> None:
         """Send the refusal when whoever asked has sent everything, and reads."""
+        self._has_begun = False
         if not self._refusal:
             super().on_message_complete()
             return
@@ -80,9 +100,20 @@ class Impatient(HttpToolsProtocol):
         self._patience.cancel()
         super().connection_lost(exc)
 
-    def _give_up(self) -> None:
-        if not self.transport.is_closing():
+    @property
+    def _is_alone(self) -> bool:
+        """Whether no request before this one waits for its answer."""
+        return not self.pipeline and (self.cycle is None or self.cycle.response_complete)
+
+    def _look(self) -> None:
+        """Whether it has been waited for long enough; another look is due when it may have been."""
+        if self.transport.is_closing():
+            return
+        left = self._since + self._waits - self.loop.time() if self._waits else HEADER_SECONDS
+        if left <= 0:
             self.transport.close()
+        else:
+            self._patience = self.loop.call_later(left, self._look)
 
 
 class _Server(uvicorn.Server):

@@ -1,0 +1,120 @@
+"""While nothing can be answered a request is refused before it is parsed; no two readers may see other requests in the same bytes."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from serving import Served, served, until
+
+HEAD = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+WHOLE = HEAD + b"content-length: 2\r\n\r\n{}"
+QUIET = 0.4
+"""Seconds in which another answer would have come."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One without a champion: every request for predictions is refused."""
+    with served(tmp_path_factory.mktemp("home")) as server:
+        until(lambda: live(server), seconds=30)
+        yield server
+        code, _, err = server.end()
+        assert (code, err) == (0, "")
+
+
+def live(server: Served) -> bool:
+    try:
+        return server.ask("/health/live").status == 200
+    except OSError:
+        return False
+
+
+def heard(server: Served, *parts: bytes) -> tuple[list[bytes], bool]:
+    """Send the parts one after another; the statuses that come back, and whether the server hung up."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+        for part in parts:
+            line.sendall(part)
+            time.sleep(0.05)
+        line.settimeout(QUIET)
+        got, is_closed = b"", False
+        try:
+            while part := line.recv(65_536):
+                got += part
+            is_closed = True
+        except TimeoutError:
+            pass
+    for body in got.split(b"HTTP/1.1 ")[1:]:
+        if body.startswith(b"503"):
+            assert b"\r\nretry-after: 1\r\n" in body
+            assert b'{"detail":"No version of the model is ready.' in body
+    return [body[:3] for body in got.split(b"HTTP/1.1 ")[1:]], is_closed
+
+
+def test_one_after_another_over_the_same_connection(server: Served):
+    assert heard(server, WHOLE, WHOLE, WHOLE) == ([b"503"] * 3, False)
+
+
+def test_each_refusal_is_counted(server: Served):
+    def count() -> float:
+        told = server.ask("/metrics").body.decode()
+        found = [line for line in told.splitlines() if line.startswith('evergreen_requests_total{route="/predict",status="503"}')]
+        return float(found[0].split()[-1]) if found else 0.0
+
+    before = count()
+    heard(server, WHOLE, WHOLE.replace(b"host: x", b"expect: 100-continue"), WHOLE + WHOLE)
+    assert count() == before + 4
+
+
+@pytest.mark.parametrize(
+    ("parts", "answers", "is_closed"),
+    [
+        ((WHOLE + WHOLE,), 2, False),
+        ((WHOLE[:30], WHOLE[30:]), 1, False),
+        ((WHOLE[:-1], WHOLE[-1:], WHOLE), 2, False),
+        ((WHOLE + WHOLE[:30], WHOLE[30:]), 2, False),
+        ((WHOLE.replace(b"host: x", b"connection: close"),), 1, True),
+        ((WHOLE.replace(b"1.1", b"1.0"),), 1, True),
+        ((HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", WHOLE), 2, False),
+        ((HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", b"0\r\n\r\n"), 1, False),
+        # The second part is the value of a header, however much it looks like a request.
+        ((HEAD + b"x-a: ", WHOLE), 1, False),
+        # Here it is the body of the first.
+        ((HEAD + b"content-length: %d\r\n\r\n" % len(WHOLE), WHOLE), 1, False),
+        ((HEAD + b"content-length: %d\r\n\r\n" % len(WHOLE) + WHOLE[:40], WHOLE[40:], WHOLE), 2, False),
+    ],
+)
+def test_every_request_has_one_answer_however_it_comes(server: Served, parts: tuple[bytes, ...], answers: int, is_closed: bool):
+    assert heard(server, *parts) == ([b"503"] * answers, is_closed)
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        HEAD + b"content-length: 2\r\ncontent-length: 40\r\n\r\n{}" + b" " * 38,
+        HEAD + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{}",
+        HEAD + b"content-length : 2\r\n\r\n{}",
+        HEAD + b" folded: 1\r\ncontent-length: 2\r\n\r\n{}",
+        HEAD + b"content-length: 2\r\nx-a: \0\r\n\r\n{}",
+        HEAD.replace(b"\r\n", b"\n") + b"content-length: +2\n\n{}",
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_left_to_the_parser_which_hangs_up(server: Served, whole: bytes):
+    answers, is_closed = heard(server, whole)
+    assert is_closed
+    assert answers in ([b"400"], [b"503"], [])
+    assert heard(server, WHOLE) == ([b"503"], False)
+
+
+def test_what_is_no_request_for_predictions_is_answered_as_ever(server: Served):
+    assert heard(server, b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n", WHOLE) == ([b"200", b"503"], False)
+    assert heard(server, WHOLE.replace(b"/predict", b"/predicts")) == ([b"404"], False)
+    assert heard(server, WHOLE.replace(b"POST", b"PUT"))[0] == [b"405"]
+
+
+def test_with_a_key_nobody_is_told_anything_without_it(tmp_path):
+    with served(tmp_path / "home", EVERGREEN_API_KEY="secret") as server:
+        until(lambda: live(server), seconds=30)
+        assert heard(server, WHOLE)[0] == [b"401"]
+        assert heard(server, WHOLE.replace(b"host: x", b"x-api-key: secret"))[0] == [b"503"]
+        assert server.end()[::2] == (0, "")
