@@ -52,7 +52,7 @@ class Answerer:
             return self._unlogged
         asked, ids = said.asked, self._ids.take(said.asked.rows)
         self.log.put((ids, asked.entities, asked_at.isoformat(), said.version, asked.columns, said.answers))
-        self.metrics.predictions.labels(said.version).inc(asked.rows)
+        self.metrics.count_rows(said.version, asked.rows)
         if route == INVOCATIONS:
             return replies.for_mlflow(said.answers, version=said.version, ids=ids)
         return replies.predictions(self.task, asked, said.answers, version=said.version, ids=ids)

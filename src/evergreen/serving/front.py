@@ -41,6 +41,7 @@ class Front:
         self.is_draining = False
         """Whether each answer asks for the connection to be closed, because the server is about to end."""
         self._below, self._key = below, key.encode()
+        self._seconds = {route: self.metrics.seconds.labels(route) for route in KINDS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -55,8 +56,8 @@ class Front:
         except Exception:  # a defect of ours: the others are answered, and people find it in the log of the process
             logging.getLogger(__name__).exception("A request to %s failed.", route)
             reply = replies.refused(500, "The server failed at this request.", headers=CLOSE)
-        self.metrics.requests.labels(route, reply.status).inc()
-        self.metrics.seconds.labels(route).observe(perf_counter() - started)
+        self.metrics.count(route, reply.status)
+        self._seconds[route].observe(perf_counter() - started)
         headers = [*reply.headers, *CLOSE] if self.is_draining else reply.headers
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
@@ -79,7 +80,7 @@ class Front:
         found = PLAIN.match(data)
         if found is None or len(data) - found.end() != int(found["length"]) or UNPLAIN.search(data, 0, found.end()):
             return b""
-        self.metrics.requests.labels(found["route"].decode(), reply.status).inc()
+        self.metrics.count(found["route"].decode(), reply.status)
         return reply.whole
 
     def refuse_early(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
@@ -90,7 +91,7 @@ class Front:
         reply = self.answerer.hindrance()
         if reply is None:
             return b""
-        self.metrics.requests.labels(route, reply.status).inc()
+        self.metrics.count(route, reply.status)
         return reply.whole
 
     def is_allowed(self, headers: list[tuple[bytes, bytes]]) -> bool:

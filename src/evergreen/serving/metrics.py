@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -12,6 +14,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._counters: dict[tuple[Any, ...], Counter] = {}
         self.requests = Counter("evergreen_requests", "Requests answered.", ["route", "status"], registry=registry)
         self.seconds = Histogram("evergreen_request_seconds", "Seconds to an answer.", ["route"], buckets=SECONDS, registry=registry)
         self.predictions = Counter("evergreen_predictions", "Rows predicted.", ["version"], registry=registry)
@@ -32,6 +35,20 @@ class Metrics:
         self.shadow = Gauge("evergreen_shadow_version", told[0], registry=registry)
         self.shadow_waiting = Gauge("evergreen_shadow_waiting_rows", told[1], registry=registry)
         self.shadow_dropped = Gauge("evergreen_shadow_dropped_rows", "Predictions that it is never asked about.", registry=registry)
+
+    def count(self, route: str, status: int) -> None:
+        """One request was answered."""
+        self._counter(self.requests, route, status).inc()
+
+    def count_rows(self, version: int, rows: int) -> None:
+        """Rows were predicted."""
+        self._counter(self.predictions, version).inc(rows)
+
+    def _counter(self, counter: Counter, *labels: Any) -> Counter:
+        """The part of a counter that has these labels, kept: to look it up takes as long as to read a request."""
+        if (kept := self._counters.get(labels)) is None:
+            kept = self._counters[labels] = counter.labels(*labels)
+        return kept
 
     def exposition(self) -> bytes:
         """All of them in Prometheus's text form."""
