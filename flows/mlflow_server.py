@@ -13,6 +13,7 @@ def main() -> None:
     MLflow's command imports all of MLflow (250 MB), starts uvicorn as another process and waits for that one to end. Here it is replaced
     by it. Should MLflow start its server in another way one day, there are two processes again, and nothing else changes.
     """
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # jobs would be run by the process that is no more
     import mlflow.server
     from mlflow.cli import cli
 

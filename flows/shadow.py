@@ -32,6 +32,8 @@ def begin(version: int, *, person: str) -> None:
     if version not in known:
         there = ", ".join(map(str, known[-10:])) or "none yet"
         raise RefusedError(f"There is no version {version}; registered (the newest last): {there}.")
+    if gone := space.journal.last(tables.removals, kind="model", name=str(version)):
+        raise RefusedError(f"Version {version} was removed ({gone['reason']}); there is nothing to ask.")
     champion = standing(space.journal).champion
     if version == champion:
         raise RefusedError(f"Version {version} serves. In shadow is asked who does not.")
@@ -73,6 +75,8 @@ def tell() -> None:
     account.say(first, style="bold")
     for sentence in others:
         account.say(sentence)
+    if shadow.until is None and (trouble := _trouble(space)):
+        account.done("trouble", trouble, tone="bad")
 
 
 def _refuse_without_api(space: Workspace) -> None:
@@ -88,3 +92,12 @@ def _absent(space: Workspace) -> str | None:
     except httpx.HTTPError as error:
         return type(error).__name__
     return None
+
+
+def _trouble(space: Workspace) -> str:
+    """Why nothing is asked now, where a server can be asked and says so."""
+    try:
+        with Api(space.settings) as api:
+            return api.shadow_trouble()
+    except httpx.HTTPError as error:
+        return f"no server answers at {space.settings.api} ({type(error).__name__}), and nothing is asked meanwhile"

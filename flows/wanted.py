@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from evergreen.contract import Problem
 
 
+MARK = "evergreen wants "
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What a deployment is made of that only the contract knows."""
@@ -39,13 +42,17 @@ def ask_contract() -> Wanted:
         It cannot be read; the message is that of whoever tried.
     """
     ended = subprocess.run([sys.executable, "-m", "flows.wanted"], capture_output=True, text=True, check=False)
-    if ended.returncode:
-        raise EvergreenError(ended.stderr.strip() or f"The contract could not be read: exit code {ended.returncode}.")
-    return Wanted(**json.loads(ended.stdout.splitlines()[-1]))
+    told = [line.removeprefix(MARK) for line in ended.stdout.splitlines() if line.startswith(MARK)]
+    if ended.returncode or not told:
+        said = ended.stderr.strip() or f"It could not be read: exit code {ended.returncode}, and not a word."
+        if "Traceback" in said:
+            said = f"It could not be read: {said.splitlines()[-1]}"
+        raise EvergreenError(said)
+    return Wanted(**json.loads(told[-1]))
 
 
 def main() -> int:
-    """Print it as one line of JSON, the last one; a contract that is wrong is a sentence on the error stream."""
+    """Print it as one line of JSON behind a mark, for contracts print too; one that is wrong is a sentence on the error stream."""
     from evergreen.settings import load_settings
     from evergreen.workspace import load_problem
 
@@ -54,7 +61,7 @@ def main() -> int:
     except EvergreenError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    sys.stdout.write(f"{json.dumps(asdict(found))}\n")
+    sys.stdout.write(f"\n{MARK}{json.dumps(asdict(found))}\n")
     return 0
 
 

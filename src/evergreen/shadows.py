@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from evergreen.journal import Journal, decisions, mirror, shadows
 
@@ -49,31 +50,37 @@ def ended(journal: Journal) -> str:
 
 def begin(journal: Journal, version: int, *, reason: str) -> None:
     """Ask a version in shadow from now on, in the place of any other; nothing changes where it is the one."""
-    if (now := wanted(journal)) is None or now.version != version:
-        _write(journal, version, reason)
+    is_written = False
+    while not is_written:  # until nobody else has written one at the same moment
+        row = journal.last(shadows)
+        is_written = (row is not None and row["version"] == version) or _add(journal, row, version, reason)
 
 
-def end(journal: Journal, *, reason: str) -> None:
-    """Ask none any more."""
-    if wanted(journal) is not None:
-        _write(journal, None, reason)
+def end(journal: Journal, *, reason: str, number: int | None = None) -> None:
+    """Ask none any more; where a `number` is given, only if it is still that wish which stands."""
+    is_written = False
+    while not is_written:
+        row = journal.last(shadows)
+        is_over = row is None or row["version"] is None or number not in {None, row["seq"]}
+        is_written = is_over or _add(journal, row, None, reason)
 
 
 def follow_gate(journal: Journal) -> None:
-    """Ask in shadow what the gate holds, until it has judged it otherwise; what a person has begun or ended since stays."""
+    """Ask in shadow what the gate holds, until it has judged it otherwise; what a person has begun, or ended since, stays."""
+    now = wanted(journal)
+    if now is not None and now.reason.startswith(HELD):
+        own = journal.last(decisions, candidate=now.version)
+        if own is not None and own["verdict"] != HOLD:
+            end(journal, reason=f"Version {now.version} is not held any more.", number=now.number)
+            now = None
     judged, row = journal.last(decisions), journal.last(shadows)
-    if judged is None:
+    if judged is None or judged["verdict"] != HOLD or judged["candidate"] is None:
         return
-    now, is_held = wanted(journal), judged["verdict"] == HOLD and judged["candidate"] is not None
-    if now is not None and now.reason.startswith(HELD) and not (is_held and judged["candidate"] == now.version):
-        end(journal, reason=f"Version {now.version} is not held any more.")
-    elif is_held and (row is None or row["at"] < judged["at"]):
+    if (row is None or row["at"] < judged["at"]) and (now is None or now.reason.startswith(HELD)):
         begin(journal, judged["candidate"], reason=f"{HELD} (decision {judged['decision'][:8]}).")
 
 
-def _write(journal: Journal, version: int | None, reason: str) -> None:
-    is_written = False
-    while not is_written:  # until nobody else has written one at the same moment
-        before = journal.last(shadows)
-        row = {"version": version, "since": mirror.newest_served(journal), "after": before["seq"] if before else 0, "reason": reason}
-        is_written = journal.add(shadows, **row)
+def _add(journal: Journal, before: dict[str, Any] | None, version: int | None, reason: str) -> bool:
+    """False when another row has been written since `before`."""
+    after = before["seq"] if before else 0
+    return journal.add(shadows, version=version, since=mirror.newest_served(journal), after=after, reason=reason)

@@ -183,4 +183,38 @@ def test_what_a_person_ended_or_began_since_stays(journal: Journal):
     assert getattr(shadows.wanted(journal), "version", None) == 3
     held_by(journal, 2, "hold")
     shadows.follow_gate(journal)
+    assert getattr(shadows.wanted(journal), "version", None) == 3
+    shadows.end(journal, reason="Ended by Ada.")
+    held_by(journal, 2, "hold")
+    shadows.follow_gate(journal)
     assert getattr(shadows.wanted(journal), "version", None) == 2
+
+
+def test_another_versions_verdict_ends_nothing(journal: Journal):
+    held_by(journal, 2, "hold")
+    shadows.follow_gate(journal)
+    held_by(journal, 3, "reject")
+    shadows.follow_gate(journal)
+    assert getattr(shadows.wanted(journal), "version", None) == 2
+    held_by(journal, 4, "hold")
+    shadows.follow_gate(journal)
+    assert getattr(shadows.wanted(journal), "version", None) == 4
+
+
+def test_only_the_wish_that_is_meant_is_ended(journal: Journal):
+    first = begun(journal, 2)
+    second = begun(journal, 7)
+    shadows.end(journal, reason="Version 2 cannot be asked.", number=first.number)
+    assert shadows.wanted(journal) == second
+    shadows.end(journal, reason="Version 7 cannot be asked.", number=second.number)
+    assert shadows.wanted(journal) is None
+
+
+def test_a_row_that_two_processes_came_by_is_counted_once(journal: Journal):
+    shadow = begun(journal)
+    serve(journal, 24)
+    assert mirror.skip(journal, shadow.number, 0, keep=4) == (20, 20)
+    assert mirror.skip(journal, shadow.number, 10, keep=4) == (20, 10)
+    write(journal, shadow.number, mirror.next_rows(journal, 18, most=4), double)
+    account = mirror.account(journal, shadow.number, since=shadow.since)
+    assert (account, account.mirrored) == (Account(scored=4, failed=0, dropped=18, waiting=2), 24)

@@ -32,7 +32,13 @@ def test_a_contract_without_a_schedule_has_no_cron():
 
 @pytest.mark.parametrize(
     ("written", "told"),
-    [("1 / 0", "division by zero"), ("PROBLEM = 3", "is a int; expected"), ("import nowhere", "No module named 'nowhere'")],
+    [
+        ("import sys; sys.exit(0)", "It could not be read: exit code 0, and not a word."),
+        ("import os; os._exit(9)", "It could not be read: exit code 9, and not a word."),
+        ("1 / 0", "division by zero"),
+        ("PROBLEM = 3", "is a int; expected"),
+        ("import nowhere", "No module named 'nowhere'"),
+    ],
 )
 def test_a_contract_that_cannot_be_read_is_told_in_its_own_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, told: str
@@ -48,3 +54,11 @@ def test_a_contract_that_cannot_be_read_is_told_in_its_own_sentence(
 def test_whoever_serves_the_deployments_carries_neither_the_problem_nor_its_libraries():
     ended = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True, env=dict(os.environ))
     assert ended.stdout.split() == []
+
+
+def test_a_contract_that_prints_is_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    prints = "import atexit\nfrom problem.contract import PROBLEM\nprint('hello', end='')\natexit.register(print, 'and good bye')\n"
+    (tmp_path / "talkative.py").write_text(prints)
+    monkeypatch.setenv("EVERGREEN_PROBLEM", "talkative:PROBLEM")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert ask_contract() == wanted_by(PROBLEM)

@@ -95,14 +95,18 @@ def skip(journal: Journal, shadow: int, after: int, *, keep: int) -> tuple[int, 
 
 def account(journal: Journal, shadow: int, *, since: int) -> Account:
     """What became of the predictions that were served since a version is in shadow and until it was no more; removed ones are in none."""
-    at, until = position(journal, shadow, since=since), _end(journal, shadow)
-    mine = shadowed.c.shadow == shadow
-    left_out = gaps.join(served, served.c.seq.between(gaps.c.first, gaps.c.last))
+    until = _end(journal, shadow)
+    said = shadowed.alias()
+    mine = served.outerjoin(said, (said.c.served == served.c.seq) & (said.c.shadow == shadow))
+    left_out = sa.exists().where(gaps.c.shadow == shadow, served.c.seq.between(gaps.c.first, gaps.c.last)) & said.c.seq.is_(None)
+    dropped = sa.func.coalesce(sa.func.sum(sa.case((left_out, 1), else_=0)), 0)
+    # In one question, so that a row which is answered meanwhile is not seen in two places.
+    query = sa.select(sa.func.count(served.c.seq), sa.func.count(said.c.answer), sa.func.count(said.c.fault), dropped)
+    query = query.select_from(mine).where(served.c.seq > since)
     with journal.reading() as connection:
-        scored, failed = connection.execute(sa.select(sa.func.count(shadowed.c.answer), sa.func.count(shadowed.c.fault)).where(mine)).one()
-        dropped = connection.execute(sa.select(sa.func.count()).select_from(left_out).where(gaps.c.shadow == shadow)).scalar_one()
-    waiting = count_waiting(journal, at, until)
-    return Account(int(scored), int(failed), int(dropped), waiting)
+        found = connection.execute(query if until is None else query.where(served.c.seq <= until)).one()
+    total, scored, failed, out = map(int, found)
+    return Account(scored, failed, out, waiting=total - scored - failed - out)
 
 
 def faults(journal: Journal, shadow: int) -> tuple[int, str]:

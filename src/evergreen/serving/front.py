@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
@@ -22,14 +21,12 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 PATIENCE = 8
 """A body of up to so many times the limit is received before it is refused."""
 CLOSE = [(b"connection", b"close")]
-_HEADER = rb"(?:[!#-'*+.0-9A-Z^-z|~-]++:[^\r\n\0]*+\r\n)"
-PLAIN = re.compile(
-    rb"POST (?P<route>/predict|/invocations) HTTP/1\.1\r\n%b*?[Cc]ontent-[Ll]ength: *+(?P<length>[0-9]{1,10})\r\n%b*+\r\n"
-    % (_HEADER, _HEADER)
-)
-"""The head of a request that anybody reads in the same way."""
-UNPLAIN = re.compile(rb"\n(?:connection|expect|transfer-encoding|upgrade|content-length[^\r]*\r(?s:.)*\ncontent-length) *:", re.IGNORECASE)
-"""What makes one that has to be looked at: a connection that is not kept, a body in another form, two lengths."""
+MOST_DIGITS = 10
+PLAIN = {b"POST %b HTTP/1.1" % route.encode(): route for route in (PREDICT, INVOCATIONS)}
+UNPLAIN = {b"connection", b"expect", b"transfer-encoding", b"upgrade"}
+"""Headers that a parser has to look at: a connection that is not kept, a body in another form."""
+HEAD_BYTES = 2_048
+"""A longer head is left to the parser: what is looked at here is looked at by Python, in the event loop."""
 KINDS = {PREDICT: (JSON.decode(),), INVOCATIONS: (JSON.decode(), CSV)}
 
 
@@ -77,10 +74,11 @@ class Front:
         """
         if self.is_draining or self._key or (reply := self.answerer.hindrance()) is None:
             return b""
-        found = PLAIN.match(data)
-        if found is None or len(data) - found.end() != int(found["length"]) or UNPLAIN.search(data, 0, found.end()):
+        end = data.find(b"\r\n\r\n", 0, HEAD_BYTES)
+        route, length = _plain(data[:end]) if end > 0 else ("", 0)
+        if not route or length != len(data) - end - 4:
             return b""
-        self.metrics.count(found["route"].decode(), reply.status)
+        self.metrics.count(route, reply.status)
         return reply.whole
 
     def refuse_early(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
@@ -157,3 +155,20 @@ def no_key() -> Reply:
     """What whoever asks without the key is told."""
     what = "Expected the API key in the header X-API-Key, or as a bearer token."
     return replies.refused(401, what, headers=[(b"www-authenticate", b"Bearer"), *CLOSE])
+
+
+def _plain(head: bytes) -> tuple[str, int]:
+    """Route and length of the body, where everybody reads them in the same way; an empty route where somebody might not."""
+    first, *lines = head.split(b"\r\n")
+    route, length = PLAIN.get(first, ""), -1
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        name = name.lower()
+        if not colon or name in UNPLAIN or not name.replace(b"-", b"").isalnum() or any(sign in value for sign in b"\r\n\0"):
+            return "", 0
+        if name == b"content-length":
+            value = value.strip(b" ")
+            if length >= 0 or not value.isdigit() or len(value) > MOST_DIGITS:
+                return "", 0
+            length = int(value)
+    return (route, length) if length >= 0 else ("", 0)

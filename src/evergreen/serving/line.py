@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import cast
 
@@ -32,6 +33,7 @@ class Line(asyncio.Protocol):
         self._heard, self._lost = heard, lost
         self._arrived = bytearray()
         self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
 
     @classmethod
     async def over(cls, connection: Connection, heard: Callable[[bytes], object], lost: Callable[[], object]) -> Line:
@@ -40,6 +42,7 @@ class Line(asyncio.Protocol):
         taken = socket.socket(fileno=os.dup(connection.fileno()))
         connection.close()
         taken.setblocking(False)
+        line._socket = taken
         await asyncio.get_running_loop().create_unix_connection(lambda: line, sock=taken)
         return line
 
@@ -49,8 +52,10 @@ class Line(asyncio.Protocol):
             self._transport.write(LENGTH.pack(len(message)) + message)
 
     def close(self) -> None:
-        """Hang up at once."""
-        if self._transport is not None:
+        """Hang up at once: the other end knows it before the loop's next turn."""
+        if self._transport is not None and self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -70,5 +75,5 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """For the event loop."""
-        self._transport = None
+        self._transport = self._socket = None
         self._lost()

@@ -14,7 +14,7 @@ import msgpack
 from evergreen.files import write_bytes
 from evergreen.serving.line import Line
 from evergreen.serving.recorder import record
-from evergreen.serving.workers import DiedError, launch
+from evergreen.serving.workers import DiedError, join, launch
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
@@ -100,7 +100,7 @@ class PredictionLog:
                     await self._write_some()
         except (TimeoutError, DiedError):
             pass
-        self._hang_up()
+        await self._hang_up()
         left = sum(len(entry[0]) for entry in (*self._sent, *self._waiting))
         if not left:
             self._leftovers.unlink(missing_ok=True)
@@ -119,21 +119,18 @@ class PredictionLog:
 
     async def _write_some(self) -> None:
         """Send what waits and wait until it is in the journal, however often the recorder must try."""
-        if self._line is None:
-            self._process, connection = await asyncio.to_thread(launch, record, self._url)
-            self._replies = asyncio.Queue()
-            self._line = await Line.over(connection, partial(_put, self._replies), partial(self._replies.put_nowait, GONE))
+        line = self._line or await self._start()
         while self._waiting and len(self._sent) < MESSAGE_REQUESTS:
             self._sent.append(self._waiting.popleft())
         try:
-            self._line.send(msgpack.packb(self._sent))
+            line.send(msgpack.packb(self._sent))
             while (reply := await self._replies.get()) not in {None, GONE}:
                 self.trouble = str(reply)
         except asyncio.CancelledError:
-            self._hang_up()  # its answer would be taken for another's; what it has written is not written twice
+            await self._hang_up()  # its answer would be taken for another's; what it has written is not written twice
             raise
         if reply == GONE:
-            self._hang_up()
+            await self._hang_up()
             raise DiedError
         rows = sum(len(entry[0]) for entry in self._sent)
         if self._has_leftovers and not self._waiting:
@@ -141,14 +138,21 @@ class PredictionLog:
             self._has_leftovers = False
         self.written, self._rows, self._sent, self.trouble = self.written + rows, self._rows - rows, [], ""
 
-    def _hang_up(self) -> None:
-        if self._line is not None:
-            self._line.close()
-        if self._process is not None and self._process.is_alive():
-            self._process.join(RESTART_SECONDS)
-            if self._process.is_alive():
-                self._process.kill()
-        self._process = self._line = None
+    async def _start(self) -> Line:
+        try:
+            self._process, connection = await asyncio.to_thread(launch, record, self._url)
+            self._replies = asyncio.Queue()
+            self._line = await Line.over(connection, partial(_put, self._replies), partial(self._replies.put_nowait, GONE))
+        except (OSError, EOFError):  # no process or no file more can be had now
+            raise DiedError from None
+        return self._line
+
+    async def _hang_up(self) -> None:
+        line, process, self._line, self._process = self._line, self._process, None, None
+        if line is not None:
+            line.close()
+        if process is not None:
+            await asyncio.to_thread(join, process, seconds=RESTART_SECONDS)
 
     def _take_leftovers(self) -> None:
         try:

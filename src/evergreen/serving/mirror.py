@@ -7,16 +7,17 @@ gets a little more, for whoever holds a database's only lock must not be kept fr
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import partial
 from multiprocessing.connection import Pipe, wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import EvergreenError
-from evergreen.serving.worker import READY, Order, work
+from evergreen.serving.worker import FAILED, READY, Order, end_with_parent, work
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -28,6 +29,9 @@ PAUSE_SECONDS = 0.5
 """Between two looks into the log when nothing waits there, and between two words to whoever started the process."""
 BATCH_ROWS = 500
 NICE, LEAST_NICE = 10, 19
+ANSWER_SECONDS = 300.0
+"""A model that is silent for so long is taken for stuck: it gets little of a busy machine, but not nothing."""
+MOST_DEATHS = 30
 MOST_NAMES = 10
 Columns = dict[str, list[Any]]
 Rows = list[dict[str, Any]]
@@ -36,6 +40,14 @@ Told = tuple[str, dict[str, int]]
 
 class Unanswered(Exception):  # noqa: N818 - what a model says of rows is no error of ours
     """The model failed at these rows; the message is its own, in one line."""
+
+
+class HungUpError(Exception):
+    """Nobody wants to know what the version says any more."""
+
+
+class GoneError(Exception):
+    """The version ends its process again and again."""
 
 
 def mirror(connection: Connection, order: Order, url: str, shadow: tuple[int, int], most_rows: int) -> None:
@@ -55,39 +67,115 @@ def mirror(connection: Connection, order: Order, url: str, shadow: tuple[int, in
     """
     import msgpack
 
+    end_with_parent()
     with suppress(OSError):
         os.nice(NICE)
-    model = _start(order, connection)
-    with suppress(EOFError, OSError):
-        first = _heard(connection, model)
-        connection.send_bytes(first)
-        said, facts = msgpack.unpackb(first)
+    model = Model(order, connection)
+    with suppress(HungUpError, EOFError, OSError):
+        said, facts = model.start()
+        connection.send_bytes(msgpack.packb((said, facts)))
         if said != READY:
             return
-        ask = partial(_ask, connection, model, list(facts["example"]))
-        quiet_until = 0.0
-        for told in _follow(ask, url, shadow, most_rows):
-            is_idle = bool(told[0]) or not told[1]["waiting"]
-            if is_idle or time.monotonic() >= quiet_until:
-                connection.send_bytes(msgpack.packb(told))
-                quiet_until = time.monotonic() + PAUSE_SECONDS
-            if connection.poll(PAUSE_SECONDS if is_idle else 0):  # nothing is ever sent here: the line is closed
-                return
-
-
-def _start(order: Order, connection: Connection) -> Connection:
-    """A process with the model that gets what the machine has left; it ends when the line to it is closed."""
-    ours, theirs = Pipe()
-    if os.fork() == 0:
         try:
-            ours.close()
-            connection.close()
-            _step_back()
-            work(theirs, order)
-        finally:
-            os._exit(0)
-    theirs.close()
-    return ours
+            _tell(connection, _follow(model.ask, url, shadow, most_rows))
+        except GoneError as error:
+            connection.send_bytes(msgpack.packb((FAILED, str(error))))
+
+
+def _tell(connection: Connection, follows: Iterator[Told]) -> None:
+    import msgpack
+
+    quiet_until = 0.0
+    for told in follows:
+        is_idle = bool(told[0]) or not told[1]["waiting"]
+        if is_idle or time.monotonic() >= quiet_until:
+            connection.send_bytes(msgpack.packb(told))
+            quiet_until = time.monotonic() + PAUSE_SECONDS
+        if connection.poll(PAUSE_SECONDS if is_idle else 0):  # nothing is ever sent here: the line is closed
+            return
+
+
+class Model:
+    """The process that has the model and gets what the machine has left. It ends when the line to it is closed.
+
+    Parameters
+    ----------
+    hung_up
+        Readable when nobody wants to know any more.
+    """
+
+    def __init__(self, order: Order, hung_up: Connection) -> None:
+        self._order, self._hung_up = order, hung_up
+        self._line: Connection | None = None
+        self._process = self._deaths = 0
+        self._features: list[str] = []
+
+    def start(self) -> tuple[str, Any]:
+        """Load the version; (READY, facts) or (FAILED, sentence)."""
+        import msgpack
+
+        ours, theirs = Pipe()
+        self._process = os.fork()
+        if self._process == 0:
+            try:
+                ours.close()
+                self._hung_up.close()
+                _step_back()
+                work(theirs, self._order)
+            finally:
+                os._exit(0)
+        theirs.close()
+        self._line = ours
+        said, facts = msgpack.unpackb(self._heard())
+        if said == READY:
+            self._features = list(facts["example"])
+        return said, facts
+
+    def ask(self, rows: Rows) -> Columns:
+        """What it says of rows.
+
+        Raises
+        ------
+        Unanswered
+            It fails at these rows, or its process ends at them; another one is there then.
+        GoneError
+            That has happened too often.
+        """
+        import msgpack
+
+        if missing := sorted({name for row in rows for name in self._features if name not in row}):
+            raise Unanswered(f"The row has no {', '.join(missing[:MOST_NAMES])}, which the version in shadow wants.")
+        assert self._line is not None  # noqa: S101 - it was started
+        try:
+            self._line.send_bytes(msgpack.packb((0, {name: [row[name] for row in rows] for name in self._features})))
+            _, fault, said = msgpack.unpackb(self._heard())
+        except (EOFError, OSError):
+            self._start_again()
+            raise Unanswered(f"The process of the version ended, or took more than {ANSWER_SECONDS:g} s.") from None
+        if fault is not None:
+            raise Unanswered(fault)
+        answers: Columns = said
+        return answers
+
+    def _start_again(self) -> None:
+        self._deaths += 1
+        if self._line is not None:
+            self._line.close()
+        with suppress(ProcessLookupError):
+            os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+        if self._deaths > MOST_DEATHS or self.start()[0] != READY:
+            raise GoneError(f"its process ended {self._deaths} times at rows that it was asked about, or took too long")
+
+    def _heard(self) -> bytes:
+        """What the process says next; EOFError when it is gone or silent for too long, HungUpError when nobody wants to know."""
+        assert self._line is not None  # noqa: S101 - it was started
+        heard = wait([self._hung_up, self._line], ANSWER_SECONDS)
+        if self._hung_up in heard:
+            raise HungUpError
+        if not heard:
+            raise EOFError
+        return self._line.recv_bytes()
 
 
 def _step_back() -> None:
@@ -95,26 +183,8 @@ def _step_back() -> None:
         os.nice(LEAST_NICE)
     with suppress(OSError, AttributeError):  # Linux only: whoever else wakes up goes first at once
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
-def _heard(connection: Connection, model: Connection) -> bytes:
-    """What the model's process says next; EOFError when it is gone, or nobody wants it any more."""
-    if connection in wait([connection, model]):
-        raise EOFError
-    return model.recv_bytes()
-
-
-def _ask(connection: Connection, model: Connection, features: list[str], rows: Rows) -> Columns:
-    import msgpack
-
-    if missing := sorted({name for row in rows for name in features if name not in row}):
-        raise Unanswered(f"The row has no {', '.join(missing[:MOST_NAMES])}, which the version in shadow wants.")
-    model.send_bytes(msgpack.packb((0, {name: [row[name] for row in rows] for name in features})))
-    _, fault, said = msgpack.unpackb(_heard(connection, model))
-    if fault is not None:
-        raise Unanswered(fault)
-    answers: Columns = said
-    return answers
+    with suppress(OSError):  # the same: where memory is short, this is what is given up
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _follow(ask: Callable[[Rows], Columns], url: str, shadow: tuple[int, int], most_rows: int) -> Iterator[Told]:

@@ -59,6 +59,12 @@ class Api:
             raise NotNowError(f"what answers at {self.url} is no server of {problem.name}; set EVERGREEN_API_URL or EVERGREEN_API_PORT")
         return str(told.get("artefact", ""))
 
+    def shadow_trouble(self) -> str:
+        """Why the version in shadow is not asked at this moment; empty while it is."""
+        reply = self._client.get("/version").raise_for_status()
+        told = reply.json() if reply.headers.get("content-type", "").startswith("application/json") else None
+        return str(told.get("shadow_trouble", "")) if isinstance(told, dict) else ""
+
     def smoke_test(self, problem: Problem, version: int, golden: Path) -> None:
         """Ask the first golden rows over HTTP.
 

@@ -60,7 +60,7 @@ class Impatient(HttpToolsProtocol):
         if not self._has_begun and self._is_alone and (refusal := self.front.refuse_whole(data)):
             self._unset_keepalive_if_required()  # uvicorn's own, set after the answer before this one
             self._since, self._waits = self.loop.time(), HEADER_SECONDS + KEEP_ALIVE_SECONDS
-            self.transport.write(refusal)
+            self._refuse(refusal, is_kept=True)
             return
         super().data_received(data)
 
@@ -73,6 +73,8 @@ class Impatient(HttpToolsProtocol):
         """They are there."""
         if self._is_alone and (refusal := self.front.refuse_early(self.parser.get_method(), self.url, self.headers)):
             self._refusal, self.cycle = refusal, cast("Any", _Refused())
+            if self.expect_100_continue:  # whoever asks waits for a word before it sends the body
+                self._refuse(refusal, is_kept=False)
             return
         self._waits = 0.0
         super().on_headers_complete()
@@ -89,16 +91,26 @@ class Impatient(HttpToolsProtocol):
             super().on_message_complete()
             return
         refusal, self._refusal = self._refusal, b""
-        self.transport.write(refusal)
-        if self.parser.should_keep_alive():
+        # After a request to speak something else the parser takes the rest for that, and others for further requests.
+        is_kept = self.parser.should_keep_alive() and not self.parser.should_upgrade()
+        self._refuse(refusal, is_kept=is_kept)
+        if is_kept:
             self.on_response_complete()
-        else:
-            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._patience.cancel()
         super().connection_lost(exc)
+
+    def _refuse(self, refusal: bytes, *, is_kept: bool) -> None:
+        if self.transport.is_closing():
+            return
+        if self.flow.write_paused:  # asks and asks and does not read: what it is sent would be kept here
+            self.transport.abort()
+            return
+        self.transport.write(refusal)
+        if not is_kept:
+            self.transport.close()
 
     @property
     def _is_alone(self) -> bool:

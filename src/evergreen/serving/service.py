@@ -113,6 +113,8 @@ class Service:
         """What serves, since when, and by which decision."""
         copy = self.follower.copy
         told: dict[str, Any] = {"model": self.problem.name, "model_version": self.serves, "shadow_version": self.shadowing.version}
+        if self.shadowing.trouble:
+            told["shadow_trouble"] = self.shadowing.trouble
         if copy is not None:
             told |= {
                 "artefact": copy.artefact if self.serves else "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +24,7 @@ from evergreen.serving.copies import Copies
 from evergreen.serving.line import Line
 from evergreen.serving.mirror import mirror
 from evergreen.serving.worker import FAILED, READY
-from evergreen.serving.workers import launch
+from evergreen.serving.workers import join, launch
 from evergreen.shadows import Shadow
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 2.0
 PAUSES = (1.0, 5.0, 30.0, 60.0)
 """Between two starts of a version whose process has ended by itself, or that could not be had."""
-STOP_SECONDS = 5.0
+STOP_SECONDS, STEADY_SECONDS = 5.0, 60.0
 
 
 class Shadowing:
@@ -55,7 +56,7 @@ class Shadowing:
         """The newest that its process has told, see `evergreen.journal.mirror.Account`."""
         self.trouble = ""
         """Why nothing goes on, or nothing can be written down."""
-        self._copies, self._url, self._policy = Copies(folder), url, policy
+        self._folder, self._copies, self._url, self._policy = folder, Copies(folder), url, policy
         self._open, self._tell = open_registry, tell
         self._registry: Registry | None = None
         self._now: Shadow | None = None
@@ -72,8 +73,8 @@ class Shadowing:
         while True:
             try:
                 await self._carry_out(await asyncio.to_thread(self._wanted))
-            except (EvergreenError, OSError) as error:
-                self.trouble = str(error)
+            except (EvergreenError, OSError, EOFError) as error:
+                self._trouble(str(error) or type(error).__name__)
             except Exception:  # a defect of ours: whoever serves goes on
                 logging.getLogger(__name__).exception("The version in shadow could not be seen to.")
             with suppress(TimeoutError):
@@ -106,7 +107,7 @@ class Shadowing:
             reason = f"Version {wanted.version} is the champion now."
         else:
             return wanted
-        shadows.end(journal, reason=reason)
+        shadows.end(journal, reason=reason, number=wanted.number)
         return None
 
     async def _carry_out(self, wanted: Shadow | None) -> None:
@@ -114,6 +115,10 @@ class Shadowing:
             await self._stop()
         if self._now != wanted:
             self._now, self._tries, self._again, self.account, self.trouble = wanted, 0, 0.0, {}, ""
+        if wanted is None and self._folder.exists():
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        if self.version is not None and time.monotonic() - self._again > STEADY_SECONDS:
+            self._tries = 0
         if wanted is not None and self._process is None and time.monotonic() >= self._again:
             self._again = time.monotonic() + PAUSES[min(self._tries, len(PAUSES) - 1)]
             self._tries += 1
@@ -130,12 +135,16 @@ class Shadowing:
         shadow, most = (wanted.number, wanted.since), self._policy.shadow_rows
         process, connection = await asyncio.to_thread(launch, mirror, copy.order, self._url, shadow, most)
         self._process = process
-        self._line = await Line.over(connection, self._heard, partial(self._lost, process))
+        try:
+            self._line = await Line.over(connection, self._heard, partial(self._lost, process))
+        except OSError:
+            await self._stop()
+            raise
 
     def _lost(self, process: ForkServerProcess) -> None:
         """A process has ended: by itself, where it is that of the present; it is started again later."""
         if process is self._process:
-            self.trouble = "The process of the version in shadow has ended; it is started again."
+            self._trouble("The process of the version in shadow has ended; it is started again.")
             self._has_ended = True
             self._stirred.set()
 
@@ -149,7 +158,14 @@ class Shadowing:
         elif said == FAILED:
             self._refuse(self._now, told)
         else:
-            self.trouble, self.account = said, told or self.account
+            self._trouble(said)
+            self.account = told or self.account
+
+    def _trouble(self, sentence: str) -> None:
+        """Keep in mind why nothing goes on, and say so when it is something new."""
+        if sentence and sentence != self.trouble and self._now is not None:
+            self._tell(f"Version {self._now.version} in shadow: {sentence}")
+        self.trouble = sentence
 
     def _refuse(self, wanted: Shadow, fault: str) -> None:
         """Have the next look end the wish: the fault is the version's own, and trying again does not mend it."""
@@ -164,11 +180,4 @@ class Shadowing:
         if line is not None:
             line.close()
         if process is not None:
-            await asyncio.to_thread(_join, process)
-
-
-def _join(process: ForkServerProcess) -> None:
-    process.join(STOP_SECONDS)
-    if process.is_alive():
-        process.kill()
-        process.join()
+            await asyncio.to_thread(join, process, seconds=STOP_SECONDS)

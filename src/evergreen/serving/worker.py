@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -68,8 +69,11 @@ def work(connection: Connection, order: Order) -> None:
 
 def end_with_parent() -> None:
     """Have the kernel kill this process when its parent ends: one that computes for ever would not notice it (Linux only)."""
+    parent = os.getppid()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has ended just before
+        os._exit(1)
 
 
 def sentence(error: Exception) -> str:

@@ -70,10 +70,10 @@ class Worker:
         """
         try:
             process, connection = await asyncio.wait_for(asyncio.to_thread(_launch, order), seconds)
+            worker = cls(order, process)
+            worker._line = await Line.over(connection, worker._heard, worker._bury)
         except (OSError, EOFError, TimeoutError) as error:
             raise NotReadyError(f"No process could be started for version {order.version}: {type(error).__name__} {error}") from None
-        worker = cls(order, process)
-        worker._line = await Line.over(connection, worker._heard, worker._bury)
         try:
             async with asyncio.timeout(seconds):
                 said, told = await worker._next()
@@ -128,7 +128,7 @@ class Worker:
     async def stop(self) -> None:
         """Let it end by closing the line to it; one that does not end is killed."""
         self._bury()
-        await asyncio.to_thread(self._join)
+        await asyncio.to_thread(join, self.process, seconds=STOP_SECONDS)
 
     def kill(self) -> None:
         """End it at once; whoever waits for an answer is told that it died."""
@@ -162,11 +162,13 @@ class Worker:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(DiedError())
 
-    def _join(self) -> None:
-        self.process.join(STOP_SECONDS)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
+
+def join(process: ForkServerProcess, *, seconds: float) -> None:
+    """Wait until a process has ended; one that does not in time is killed."""
+    process.join(seconds)
+    if process.is_alive():
+        process.kill()
+        process.join()
 
 
 def launch(target: Callable[..., None], *arguments: Any) -> tuple[ForkServerProcess, Connection]:
