@@ -1,6 +1,7 @@
 """A version in shadow, with real processes: asked about all that is served, answering nobody, and in nobody's way."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -119,7 +120,10 @@ def test_it_is_asked_about_what_is_served_from_then_on_and_nobody_is_answered_by
 def test_it_gets_what_the_machine_has_left(live: Live):
     live.shadow(3)
     until(lambda: live.in_shadow() == 3, seconds=30)
-    assert sorted(one.nice() for one in live.processes()) == [10, 19]
+    writes, thinks = sorted(live.processes(), key=lambda one: one.nice())
+    assert (writes.nice(), thinks.nice()) == (10, 19)
+    assert [os.sched_getscheduler(one.pid) for one in (writes, thinks)] == [os.SCHED_OTHER, os.SCHED_IDLE]
+    assert Path(f"/proc/{thinks.pid}/oom_score_adj").read_text() == "1000\n"
     assert [one.nice() for one in live.server.workers if one not in live.processes()] == [0, 0]
 
 
@@ -205,6 +209,37 @@ def test_without_a_server_the_command_says_when_it_begins(live: Live):
     shadows.end(live.registry.journal, reason="another test")
     told = live.evergreen("shadow", "2", EVERGREEN_API_URL="http://127.0.0.1:9").stdout
     assert "No server answers at http://127.0.0.1:9 (ConnectError); it begins when one serves this home (make up, or make serve)." in told
+
+
+def test_a_row_at_which_its_process_ends_is_written_down_and_the_others_have_their_answers(live: Live):
+    shadow = live.shadow(2)
+    until(lambda: live.in_shadow() == 2, seconds=30)
+    (writes,) = [one for one in live.processes() if one.nice() == 10]
+    writes.suspend()  # until the rows are there, and the process with the model is not
+    live.ask(ASKED[:4])
+    until(lambda: live.account().waiting == 4, seconds=10)
+    (thinks,) = [one for one in live.processes() if one.nice() == 19]
+    thinks.kill()
+    writes.resume()
+    until(lambda: live.account() == Account(4, 0, 0, 0), seconds=30)
+    assert live.in_shadow() == 2
+    assert writes.is_running()
+    assert not [row for row in live.registry.journal.rows(shadowed, shadow=shadow.number) if row["fault"]]
+
+
+def test_what_keeps_a_version_from_being_asked_is_told(live: Live):
+    folder = live.registry.folder(live.registry.version(3))
+    folder.rename(folder.with_name("elsewhere"))
+    try:
+        live.shadow(3)
+        trouble = until(lambda: live.server.ask("/version").told.get("shadow_trouble"), seconds=20)
+        assert "missing" in trouble
+        assert trouble in live.evergreen("shadow").stdout.replace("\n", " ")
+        assert live.server.ask("/health/ready").told["status"] == "ready"
+    finally:
+        folder.with_name("elsewhere").rename(folder)
+    until(lambda: live.in_shadow() == 3, seconds=40)
+    assert "shadow_trouble" not in live.server.ask("/version").told
 
 
 def test_asked_no_more_its_processes_end(live: Live):

@@ -38,15 +38,7 @@ def document(pages: FastAPI, service: Service) -> dict[str, Any]:
     row = schema.document()
     schemas = told.setdefault("components", {}).setdefault("schemas", {})
     schemas |= {"Row": {**row, "title": "Row"}, "Prediction": _prediction(task), "Fault": FAULT, "Detail": DETAIL}
-    schemas["Unfit"] = {
-        "type": "object",
-        "properties": {
-            **DETAIL["properties"],
-            "faults": {**_list("Fault"), "minItems": 1, "maxItems": MAX_FAULTS},
-            "model_version": {"type": ["integer", "null"], "description": "The version that would have answered."},
-        },
-        "required": ["detail", "faults", "model_version"],
-    }
+    schemas["Unfit"] = _unfit()
     example = service.example()
     one, several = _ref("Row"), {**_list("Row"), "minItems": 1, "maxItems": schema.max_rows}
     schemas["Invocation"] = _invocation(list(row["properties"]), several)
@@ -80,6 +72,16 @@ def _post(summary: str, asked: dict[str, Any], answer: dict[str, Any], name: str
     replies |= {status: _json(what, _ref("Detail")) for status, what in REFUSALS.items()}
     body = {"required": True, "content": asked}
     return {"post": {"summary": summary, "operationId": name, "tags": ["predictions"], "requestBody": body, "responses": replies}}
+
+
+def _unfit() -> dict[str, Any]:
+    version = {"type": ["integer", "null"], "description": "The version that would have answered."}
+    faults = {**_list("Fault"), "minItems": 1, "maxItems": MAX_FAULTS}
+    return {
+        "type": "object",
+        "properties": {**DETAIL["properties"], "faults": faults, "model_version": version},
+        "required": ["detail", "faults", "model_version"],
+    }
 
 
 def _prediction(task: str) -> dict[str, Any]:

@@ -157,13 +157,19 @@ class Model:
         answers: Columns = said
         return answers
 
-    def _start_again(self) -> None:
-        self._deaths += 1
+    def end(self) -> None:
+        """End its process."""
         if self._line is not None:
             self._line.close()
-        with suppress(ProcessLookupError):
-            os.kill(self._process, signal.SIGKILL)
-        os.waitpid(self._process, 0)
+        if self._process:
+            with suppress(ProcessLookupError):
+                os.kill(self._process, signal.SIGKILL)
+            os.waitpid(self._process, 0)
+        self._process = 0
+
+    def _start_again(self) -> None:
+        self._deaths += 1
+        self.end()
         if self._deaths > MOST_DEATHS or self.start()[0] != READY:
             raise GoneError(f"its process ended {self._deaths} times at rows that it was asked about, or took too long")
 
