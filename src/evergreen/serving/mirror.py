@@ -108,7 +108,9 @@ def _ask(connection: Connection, model: Connection, features: list[str], rows: R
     import msgpack
 
     if missing := sorted({name for row in rows for name in features if name not in row}):
-        raise Unanswered(f"The row has no {', '.join(missing[:MOST_NAMES])}, which the version in shadow wants.")
+        from evergreen.journal.mirror import lacking
+
+        raise Unanswered(lacking(missing[:MOST_NAMES]))
     model.send_bytes(msgpack.packb((0, {name: [row[name] for row in rows] for name in features})))
     _, fault, said = msgpack.unpackb(_heard(connection, model))
     if fault is not None:
