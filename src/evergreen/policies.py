@@ -177,7 +177,7 @@ class GatePolicy(Part):
     kept_share: Share = 0.5
     """How much of the saving that cross-validation promised must be there on the holdout."""
     evidence_alpha: Annotated[float, Field(gt=0, le=0.5)] = 0.05
-    """Chance of error of each bound of the checks `generalization` and `calibration`, which the budget does not count."""
+    """Chance of error of each bound of the checks `generalization`, `calibration` and `shadow`, which the budget does not count."""
     costlier_ratio: Annotated[float, Field(ge=1)] = 1.5
     """A model that takes more than this many times the champion's latency, memory or size must be better, not just no worse."""
     min_slice_rows: Count = 200

@@ -9,7 +9,7 @@ from logged import ASKED, put_decisions, put_shadowed
 from evergreen import journal as tables
 from evergreen import shadows
 from evergreen.journal import Journal, log, mirror
-from evergreen.journal.mirror import Account
+from evergreen.journal.mirror import Account, Faults
 from evergreen.shadows import Shadow
 
 LATER = ASKED + timedelta(days=1)
@@ -60,18 +60,28 @@ def test_what_is_served_after_it_has_ended_does_not_wait_for_it(journal: Journal
     assert account(journal) == Account(scored=1, failed=0, dropped=0, waiting=2)
     put_decisions(journal, ["o4", "o5"], [1, 1])
     assert account(journal) == Account(scored=1, failed=0, dropped=0, waiting=2)
-    put_shadowed(journal, [YES, YES, YES])  # the server had not seen yet that it has ended
-    assert account(journal) == Account(scored=4, failed=0, dropped=0, waiting=0)
+    put_shadowed(journal, [YES, YES, YES])  # the server had not seen yet that it has ended; what it did beyond that does not count
+    assert account(journal) == Account(scored=3, failed=0, dropped=0, waiting=0)
 
 
 def test_the_newest_fault_is_told(journal: Journal):
     shadows.begin(journal, 2, reason="a try")
-    assert mirror.faults(journal, wish(journal).number) == (0, "")
+    assert mirror.faults(journal, wish(journal).number) == Faults(0, "", 0, ())
     put_decisions(journal, ["o1", "o2", "o3"], [1, 1, 1])
     put_shadowed(journal, ["first", "second", YES])
-    assert mirror.faults(journal, wish(journal).number) == (2, "second")
+    assert mirror.faults(journal, wish(journal).number) == Faults(2, "second", 0, ())
     shadows.begin(journal, 3, reason="another")
-    assert mirror.faults(journal, wish(journal).number) == (0, "")
+    assert mirror.faults(journal, wish(journal).number) == Faults(0, "", 0, ())
+
+
+def test_a_row_that_has_not_all_features_is_told_from_a_failure_of_the_model(journal: Journal):
+    shadows.begin(journal, 2, reason="a try")
+    put_decisions(journal, [f"o{at}" for at in range(6)], [1] * 6)
+    own = "ValueError: The row has no colour, which the version in shadow wants."
+    rows = [mirror.lacking(["colour"]), own, mirror.lacking(["colour", "size"]), mirror.lacking(["colour"]), YES, mirror.lacking(["size"])]
+    put_shadowed(journal, rows)
+    assert mirror.faults(journal, wish(journal).number) == Faults(failed=1, newest=own, lacking=4, lacks=("colour", "size"))
+    assert account(journal) == Account(scored=1, failed=5, dropped=0, waiting=0)
 
 
 def test_pairs_come_in_the_order_in_which_they_were_served(journal: Journal):

@@ -22,7 +22,7 @@ from evergreen.gate.checks_shadow import saved_in_shadow
 from evergreen.gate.evidence import Shadowed
 from evergreen.gate.statistics import paired_interval
 from evergreen.journal import log
-from evergreen.journal.mirror import Pair
+from evergreen.journal.mirror import Pair, lacking
 from evergreen.limits import OnlinePolicy
 from evergreen.monitoring.comparison import MOST_POINTS, Comparison, compare, shown_in_shadow
 from evergreen.monitoring.outcomes import Outcomes
@@ -139,7 +139,7 @@ def test_a_thing_counts_once_by_the_last_time_before_its_outcome_was_recorded_th
     wrong = 1000 * cost([1 - truth], TRUTH[:1])
     assert costs(found) == {"Version 1, which served": 0, "Version 2 in shadow": wrong}
     assert found.compared.agreement.rows == 4
-    assert "The newest failure: no such colour" in shadow_sentences(found, shadowed.problem)
+    assert "The newest failure of the model: no such colour" in shadow_sentences(found, shadowed.problem)
 
 
 def test_for_the_gate_only_what_the_present_champion_served_counts(shadowed: Workspace):
@@ -154,6 +154,34 @@ def test_for_the_gate_only_what_the_present_champion_served_counts(shadowed: Wor
     assert (len(three.things.cluster), three.things.served.cost.sum(), three.things.shadow.cost.sum()) == (4, cost(WRONG), 0)
     assert "What both answered (6) was served by version 1 (2) and version 3 (4)." in shadow_sentences(seen(shadowed), shadowed.problem)
     assert costs(seen(shadowed)) == {"What served (versions 1, 3)": 250 * cost(WRONG), "Version 2 in shadow": 0}
+
+
+def test_without_a_champion_no_thing_counts_for_the_gate(shadowed: Workspace):
+    put_decisions(shadowed.journal, KEYS, WRONG, asked=BEFORE, version=3)
+    put_shadowed(shadowed.journal, said(TRUTH))
+    told = shown(shadowed, champion=None)
+    assert told is not None
+    assert (told.scored, told.served, len(told.things.cluster)) == (4, {3: 4}, 0)
+    assert costs(seen(shadowed)) == {"Version 3, which served": 250 * cost(WRONG), "Version 2 in shadow": 0}
+
+
+def test_rows_without_features_are_shown_apart_from_failures_of_the_model(shadowed: Workspace):
+    put_decisions(shadowed.journal, KEYS, TRUTH, asked=BEFORE)
+    put_shadowed(shadowed.journal, [lacking(["colour"]), "no such amount", lacking(["colour", "size"])])
+    words = shadow_sentences(seen(shadowed), shadowed.problem)
+    assert words[1:] == [
+        "Predictions served meanwhile: 4; 3 failed, 1 waiting.",
+        "Of those that failed, 2 have no colour, size in the log, which version 2 wants; that says nothing of it.",
+        "The newest failure of the model: no such amount",
+    ]
+    shadows.begin(shadowed.journal, 3, reason="Another.")
+    shadows.begin(shadowed.journal, 2, reason="Again.")
+    put_decisions(shadowed.journal, KEYS[:2], TRUTH[:2], asked=BEFORE)
+    put_shadowed(shadowed.journal, [lacking(["size"]), lacking(["weight"])])
+    told = shown(shadowed)
+    assert told is not None
+    assert (told.failed, told.fault, told.lacking, told.lacks) == (1, "no such amount", 4, ("colour", "size", "weight"))
+    assert not any("newest failure" in sentence for sentence in shadow_sentences(seen(shadowed), shadowed.problem))
 
 
 def test_the_gate_is_shown_every_time_that_a_version_was_in_shadow(shadowed: Workspace):
@@ -217,8 +245,8 @@ def test_with_enough_outcomes_the_difference_has_the_gates_interval(tmp_path: Pa
     mine, theirs = (chances(y, by=by) for by in (0.12, 0.4))
     measures = [measure(problem, rows, y, Predicted(one["decision"].to_numpy(), one["probability"].to_numpy())) for one in (theirs, mine)]
     days = rows["ordered_at"].sub(pd.Timedelta(hours=1)).dt.strftime("%Y-%m-%d").to_numpy(dtype=object)
-    saved = saved_in_shadow(found.compared.things, problem.gate, problem.gate.alpha)
-    assert saved == paired_interval(measures[0] - measures[1], days, alpha=problem.gate.alpha)
+    saved = saved_in_shadow(found.compared.things, problem.gate)
+    assert saved == paired_interval(measures[0] - measures[1], days, alpha=problem.gate.evidence_alpha)
     assert saved.high < 0
     words = shadow_sentences(found, problem)[-1]
     assert words.startswith(f"Over the contract's range of costs version 2 loses {-1000 * saved.estimate:,.0f} per 1,000 rows (very likely")

@@ -1,6 +1,7 @@
 """Which version is in shadow, as the journal has it, and what becomes of the rows that it is asked about."""
 
 import itertools
+from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,9 @@ from moves import judged
 
 from evergreen import shadows
 from evergreen.journal import Journal, gaps, mirror, shadowed
-from evergreen.journal.mirror import Account, Asked
-from evergreen.serving.mirror import BATCH_ROWS, Unanswered, _follow, write
+from evergreen.journal.mirror import Account, Asked, Faults
+from evergreen.serving.mirror import BATCH_ROWS, Model, Unanswered, _follow, write
+from evergreen.serving.worker import Order
 
 NEVER = 10**9
 
@@ -121,6 +123,20 @@ def test_where_the_model_fails_the_others_have_their_answers(journal: Journal):
     assert [(row["served"], row["answer"], row["fault"]) for row in failed] == [(at, None, "no sevens") for at in (8, 18, 28, 38)]
     account = mirror.account(journal, shadow.number, since=shadow.since)
     assert (account, account.mirrored) == (Account(36, 4, 0, 0), 40)
+
+
+def test_a_row_without_a_feature_that_is_wanted_is_no_failure_of_the_model_which_is_not_asked(journal: Journal):
+    shadow = begun(journal)
+    serve(journal, 3)
+    ours, theirs = Pipe()
+    model = Model(Order(2, Path("model"), Path("golden")), ours)
+    model._features, model._line = ["amount", "size", "colour"], ours
+    told = followed(journal, shadow, model.ask)
+    assert told["failed"] == 3
+    assert mirror.faults(journal, shadow.number) == Faults(failed=0, newest="", lacking=3, lacks=("colour", "size"))
+    assert not theirs.poll()
+    ours.close()
+    theirs.close()
 
 
 def test_what_was_written_already_stays_as_it_was(journal: Journal):

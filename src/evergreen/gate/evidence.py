@@ -128,7 +128,7 @@ class Shadowed:
     scored: int
     """Served predictions that it had an answer to."""
     failed: int
-    """Those that it had none to."""
+    """Those at which the model itself failed."""
     fault: str
     """Why, the last time."""
     most_faults: float
@@ -136,7 +136,11 @@ class Shadowed:
     served: dict[int, int]
     """How many of `scored` each version had served."""
     things: SideBySide
-    """Those that the present champion served and whose outcome is known since."""
+    """Those that the present champion served and whose outcome is known since; none without a champion."""
+    lacking: int = 0
+    """Served predictions that it could not be asked about, because the log has not all features that it wants."""
+    lacks: tuple[str, ...] = ()
+    """Names of these features."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,8 @@ def shadow(evidence: Evidence) -> dict[str, Any] | None:
     n = len(seen.things.cluster)
     costs = {name: 1000 * float(one.cost.mean()) for name, one in ((CANDIDATE, seen.things.shadow), (CHAMPION, seen.things.served)) if n}
     counts = {"scored": seen.scored, "failed": seen.failed, "fault": seen.fault, "served": seen.served}
-    return {**counts, "things": n, "cost_per_1000": costs}
+    lacked = {"lacking": seen.lacking, "lacks": seen.lacks}
+    return {**counts, **lacked, "things": n, "cost_per_1000": costs}
 
 
 def frequencies(evidence: Evidence) -> dict[str, dict[str, float]]:

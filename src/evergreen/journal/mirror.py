@@ -11,6 +11,9 @@ import sqlalchemy as sa
 from evergreen.journal.database import Journal
 from evergreen.journal.tables import gaps, served, shadowed, shadows
 
+LACKING, WANTED = "The row has no ", ", which the version in shadow wants."
+"""So begins and ends the fault of a row without features that the version wants; one of the model's own begins with its error's name."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -38,6 +41,20 @@ class Account:
     def mirrored(self) -> int:
         """All of them."""
         return self.scored + self.failed + self.dropped + self.waiting
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Where a version in shadow had no answer, by whose doing."""
+
+    failed: int
+    """Rows at which the model itself failed."""
+    newest: str
+    """Why it did the last time; empty where it never did."""
+    lacking: int
+    """Rows without features that it wants: the log has what the version that served wanted. That says nothing of the model."""
+    lacks: tuple[str, ...]
+    """Names of these features."""
 
 
 class Pair(NamedTuple):
@@ -109,12 +126,23 @@ def account(journal: Journal, shadow: int, *, since: int) -> Account:
     return Account(scored, failed, out, waiting=total - scored - failed - out)
 
 
-def faults(journal: Journal, shadow: int) -> tuple[int, str]:
-    """How often there was no answer, and why the last time; empty where there always was one."""
+def lacking(names: list[str]) -> str:
+    """The fault of a row without features that the version in shadow wants; `faults` tells it from the model's own."""
+    return f"{LACKING}{', '.join(names)}{WANTED}"
+
+
+def faults(journal: Journal, shadow: int) -> Faults:
+    """How often there was no answer, and why."""
     query = sa.select(shadowed.c.fault).where(shadowed.c.shadow == shadow, shadowed.c.fault.is_not(None))
+    is_lacking = sa.func.substr(shadowed.c.fault, 1, len(LACKING)) == LACKING
+    own, count = query.where(~is_lacking), sa.func.count()
+    rows = query.where(is_lacking).add_columns(count).group_by(shadowed.c.fault).order_by(shadowed.c.fault)
     with journal.reading() as connection:
-        count = connection.execute(query.with_only_columns(sa.func.count())).scalar_one()
-        return int(count), str(connection.execute(query.order_by(shadowed.c.served.desc()).limit(1)).scalar() or "")
+        failed = int(connection.execute(own.with_only_columns(count)).scalar_one())
+        newest = str(connection.execute(own.order_by(shadowed.c.served.desc()).limit(1)).scalar() or "")
+        told = {str(fault): int(count) for fault, count in connection.execute(rows)}
+    names = (name for fault in told for name in fault.removeprefix(LACKING).removesuffix(WANTED).split(", "))
+    return Faults(failed, newest, sum(told.values()), tuple(dict.fromkeys(names)))
 
 
 def pairs(journal: Journal, shadow: int) -> Iterator[Pair]:

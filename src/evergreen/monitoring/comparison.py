@@ -20,7 +20,7 @@ from evergreen.evaluation import Predicted
 from evergreen.gate.collection import priced_answers
 from evergreen.gate.evidence import CANDIDATE, CHAMPION, Contender, Shadowed, SideBySide
 from evergreen.journal import mirror
-from evergreen.journal.mirror import Account, Pair
+from evergreen.journal.mirror import Account, Faults, Pair
 from evergreen.limits import OnlinePolicy
 from evergreen.monitoring.outcomes import LastBefore, Outcomes, outcomes_of
 from evergreen.shadows import Shadow
@@ -69,23 +69,22 @@ class Comparison:
     ended: str
     """Why it is in shadow no more; empty while it is."""
     account: Account
-    fault: str
-    """Why it had no answer the last time that it had none."""
+    faults: Faults
     compared: Compared
 
 
-def compare(pairs: Iterable[Pair], outcomes: Outcomes, problem: Problem, *, only: int | None = None) -> Compared:
+def compare(pairs: Iterable[Pair], outcomes: Outcomes, problem: Problem, *, only: tuple[int, ...] | None = None) -> Compared:
     """Read pairs of answers, however many, and price what both said of the things whose outcomes are known.
 
     Parameters
     ----------
     only
-        Of these things count those that this version served; any version's unless it is given.
+        Of these things count those that one of these versions served, none where there are none; any version's unless it is given.
     """
     reading, last = _Reading(problem.task), LastBefore[tuple[str, str]](outcomes)
     for pair in pairs:
         reading.put(pair.version, orjson.loads(pair.answer), orjson.loads(pair.shadow))
-        if pair.entity is not None and only in (None, pair.version):
+        if pair.entity is not None and (only is None or pair.version in only):
             last.put(pair.entity, pair.asked_at, (pair.answer, pair.shadow))
     return Compared(reading.agreement(), _side_by_side(last, problem))
 
@@ -98,22 +97,28 @@ def in_shadow(space: Workspace, frame: Frame) -> Comparison | None:
         return None
     compared = compare(mirror.pairs(journal, shadow.number), outcomes_of(space.settings.root, journal, problem, frame), problem)
     became = mirror.account(journal, shadow.number, since=shadow.since)
-    return Comparison(shadow, shadows.ended(journal), became, mirror.faults(journal, shadow.number)[1], compared)
+    return Comparison(shadow, shadows.ended(journal), became, mirror.faults(journal, shadow.number), compared)
 
 
 def shown_in_shadow(space: Workspace, frame: Frame, version: int, champion: int | None) -> Shadowed | None:
-    """What the gate is shown of a version, each time that it was in shadow; None where it never was."""
+    """What the gate is shown of a version, each time that it was in shadow; None where it never was.
+
+    Without a champion no thing counts: what some other version served is nothing to be measured by.
+    """
     journal, problem = space.journal, space.problem
     numbers = [row["seq"] for row in journal.rows(tables.shadows, version=version)]
     if not numbers:
         return None
+    only = () if champion is None else (champion,)
     pairs = chain.from_iterable(mirror.pairs(journal, number) for number in numbers)
-    compared = compare(pairs, outcomes_of(space.settings.root, journal, problem, frame), problem, only=champion)
+    compared = compare(pairs, outcomes_of(space.settings.root, journal, problem, frame), problem, only=only)
     faults = [mirror.faults(journal, number) for number in numbers]
     return Shadowed(
         scored=compared.agreement.rows,
-        failed=sum(count for count, _ in faults),
-        fault=next((why for _, why in reversed(faults) if why), ""),
+        failed=sum(one.failed for one in faults),
+        fault=next((one.newest for one in reversed(faults) if one.newest), ""),
+        lacking=sum(one.lacking for one in faults),
+        lacks=tuple(dict.fromkeys(name for one in faults for name in one.lacks)),
         most_faults=(problem.online or OnlinePolicy()).max_fault_share,
         served=compared.agreement.served,
         things=compared.things,

@@ -18,8 +18,13 @@ from evergreen.shadows import Shadow
 def shadow_sentences(seen: Comparison, problem: Problem) -> list[str]:
     """Which version was in shadow and why, what became of what was served since, how often it agreed, and what both cost."""
     told = account_sentences(seen.shadow, seen.account, ended=seen.ended)
-    if seen.account.failed:
-        told.append(f"The newest failure: {seen.fault}")
+    if seen.faults.lacking:
+        told.append(
+            f"Of those that failed, {seen.faults.lacking:,} have no {', '.join(seen.faults.lacks)} in the log, "
+            f"which version {seen.shadow.version} wants; that says nothing of it."
+        )
+    if seen.faults.failed:
+        told.append(f"The newest failure of the model: {seen.faults.newest}")
     return [*told, *_agreed(seen.compared.agreement, problem), *_worth(seen, problem)]
 
 
@@ -88,7 +93,7 @@ def _worth(seen: Comparison, problem: Problem) -> list[str]:
         f"For {n:,} {problem.things} whose outcome is known since, 1,000 cost {costs[0]} {unit} with {served}, "
         f"and {costs[1]} {unit} with version {seen.shadow.version}."
     ]
-    saved = saved_in_shadow(things, problem.gate, problem.gate.alpha)
+    saved = saved_in_shadow(things, problem.gate)
     if saved is None:
         return [*told, f"That is too little to tell the difference from chance: {too_few(things, problem.gate)}."]
     averaged = any((one.cost != one.measure).any() for one in (things.served, things.shadow))

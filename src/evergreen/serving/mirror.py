@@ -144,7 +144,9 @@ class Model:
         import msgpack
 
         if missing := sorted({name for row in rows for name in self._features if name not in row}):
-            raise Unanswered(f"The row has no {', '.join(missing[:MOST_NAMES])}, which the version in shadow wants.")
+            from evergreen.journal.mirror import lacking
+
+            raise Unanswered(lacking(missing[:MOST_NAMES]))
         assert self._line is not None  # noqa: S101 - it was started
         try:
             self._line.send_bytes(msgpack.packb((0, {name: [row[name] for row in rows] for name in self._features})))
