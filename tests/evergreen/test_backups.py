@@ -23,6 +23,7 @@ from evergreen.backups import back_up, restore
 from evergreen.errors import BusyError, RefusedError, StoreError
 from evergreen.files import lock
 from evergreen.journal import Journal
+from evergreen.journal.tables import SCHEMA
 from evergreen.settings import Settings
 
 NOW = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
@@ -137,7 +138,7 @@ def test_the_manifest_says_what_the_archive_is_of(home: Path, archive: Path):
         manifest = json.loads(opened.read(MANIFEST))
     assert {name: manifest[name] for name in ("problem", "home", "made_at", "journal_schema")} == {
         **{"problem": "toy", "home": str(home), "made_at": "2026-06-01T03:00:00+00:00"},
-        "journal_schema": 3,
+        "journal_schema": SCHEMA,
     }
 
 
