@@ -232,6 +232,8 @@ class Batcher:
         """Tell whoever has waited too long, and end a worker that is stuck."""
         limit = self.policy.deadline.total_seconds()
         while True:
+            if not (self._waiting or self._under_way):
+                await self._arrived.wait()
             await asyncio.sleep(SWEEP_SECONDS)
             now = monotonic()
             for one in (*self._under_way, *self._waiting):

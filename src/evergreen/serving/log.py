@@ -50,6 +50,7 @@ class PredictionLog:
         self._waiting: deque[Entry] = deque()
         self._sent: list[Entry] = []
         self._rows = 0
+        self._has_some = asyncio.Event()
         self._has_leftovers = False
         self._process: ForkServerProcess | None = None
         self._line: Line | None = None
@@ -72,11 +73,15 @@ class PredictionLog:
             return
         self._waiting.append(entry)
         self._rows += len(entry[0])
+        self._has_some.set()
 
     async def run(self) -> None:
         """Write what comes; ends when it is cancelled."""
         self._take_leftovers()
         while True:
+            if not (self._waiting or self._sent):
+                self._has_some.clear()
+                await self._has_some.wait()
             await asyncio.sleep(PAUSE_SECONDS)
             try:
                 while self._waiting or self._sent:
