@@ -37,11 +37,12 @@ def begin(version: int, *, person: str) -> None:
     champion = standing(space.journal).champion
     if version == champion:
         raise RefusedError(f"Version {version} serves. In shadow is asked who does not.")
+    serves = "whoever becomes champion" if champion is None else f"version {champion}"
     before = shadows.wanted(space.journal)
     shadows.begin(space.journal, version, reason=f"Asked for by {person}.")
     if before is not None and before.version != version:
         account.say(f"Version {before.version} is not asked any more.")
-    account.say(f"Version {version} is asked in shadow of version {champion}, from now on. How it does: evergreen shadow")
+    account.say(f"Version {version} is asked in shadow of {serves}, from now on. How it does: evergreen shadow")
     if (fault := _absent(space)) is not None:
         account.say(f"No server answers at {space.settings.api} ({fault}); it begins when one serves this home (make up, or make serve).")
 
@@ -53,7 +54,7 @@ def end(*, person: str) -> None:
     if now is None:
         account.say("No version is in shadow; nothing was recorded.")
         return
-    shadows.end(space.journal, reason=f"Ended by {person}.")
+    shadows.end(space.journal, reason=f"Ended by {person}.", number=now.number)
     account.say(f"Version {now.version} is not asked in shadow any more. What it said stays: evergreen shadow")
 
 

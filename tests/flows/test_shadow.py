@@ -211,7 +211,7 @@ def test_without_a_server_the_command_says_when_it_begins(live: Live):
     assert "No server answers at http://127.0.0.1:9 (ConnectError); it begins when one serves this home (make up, or make serve)." in told
 
 
-def test_a_row_at_which_its_process_ends_is_written_down_and_the_others_have_their_answers(live: Live):
+def test_a_model_that_is_killed_while_rows_wait_costs_none_of_them_its_answer(live: Live):
     shadow = live.shadow(2)
     until(lambda: live.in_shadow() == 2, seconds=30)
     (writes,) = [one for one in live.processes() if one.nice() == 10]

@@ -92,11 +92,10 @@ def next_rows(journal: Journal, after: int, *, most: int) -> list[Asked]:
         return [Asked(number, inputs) for number, inputs in connection.execute(query)]
 
 
-def count_waiting(journal: Journal, after: int, until: int | None = None) -> int:
-    """How many rows of the log come after one, and not after another."""
-    query = sa.select(sa.func.count()).where(served.c.seq > after)
+def count_waiting(journal: Journal, after: int) -> int:
+    """How many rows of the log come after one."""
     with journal.reading() as connection:
-        return int(connection.execute(query if until is None else query.where(served.c.seq <= until)).scalar_one())
+        return int(connection.execute(sa.select(sa.func.count()).where(served.c.seq > after)).scalar_one())
 
 
 def skip(journal: Journal, shadow: int, after: int, *, keep: int) -> tuple[int, int]:
