@@ -44,6 +44,14 @@ LAST_SECONDS = 2.0
 """For what Python does when a process has let go of everything; where nobody collects those that have ended, it looks like running."""
 LOOK_SECONDS = 0.5
 LAST_LINES = 8
+SELDOM = {
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "15",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "60",
+}
+"""What Prefect's server looks for every few seconds, and nothing here waits for: a third of what it takes while nothing happens."""
 
 
 def up() -> None:
@@ -201,7 +209,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         **{"OMP_NUM_THREADS": "1", "COLUMNS": "160", "PYTHONUNBUFFERED": "1"},
     }
     quiet = {name: value for name, value in {**QUIET_PREFECT, **QUIET_MLFLOW}.items() if name not in own}
-    return {**quiet, **os.environ, **{name: str(value) for name, value in own.items()}}
+    return {**quiet, **SELDOM, **os.environ, **{name: str(value) for name, value in own.items()}}
 
 
 def _refuse_same(found: list[Part]) -> None:

@@ -12,6 +12,7 @@
     ├── RegistryError           MLflow's store is of another schema, locked, full, or holds something unexpected
     │   └── UnreachableError    MLflow's server does not answer
     ├── JournalError            the journal cannot be opened or written
+    │   └── UnfitRowError       it can, but it refuses these rows
     ├── BusyError               another process holds the lock
     │   └── LostError           another process has taken over what this one was doing
     └── RefusedError            a person asked for something that the rules forbid
@@ -63,6 +64,10 @@ class UnreachableError(RegistryError):
 
 class JournalError(EvergreenError):
     """The journal cannot be opened or written."""
+
+
+class UnfitRowError(JournalError):
+    """The journal refuses these rows, whenever they are tried."""
 
 
 class BusyError(EvergreenError):

@@ -1,5 +1,6 @@
 """While nothing can be answered a request is refused before it is parsed; no two readers may see other requests in the same bytes."""
 
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -140,4 +141,20 @@ def test_with_a_key_nobody_is_told_anything_without_it(tmp_path):
         until(lambda: live(server), seconds=30)
         assert heard(server, WHOLE)[0] == [b"401"]
         assert heard(server, WHOLE.replace(b"host: x", b"x-api-key: secret"))[0] == [b"503"]
+        assert server.end()[::2] == (0, "")
+
+
+def test_what_is_still_sent_when_the_server_is_told_to_end_is_refused_all_the_same(tmp_path):
+    with served(tmp_path / "home") as server:
+        until(lambda: live(server), seconds=30)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+            line.sendall(WHOLE[:-1])
+            time.sleep(0.1)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(1.0)  # it does not listen any more
+            line.sendall(WHOLE[-1:])
+            got = b""
+            while part := line.recv(65_536):
+                got += part
+        assert got.startswith(b"HTTP/1.1 503 ")
         assert server.end()[::2] == (0, "")

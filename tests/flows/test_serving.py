@@ -257,6 +257,12 @@ def test_what_is_wrong_with_a_request_is_told_and_nothing_else_leaves(registry: 
         key = {"x-api-key": "a secret", "content-type": "application/json"}
         assert server.ask("/predict", row()).status == 401
         assert server.ask("/predict", row(), headers=key | {"x-api-key": "another"}).status == 401
+        assert server.ask("/health/ready").told == {"status": "ready", "model_version": 1}
+        assert server.ask("/health/ready", headers=key).told["troubles"] == []
+        body = server.ask("/openapi.json").told["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+        assert body["schema"]["anyOf"]
+        assert "examples" not in body  # it is a row of the training
+        assert "A request that works" not in server.ask("/docs").body.decode()
         bearer = {"authorization": "Bearer a secret", "content-type": "application/json"}
         assert server.ask("/predict", row(), headers=bearer).status == 200
         assert server.ask("/predict", method="PUT").status == 405

@@ -10,9 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from evergreen.errors import JournalError, LostError, what_helps
+from evergreen.errors import JournalError, LostError, UnfitRowError, what_helps
 from evergreen.faults import reach
 from evergreen.files import lock
 from evergreen.journal import schema
@@ -88,11 +88,20 @@ class Journal:
         return True
 
     def add_new(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-        """Append many rows in one transaction, without those that are already there."""
+        """Append many rows in one transaction, without those that are already there.
+
+        Raises
+        ------
+        UnfitRowError
+            One of them is refused, for what it is: none was written.
+        """
         now = datetime.now(UTC).isoformat()
         insert = sqlite.insert if self._sqlite else postgresql.insert
         with self._explained(), self._writing() as connection:
-            connection.execute(insert(table).on_conflict_do_nothing(), [{"at": now, **_storable(row)} for row in rows])
+            try:
+                connection.execute(insert(table).on_conflict_do_nothing(), [{"at": now, **_storable(row)} for row in rows])
+            except (IntegrityError, DataError) as error:
+                raise UnfitRowError(f"The journal {self._name} refuses what it was to keep: {_cause(error)}.") from error
             self._insist(connection)
 
     def rows(self, table: sa.Table, **equal: Any) -> list[dict[str, Any]]:

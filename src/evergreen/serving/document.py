@@ -44,12 +44,15 @@ def document(pages: FastAPI, service: Service) -> dict[str, Any]:
     schemas["Invocation"] = _invocation(list(row["properties"]), several)
     asked = {
         "schema": {"anyOf": [one, several]},
-        "examples": {"one row": {"value": example}, "several rows": {"value": [example, example]}},
+        **({"examples": {"one row": {"value": example}, "several rows": {"value": [example, example]}}} if example else {}),
     }
     answer = {"anyOf": [_answer(), _answers()]}
     split = {"dataframe_split": {"columns": list(example), "data": [list(example.values())]}}
     scoring = {
-        "application/json": {"schema": _ref("Invocation"), "examples": {"dataframe_split": {"value": split}}},
+        "application/json": {
+            "schema": _ref("Invocation"),
+            **({"examples": {"dataframe_split": {"value": split}}} if example else {}),
+        },
         "text/csv": {"schema": {"type": "string", "minLength": 1}},
     }
     told["paths"]["/predict"] = _post("Predict one row, or a list of rows", {"application/json": asked}, answer, "predict")

@@ -68,6 +68,8 @@ class Follower:
         self._asked = 0.0
         self._tries, self._again, self._hindrance = 0, 0.0, ""
         """How often the champion could not take over for this server's own trouble, and when it is tried again."""
+        self._last_again = 0.0
+        """When the copy that served last is tried again, after it failed."""
 
     @property
     def is_ready(self) -> bool:
@@ -156,6 +158,8 @@ class Follower:
 
     async def _serve_last(self, *, but: Champion | None = None) -> None:
         """At a start where the champion cannot be had, or was refused before: the copy that served last."""
+        if time.monotonic() < self._last_again:
+            return
         try:
             copy = await asyncio.to_thread(self.copies.last)
             if copy is None or (but is not None and copy.order.version == but.version):
@@ -165,6 +169,7 @@ class Follower:
                 self._refused[but.promotion] = f"version {but.version} was refused before this server started"
             self._tell(f"Version {copy.order.version} serves from this server's own copy.")
         except EvergreenError as error:
+            self._last_again = time.monotonic() + PAUSES[-1]
             self._tell_once(str(error))
 
     async def _take_over(self, wanted: Champion) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from contextlib import suppress
 from functools import partial
@@ -24,8 +25,7 @@ PAUSE_SECONDS = 0.1
 MESSAGE_REQUESTS = 2_000
 """The requests of one message at most."""
 RESTART_SECONDS = 1.0
-GONE = "gone"
-"""Stands for an answer when there will be none."""
+Replied = tuple[bool, int, str]
 Entry = tuple[list[str], list[Any], str, int, dict[str, list[Any]], dict[str, list[Any]]]
 
 
@@ -54,7 +54,8 @@ class PredictionLog:
         self._has_leftovers = False
         self._process: ForkServerProcess | None = None
         self._line: Line | None = None
-        self._replies: asyncio.Queue[str | None] = asyncio.Queue()
+        self._replies: asyncio.Queue[Replied | None] = asyncio.Queue()
+        """What the recorder says, see there; None: it is gone."""
 
     @property
     def waiting_rows(self) -> int:
@@ -129,25 +130,29 @@ class PredictionLog:
             self._sent.append(self._waiting.popleft())
         try:
             line.send(msgpack.packb(self._sent))
-            while (reply := await self._replies.get()) not in {None, GONE}:
-                self.trouble = str(reply)
+            while (reply := await self._replies.get()) is not None and not reply[0]:
+                self.trouble = reply[2]
         except asyncio.CancelledError:
             await self._hang_up()  # its answer would be taken for another's; what it has written is not written twice
             raise
-        if reply == GONE:
+        if reply is None:
             await self._hang_up()
             raise DiedError
         rows = sum(len(entry[0]) for entry in self._sent)
         if self._has_leftovers and not self._waiting:
             self._leftovers.unlink(missing_ok=True)  # they came first, so they are in the journal
             self._has_leftovers = False
-        self.written, self._rows, self._sent, self.trouble = self.written + rows, self._rows - rows, [], ""
+        _, refused, self.trouble = reply
+        if refused:
+            logging.getLogger(__name__).error("%d predictions are lost: %s", refused, self.trouble)
+        self.written, self.dropped = self.written + rows - refused, self.dropped + refused
+        self._rows, self._sent = self._rows - rows, []
 
     async def _start(self) -> Line:
         try:
             self._process, connection = await asyncio.to_thread(launch, record, self._url)
             self._replies = asyncio.Queue()
-            self._line = await Line.over(connection, partial(_put, self._replies), partial(self._replies.put_nowait, GONE))
+            self._line = await Line.over(connection, partial(_put, self._replies), partial(self._replies.put_nowait, None))
         except (OSError, EOFError):  # no process or no file more can be had now
             raise DiedError from None
         return self._line
@@ -176,5 +181,5 @@ class PredictionLog:
         self._has_leftovers = bool(left)
 
 
-def _put(replies: asyncio.Queue[str | None], message: bytes) -> None:
+def _put(replies: asyncio.Queue[Replied | None], message: bytes) -> None:
     replies.put_nowait(msgpack.unpackb(message))

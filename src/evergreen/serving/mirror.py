@@ -53,7 +53,7 @@ class GoneError(Exception):
 def mirror(connection: Connection, order: Order, url: str, shadow: tuple[int, int], most_rows: int) -> None:
     """Ask a version about every row of the log from a number on, until the other end of `connection` is closed.
 
-    It sends (READY, facts) or (FAILED, sentence) first, then (sentence, account) after each batch; the sentence says why the journal cannot
+    It sends (READY, facts), (FAILED, sentence) or (HINDERED, sentence) first, as `evergreen.serving.worker.work` does, then (sentence, account) after each batch; the sentence says why the journal cannot
     be used, and is empty while it can.
 
     Parameters
@@ -111,7 +111,7 @@ class Model:
         self._features: list[str] = []
 
     def start(self) -> tuple[str, Any]:
-        """Load the version; (READY, facts) or (FAILED, sentence)."""
+        """Load the version: what its process says of it first."""
         import msgpack
 
         ours, theirs = Pipe()

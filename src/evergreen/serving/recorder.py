@@ -18,9 +18,10 @@ RETRY_SECONDS = 1.0
 
 
 def record(connection: Connection, url: str) -> None:
-    """Write every message that arrives, a list of entries, into the journal at `url`, and answer with None once it is there for good.
+    """Write every message that arrives, a list of entries, into the journal at `url`.
 
-    While the journal cannot be used, each try is answered with the reason. Ends when the other end of the line is closed.
+    Once it is there for good, the answer is (True, rows that the journal refused for what they are, why it refused the last of them).
+    While the journal cannot be used, each try is answered with (False, 0, why). Ends when the other end of the line is closed.
     """
     from evergreen.errors import EvergreenError
     from evergreen.journal import Journal
@@ -35,10 +36,10 @@ def record(connection: Connection, url: str) -> None:
         while not is_written:
             try:
                 journal = journal or Journal(url)
-                write(journal, entries)
-                is_written, reply = True, None
+                refused = write(journal, entries)
+                is_written, reply = True, (True, len(refused), refused[-1] if refused else "")
             except EvergreenError as error:
-                reply = str(error)
+                reply = (False, 0, str(error))
             try:
                 connection.send_bytes(msgpack.packb(reply))
             except OSError:
@@ -47,17 +48,34 @@ def record(connection: Connection, url: str) -> None:
                 time.sleep(RETRY_SECONDS)
 
 
-def write(journal: Journal, entries: list[Any]) -> None:
+def write(journal: Journal, entries: list[Any]) -> list[str]:
     """Append a row for each prediction; those that are there already stay as they are.
 
     Parameters
     ----------
     entries
         Of each request: ids, entities, time asked (ISO, UTC), version, columns, answers.
+
+    Returns
+    -------
+    list[str]
+        For each row that the journal refuses for what it is, which one and why: the others must not wait for it for ever.
     """
+    return _add(journal, [row for entry in entries for row in _rows(entry)])
+
+
+def _add(journal: Journal, rows: list[dict[str, Any]]) -> list[str]:
+    from evergreen.errors import UnfitRowError
     from evergreen.journal import served
 
-    journal.add_new(served, [row for entry in entries for row in _rows(entry)])
+    try:
+        journal.add_new(served, rows)
+    except UnfitRowError as error:
+        if len(rows) == 1:
+            return [f"prediction {rows[0]['prediction']} could not be logged: {error}"]
+        half = len(rows) // 2
+        return [*_add(journal, rows[:half]), *_add(journal, rows[half:])]
+    return []
 
 
 def _rows(entry: Any) -> list[dict[str, Any]]:

@@ -14,7 +14,10 @@ STYLE = (
 
 
 def page(document: dict[str, Any], example: dict[str, Any]) -> str:
-    """The page: every route, every field of the version that serves, and a request that works; before there is a version, the routes."""
+    """The page: every route, every field of the version that serves, and the example as a request that works.
+
+    Before there is a version, the routes; without an example, as it is empty, no request.
+    """
     told = document["info"]
     parts = [f"<h1>{escape(told['title'])}, version {escape(told['version'])}</h1>"]
     parts += [f"<p>{escape(line)}</p>" for line in told["description"].split("\n\n")]
@@ -31,9 +34,11 @@ def page(document: dict[str, Any], example: dict[str, Any]) -> str:
             (f"<code>{escape(name)}</code>", escape(field.get("description", "")) + ("" if name in needed else " May be left out."))
             for name, field in row["properties"].items()
         ]
+        parts.append(_table("Fields of a row", ("Field", "Value"), fields))
+    if example:
         body = escape(json.dumps(example, ensure_ascii=False))
         call = f"curl -s <em>this server</em>/predict -H 'content-type: application/json' -d '{body}'"
-        parts += [_table("Fields of a row", ("Field", "Value"), fields), f"<h2>A request that works</h2><pre>{call}</pre>"]
+        parts.append(f"<h2>A request that works</h2><pre>{call}</pre>")
     parts.append('<p>For programs: <a href="openapi.json">openapi.json</a>.</p>')
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(told["title"])}</title>'
     return f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body>{"".join(parts)}</body></html>'

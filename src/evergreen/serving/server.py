@@ -47,6 +47,8 @@ class Impatient(HttpToolsProtocol):
     _since = 0.0
     _has_begun = False
     """Whether a part of a request has been read."""
+    _is_last = False
+    """Whether the server ends once this request has been refused."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait."""
@@ -92,10 +94,17 @@ class Impatient(HttpToolsProtocol):
             return
         refusal, self._refusal = self._refusal, b""
         # After a request to speak something else the parser takes the rest for that, and others for further requests.
-        is_kept = self.parser.should_keep_alive() and not self.parser.should_upgrade()
+        is_kept = self.parser.should_keep_alive() and not self.parser.should_upgrade() and not self._is_last
         self._refuse(refusal, is_kept=is_kept)
         if is_kept:
             self.on_response_complete()
+
+    def shutdown(self) -> None:
+        """The server ends: a request that is refused, and still sent, has its refusal first."""
+        if self._refusal:
+            self._is_last = True
+        else:
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""

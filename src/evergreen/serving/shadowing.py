@@ -23,7 +23,7 @@ from evergreen.serving.champions import OpenRegistry
 from evergreen.serving.copies import Copies
 from evergreen.serving.line import Line
 from evergreen.serving.mirror import mirror
-from evergreen.serving.worker import FAILED, READY
+from evergreen.serving.worker import FAILED, HINDERED, READY
 from evergreen.serving.workers import join, launch
 from evergreen.shadows import Shadow
 
@@ -144,7 +144,7 @@ class Shadowing:
     def _lost(self, process: ForkServerProcess) -> None:
         """A process has ended: by itself, where it is that of the present; it is started again later."""
         if process is self._process:
-            self._trouble("The process of the version in shadow has ended; it is started again.")
+            self._trouble(self.trouble or "The process of the version in shadow has ended; it is started again.")
             self._has_ended = True
             self._stirred.set()
 
@@ -157,6 +157,8 @@ class Shadowing:
             self._tell(f"Version {self.version} is asked in shadow.")
         elif said == FAILED:
             self._refuse(self._now, told)
+        elif said == HINDERED:
+            self._trouble(f"It could not be loaded now: {told}")
         else:
             self._trouble(said)
             self.account = told or self.account

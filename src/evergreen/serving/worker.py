@@ -17,7 +17,7 @@ from evergreen.errors import EvergreenError, ModelError
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-READY, FAILED = "ready", "failed"
+READY, FAILED, HINDERED = "ready", "failed", "hindered"
 PR_SET_PDEATHSIG = 1
 WARM_UP = (1, 1, 64)
 """Rows of the predictions that are made before the first request: what only the first call does is done then."""
@@ -39,7 +39,8 @@ class Order:
 def work(connection: Connection, order: Order) -> None:
     """Be the worker of a version until the other end of `connection` is closed.
 
-    It sends (READY, facts) or (FAILED, sentence) first. Then each message (number, columns) is answered by (number, None, answers) or,
+    It sends (READY, facts) first, or (FAILED, sentence) where the version is to blame, or (HINDERED, sentence) where the machine is, which
+    has no memory, no file or no room left. Then each message (number, columns) is answered by (number, None, answers) or,
     where the model failed, by (number, sentence, None).
     """
     import msgpack
@@ -47,6 +48,9 @@ def work(connection: Connection, order: Order) -> None:
     end_with_parent()
     try:
         answer, facts = _prepare(order)
+    except (MemoryError, OSError) as error:
+        connection.send_bytes(msgpack.packb((HINDERED, sentence(error))))
+        return
     except Exception as error:  # the model's own code may raise anything
         connection.send_bytes(msgpack.packb((FAILED, sentence(error))))
         return

@@ -18,7 +18,7 @@ import msgpack
 
 from evergreen.errors import EvergreenError, ModelError
 from evergreen.serving.line import Line
-from evergreen.serving.worker import FAILED, Order, work
+from evergreen.serving.worker import FAILED, HINDERED, Order, work
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
@@ -66,7 +66,7 @@ class Worker:
         ModelError
             The version fails; its process has ended.
         NotReadyError
-            It is not ready in time, its process died, or there could be none.
+            It is not ready in time, its process died or had not what it needs, or there could be none.
         """
         try:
             process, connection = await asyncio.wait_for(asyncio.to_thread(_launch, order), seconds)
@@ -90,6 +90,9 @@ class Worker:
         if said == FAILED:
             await worker.stop()
             raise ModelError(told)
+        if said == HINDERED:
+            await worker.stop()
+            raise NotReadyError(f"Version {order.version} could not be loaded now: {told}")
         worker.facts = told
         return worker
 
