@@ -45,7 +45,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
-    monkeypatch.setattr("evergreen.journal.database.LOCKED_SECONDS", 0.1)
+    monkeypatch.setattr("evergreen.journal.engine.LOCKED_SECONDS", 0.1)
     opened = Journal(f"sqlite:///{tmp_path / 'journal.db'}")
     yield opened
     opened.close()

@@ -116,7 +116,7 @@ def test_a_row_survives_a_power_cut_because_sqlite_syncs(tmp_path: Path):
 
 
 def test_a_locked_database_is_one_clear_sentence_and_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tables.database, "LOCKED_SECONDS", 0.1)
+    monkeypatch.setattr(tables.engine, "LOCKED_SECONDS", 0.1)
     journal = Journal(url_of(tmp_path))
     other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
     other.execute("begin immediate")

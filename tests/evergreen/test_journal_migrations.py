@@ -21,7 +21,7 @@ from alembic.script import ScriptDirectory
 
 from evergreen.errors import JournalError
 from evergreen.journal import Journal, migrations
-from evergreen.journal.database import _engine, _parsed
+from evergreen.journal.engine import connect, parse
 from evergreen.journal.tables import REVISIONS, SCHEMA, cycles, metadata
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ CONSTRAINTS = (
 
 @contextmanager
 def connected(url: str) -> Iterator[sa.Connection]:
-    engine = _engine(_parsed(url))
+    engine = connect(parse(url))
     try:
         with engine.begin() as connection:
             yield connection

@@ -113,7 +113,7 @@ def test_a_connection_that_was_cut_off_between_two_writes_is_made_anew(journal: 
 def test_a_locked_table_is_one_clear_sentence_and_nothing_is_half_written(
     server: Server, database: str, beside: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(tables.database, "LOCKED_SECONDS", 0.1)
+    monkeypatch.setattr(tables.engine, "LOCKED_SECONDS", 0.1)
     journal = Journal(server.url(database))
     with beside.transaction():
         beside.execute("LOCK TABLE cycles IN SHARE MODE")

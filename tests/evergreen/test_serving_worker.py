@@ -44,9 +44,7 @@ def test_only_what_the_version_does_wrong_is_held_against_it(monkeypatch: pytest
         (None, NotReadyError, "Version 7 could not be loaded now: FileNotFoundError"),
     ],
 )
-def test_a_version_that_cannot_be_loaded_now_may_be_tried_again(
-    tmp_path: Path, golden: str | None, kind: type[EvergreenError], told: str
-):
+def test_a_version_that_cannot_be_loaded_now_may_be_tried_again(tmp_path: Path, golden: str | None, kind: type[EvergreenError], told: str):
     file = tmp_path / "golden.parquet"
     if golden is not None:
         file.write_text(golden)

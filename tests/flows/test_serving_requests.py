@@ -98,6 +98,15 @@ def test_a_slow_sender_is_not_waited_for(server: Served):
         assert line.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_slow_sender_behind_another_request_is_not_waited_for_either(server: Served):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
+        line.sendall(head(content_length=len(BODY)) + BODY + head(content_length=60) + b"{")
+        got = b""
+        while part := line.recv(65_536):
+            got += part
+    assert [part[:3] for part in got.split(b"HTTP/1.1 ")[1:]] == [b"200", b"408"]
+
+
 def sent(server: Served, data: bytes, *, answers: int = 1) -> list[bytes]:
     """Raw bytes over one connection; the status lines that come back."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:

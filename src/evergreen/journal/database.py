@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,9 @@ from evergreen.errors import JournalError, LostError, UnfitRowError, what_helps
 from evergreen.faults import reach
 from evergreen.files import lock
 from evergreen.journal import schema
+from evergreen.journal.engine import connect, parse
 from evergreen.journal.tables import leases, owner
 
-LOCKED_SECONDS = 60.0
-ANSWER_SECONDS = 10
-"""How long a server may take to answer; a firewall that drops what it is sent never does."""
 WRITER = 2013
 """The number of the lock that whoever writes on PostgreSQL holds."""
 _held: dict[tuple[str, str], int] = {}
@@ -43,11 +41,11 @@ class Journal:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = _parsed(url)
+        self.url = parse(url)
         # for messages: without user, password and options
         self._name = str(sa.URL.create(self.url.drivername, host=self.url.host, port=self.url.port, database=self.url.database))
         with self._explained():
-            self._engine = _engine(self.url)
+            self._engine = connect(self.url)
             try:
                 if not self._is_ready():
                     self._prepare()
@@ -249,42 +247,6 @@ class Journal:
             raise JournalError(f"The journal {self._name} cannot be used: {cause}. Nothing was half-written. {hint}") from error
         except (SQLAlchemyError, OSError, ImportError) as error:
             raise JournalError(f"The journal {self._name} cannot be used: {error}. Check EVERGREEN_JOURNAL_URL and the folder.") from error
-
-
-def _parsed(url: str) -> sa.URL:
-    found: sa.URL | None = None
-    with suppress(SQLAlchemyError, ValueError):
-        found = sa.make_url(url)
-    # Nothing of it is repeated: an @ behind the first one makes host or database a part of the password.
-    if found is None or (found.host and "@" in f"{found.host}{found.database}"):
-        raise JournalError(
-            "The journal's URL cannot be used: expected sqlite:////folder/journal.db or postgresql://user:password@host/database, "
-            "with @ and % in a password written as %40 and %25. Correct EVERGREEN_JOURNAL_URL."
-        )
-    return found.set(drivername="postgresql+psycopg") if found.drivername in {"postgres", "postgresql"} else found
-
-
-def _engine(url: sa.URL) -> sa.Engine:
-    if url.get_backend_name() == "sqlite":
-        engine = sa.create_engine(url, connect_args={"timeout": LOCKED_SECONDS})
-        sa.event.listen(engine, "connect", _durable_sqlite)
-        return engine
-    # What the URL says goes first. Between two rounds of a loop the server may restart: an idle connection is tried before it is used.
-    patience = {} if "connect_timeout" in url.query else {"connect_timeout": ANSWER_SECONDS}
-    engine = sa.create_engine(url, connect_args=patience, pool_pre_ping=True)
-    sa.event.listen(engine, "connect", _patient_postgresql)
-    return engine
-
-
-def _durable_sqlite(connection: Any, _: Any) -> None:
-    """What is committed survives a power cut, not only a killed process."""
-    connection.execute("PRAGMA synchronous=FULL")
-
-
-def _patient_postgresql(connection: Any, _: Any) -> None:
-    """Wait for another writer as long as on SQLite, not for ever."""
-    connection.execute(f"SET lock_timeout = {int(LOCKED_SECONDS * 1000)}")
-    connection.commit()
 
 
 def _chosen(table: sa.Table, equal: dict[str, Any]) -> sa.Select[Any]:

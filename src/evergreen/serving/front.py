@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -38,6 +37,7 @@ class Front:
         self.is_draining = False
         """Whether each answer asks for the connection to be closed, because the server is about to end."""
         self._below, self._key = below, key.encode()
+        self._late = replies.refused(408, "The body of the request did not arrive in time.", headers=CLOSE)
         self._seconds = {route: self.metrics.seconds.labels(route) for route in KINDS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,6 +92,11 @@ class Front:
         self.metrics.count(route, reply.status)
         return reply.whole
 
+    def refuse_late(self, route: str) -> bytes:
+        """The whole refusal of a request whose body has not come in time."""
+        self.metrics.count(route if route in KINDS else "other", self._late.status)
+        return self._late.whole
+
     def is_allowed(self, headers: list[tuple[bytes, bytes]]) -> bool:
         """Whether a request has the key, where one is wanted."""
         if not self._key:
@@ -112,11 +117,7 @@ class Front:
                 length = int(value)
         if (refusal := self._refusal(scope, kind, length)) is not None:
             return refusal
-        try:
-            async with asyncio.timeout(self.policy.deadline.total_seconds()):
-                body = await self._read(receive)
-        except TimeoutError:
-            return replies.refused(408, "The body of the request did not arrive in time.", headers=CLOSE)
+        body = await self._read(receive)
         return self._too_large() if body is None else await self.answerer.answer(scope["path"], kind, body)
 
     def _refusal(self, scope: Scope, kind: str, length: int) -> Reply | None:

@@ -53,8 +53,8 @@ class GoneError(Exception):
 def mirror(connection: Connection, order: Order, url: str, shadow: tuple[int, int], most_rows: int) -> None:
     """Ask a version about every row of the log from a number on, until the other end of `connection` is closed.
 
-    It sends (READY, facts), (FAILED, sentence) or (HINDERED, sentence) first, as `evergreen.serving.worker.work` does, then (sentence, account) after each batch; the sentence says why the journal cannot
-    be used, and is empty while it can.
+    It sends (READY, facts), (FAILED, sentence) or (HINDERED, sentence) first, as `evergreen.serving.worker.work` does, then
+    (sentence, account) after each batch; the sentence says why the journal cannot be used, and is empty while it can.
 
     Parameters
     ----------

@@ -34,6 +34,32 @@ class _Refused:
     message_event = asyncio.Event()
 
 
+class _Together:
+    """The transport of one answer, whose head is sent with the first part of its body, as ASGI wants it.
+
+    uvicorn sends the head by itself: with an answer as short as ours that took the system, and whoever asked, twice the time.
+    """
+
+    __slots__ = ("_has_head", "_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._head, self._has_head = transport, b"", False
+
+    def write(self, data: bytes) -> None:
+        if not self._has_head and not data.startswith(b"HTTP/1.1 100 "):
+            self._head, self._has_head = data, True
+            return
+        if self._head:
+            data, self._head = self._head + data, b""
+        self._transport.write(data)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class Impatient(HttpToolsProtocol):
     """Closes a connection whose headers do not arrive, and refuses at once what cannot be answered now.
 
@@ -43,7 +69,7 @@ class Impatient(HttpToolsProtocol):
     front: Front
     _refusal = b""
     _waits = HEADER_SECONDS
-    """How long it waits for the headers of a request from `_since` on; 0: it has them."""
+    """How long it waits from `_since` on for the headers of a request, or for the rest of its body; 0: it has both."""
     _since = 0.0
     _has_begun = False
     """Whether a part of a request has been read."""
@@ -55,7 +81,9 @@ class Impatient(HttpToolsProtocol):
         super().connection_made(transport)
         self._since = self.loop.time()
         # It is set again only when it has come to its end: a new one for each request would cost as much as reading the request.
-        self._patience = self.loop.call_later(HEADER_SECONDS, self._look)
+        self._deadline = self.front.policy.deadline.total_seconds()
+        self._pause = min(HEADER_SECONDS, self._deadline)
+        self._patience = self.loop.call_later(self._pause, self._look)
 
     def data_received(self, data: bytes) -> None:
         """Refuse a whole request without parsing it, where that can be done."""
@@ -78,19 +106,22 @@ class Impatient(HttpToolsProtocol):
             if self.expect_100_continue:  # whoever asks waits for a word before it sends the body
                 self._refuse(refusal, is_kept=False)
             return
-        self._waits = 0.0
         super().on_headers_complete()
+        self._watch()
+        if self.scope["method"] != "HEAD":  # the answer to that has no body
+            self.cycle.transport = cast("Any", _Together(self.transport))
 
     def on_response_complete(self) -> None:
         """Wait for the next request: uvicorn's own limit ends with the first byte of it."""
         super().on_response_complete()
-        self._since, self._waits = self.loop.time(), HEADER_SECONDS + KEEP_ALIVE_SECONDS
+        self._watch()
 
     def on_message_complete(self) -> None:
         """Send the refusal when whoever asked has sent everything, and reads."""
         self._has_begun = False
         if not self._refusal:
             super().on_message_complete()
+            self._watch()
             return
         refusal, self._refusal = self._refusal, b""
         # After a request to speak something else the parser takes the rest for that, and others for further requests.
@@ -126,15 +157,26 @@ class Impatient(HttpToolsProtocol):
         """Whether no request before this one waits for its answer."""
         return not self.pipeline and (self.cycle is None or self.cycle.response_complete)
 
+    def _watch(self) -> None:
+        """What is waited for from now on."""
+        self._since = self.loop.time()
+        if self.cycle is None or self.cycle.response_complete:
+            self._waits = HEADER_SECONDS + KEEP_ALIVE_SECONDS
+        else:  # of those behind the one that is answered nothing is read
+            self._waits = self._deadline if self.cycle.more_body and not self.pipeline else 0.0
+
     def _look(self) -> None:
-        """Whether it has been waited for long enough; another look is due when it may have been."""
+        """Whether it has been waited for long enough."""
         if self.transport.is_closing():
             return
-        left = self._since + self._waits - self.loop.time() if self._waits else HEADER_SECONDS
-        if left <= 0:
-            self.transport.close()
-        else:
-            self._patience = self.loop.call_later(left, self._look)
+        if not self._waits or self._since + self._waits > self.loop.time():
+            self._patience = self.loop.call_later(self._pause, self._look)
+            return
+        if self.cycle is not None and not self.cycle.response_complete and not self.cycle.response_started:
+            self.transport.write(self.front.refuse_late(self.cycle.scope["path"]))
+            self.cycle.disconnected = True  # whoever reads the body is told so
+            self.cycle.message_event.set()
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):
