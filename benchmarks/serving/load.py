@@ -9,6 +9,8 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ SCRIPT = Path(__file__).with_name("post.lua")
 GRACE_SECONDS = 30.0
 LINES = 3_000
 """Connections that ask at a rate: more than rows may wait (1,024), or no queue would ever be full."""
+GROUPS = 20
+"""Processes that share these connections. All connections of one h2load ask at the same moment, again and again: 3,000 of them at 4,000 a
+second are a burst of 3,000 every 0.75 s. Twenty that begin one after another come near to what many people ask."""
 
 
 def insist_on_programs() -> None:
@@ -36,16 +41,20 @@ def closed(url: str, route: str, bodies: Path, *, connections: int, seconds: flo
 def open_loop(url: str, body: Path, *, rate: float, seconds: float, lines: int = LINES) -> dict[str, Any]:
     """Ask at a rate over many connections: how often each status came back, and how fast."""
     _allow_files(lines)
-    log = body.with_suffix(".log")
-    log.unlink(missing_ok=True)
-    command = ["h2load", "--h1", "-t1", f"-c{lines}", f"--rps={rate / lines:.4f}", f"-D{seconds:g}", f"--log-file={log}"]
-    _run([*command, f"-d{body}", "-Hcontent-type: application/json", url], seconds)
-    rows = [tuple(map(int, line.split("\t")[:3])) for line in log.read_text().splitlines()]
+    logs = [body.with_suffix(f".{at}.log") for at in range(GROUPS)]
+    for log in logs:
+        log.unlink(missing_ok=True)
+    command = ["h2load", "--h1", "-t1", f"-c{lines // GROUPS}", f"--rps={rate / lines:.4f}", f"-D{seconds:g}"]
+    command += [f"-d{body}", "-Hcontent-type: application/json", url]
+    with ThreadPoolExecutor(GROUPS) as threads:
+        pauses = [at * lines / rate / GROUPS for at in range(GROUPS)]
+        list(threads.map(lambda pause, log: _run_after(pause, [*command, f"--log-file={log}"], seconds), pauses, logs))
+    rows = [tuple(map(int, line.split("\t")[:3])) for log in logs for line in log.read_text().splitlines()]
     if not rows:
         return {"statuses": {}, "p50": {}, "p99": {}}
-    # The connections are opened in the first second; that one, and the last, which is cut off, do not count.
+    # The connections are opened in the first second; what is asked in that one, and in the last, which is cut off, does not count.
     first = min(began for began, _, _ in rows) + 1_000_000
-    inside = [(status, micros / 1e3) for began, status, micros in rows if first <= began + micros < first + (seconds - 2) * 1e6]
+    inside = [(status, micros / 1e3) for began, status, micros in rows if first <= began < first + (seconds - 2) * 1e6]
     took: dict[int, list[float]] = collections.defaultdict(list)
     for status, millis in inside:
         took[status].append(millis)
@@ -66,6 +75,11 @@ def _allow_files(count: int) -> None:
         sys.exit(f"This shell may open {hard} files, and {count + 100} are needed. Raise the hard limit (ulimit -Hn).")
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 100), hard))
+
+
+def _run_after(pause: float, command: list[str], seconds: float) -> str:
+    time.sleep(pause)
+    return _run(command, seconds)
 
 
 def _run(command: list[str], seconds: float) -> str:

@@ -85,7 +85,8 @@ def _memory(results: dict[str, Any]) -> str:
 def _overload(results: dict[str, Any]) -> str:
     rows = [
         "## More than it bears\n",
-        "Asked by h2load at a rate, whatever is answered, over 3,000 connections: five times the best rate of the server above.",
+        "Asked by h2load at a rate, whatever is answered, five times the best rate of the server above: over 3,000 connections",
+        "of 20 processes that begin one after another.",
         "A connection has one request under way, so a server that leaves them waiting is offered less.\n",
         "| server | offered per s | answered per s | share of its best | statuses per s | p99 of answers, ms | p99 of refusals (503), ms |",
         "|---|---|---|---|---|---|---|",

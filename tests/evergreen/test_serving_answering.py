@@ -90,3 +90,33 @@ def test_a_defect_of_ours_is_told_without_its_words_and_stands_in_the_log(caplog
         ((status, told),), _ = asked(14)
     assert (status, told) == (500, {"detail": "The server failed at this request."})
     assert "a defect" in caplog.text
+
+
+def test_who_was_let_in_and_is_not_read_yet_counts_for_the_queue():
+    async def scene() -> list[Any]:
+        batcher = Batcher(OnlinePolicy(queue_rows=2))
+        batcher.switch(Fake(), Schema([Column("a", "integer", "int64", nullable=False)], "id", max_rows=9))  # type: ignore[arg-type]
+        log = PredictionLog("sqlite://", None, most_rows=9)  # type: ignore[arg-type]
+        answerer = Answerer("binary", batcher, log, Metrics())
+        front = Front(answerer, below=None)  # type: ignore[arg-type]
+        task = asyncio.create_task(batcher.run())
+        scopes = [{"type": "http", "path": path, "method": "POST", "headers": []} for path in ("/predict", "/other", "/invocations")]
+        said = []
+        for scope in scopes:
+            front.admit(scope)
+            said.append(answerer.hindrance())
+        await front(scopes[0], _body, _nowhere)
+        task.cancel()
+        return [*said, answerer.hindrance()]
+
+    *free, full, after = asyncio.run(scene())
+    assert (free, after) == ([None, None], None)
+    assert full.status == 503
+
+
+async def _body() -> dict[str, Any]:
+    return {"type": "http.request", "body": b'{"a":1}'}
+
+
+async def _nowhere(_: Any) -> None:
+    pass

@@ -14,8 +14,9 @@ from evergreen.serving.workers import Columns, DiedError, Refused, Worker
 
 BATCH_ROWS = 64
 """So many rows are not kept waiting for more."""
-MOST_ROWS = 512
-"""A batch takes so many of the rows that wait already, for it takes hardly longer than a small one; a larger request is one of its own."""
+MOST_ROWS = 128
+"""A batch takes so many of the rows that wait already, for it takes hardly longer than a small one; a larger request is one of its own.
+While its answers are written nobody else is heard: with 512, five times as many as can be answered were told so in up to 65 ms, not 34."""
 QUIET_TURNS = 3
 """A batch is closed when so many turns of the event loop have brought no request."""
 SWEEP_SECONDS = 0.05
@@ -83,6 +84,8 @@ class Batcher:
         self._under_way: list[_Waiting] = []
         self._asks: Worker | None = None
         self._rows = 0
+        self.coming = 0
+        """Requests that have been let in and are not read yet."""
         self._arrived = asyncio.Event()
         self._begun = 0.0
 
@@ -94,7 +97,7 @@ class Batcher:
     @property
     def is_full(self) -> bool:
         """Whether a request is refused before anybody reads it."""
-        return self._rows >= self.policy.queue_rows
+        return self._rows + self.coming >= self.policy.queue_rows
 
     def switch(self, worker: Worker | None, schema: Schema | None) -> None:
         """Have another worker answer from the next batch on; None: nobody can, and what waits is told so."""

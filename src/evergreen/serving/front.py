@@ -26,6 +26,7 @@ UNPLAIN = {b"connection", b"expect", b"transfer-encoding", b"upgrade"}
 """Headers that a parser has to look at: a connection that is not kept, a body in another form."""
 HEAD_BYTES = 2_048
 """A longer head is left to the parser: what is looked at here is looked at by Python, in the event loop."""
+ADMITTED = "evergreen.admitted"
 KINDS = {PREDICT: (JSON.decode(),), INVOCATIONS: (JSON.decode(), CSV)}
 
 
@@ -45,6 +46,8 @@ class Front:
         if scope["type"] != "http" or scope["path"] not in KINDS:
             await self._below(scope, receive, send)
             return
+        if scope.pop(ADMITTED, False):
+            self.answerer.batcher.coming -= 1
         started, route = perf_counter(), scope["path"]
         try:
             reply = await self._answer(scope, receive)
@@ -91,6 +94,12 @@ class Front:
             return b""
         self.metrics.count(route, reply.status)
         return reply.whole
+
+    def admit(self, scope: Scope) -> None:
+        """Count a request that is about to be answered: many may come before the first of them is read."""
+        if scope["path"] in KINDS:
+            self.answerer.batcher.coming += 1
+            scope[ADMITTED] = True
 
     def refuse_late(self, route: str) -> bytes:
         """The whole refusal of a request whose body has not come in time."""

@@ -101,12 +101,15 @@ class Impatient(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """They are there."""
-        if self._is_alone and (refusal := self.front.refuse_early(self.parser.get_method(), self.url, self.headers)):
+        is_alone = self._is_alone
+        if is_alone and (refusal := self.front.refuse_early(self.parser.get_method(), self.url, self.headers)):
             self._refusal, self.cycle = refusal, cast("Any", _Refused())
             if self.expect_100_continue:  # whoever asks waits for a word before it sends the body
                 self._refuse(refusal, is_kept=False)
             return
         super().on_headers_complete()
+        if is_alone:
+            self.front.admit(self.scope)
         self._watch()
         if self.scope["method"] != "HEAD":  # the answer to that has no body
             self.cycle.transport = cast("Any", _Together(self.transport))
