@@ -109,7 +109,7 @@ class Impatient(HttpToolsProtocol):
             return
         super().on_headers_complete()
         if is_alone:
-            self.front.admit(self.scope)
+            self.front.admit(cast("dict[str, Any]", self.scope))
         self._watch()
         if self.scope["method"] != "HEAD":  # the answer to that has no body
             self.cycle.transport = cast("Any", _Together(self.transport))
