@@ -47,19 +47,21 @@ def open_loop(url: str, body: Path, *, rate: float, seconds: float, lines: int =
     command = ["h2load", "--h1", "-t1", f"-c{lines // GROUPS}", f"--rps={rate / lines:.4f}", f"-D{seconds:g}"]
     command += [f"-d{body}", "-Hcontent-type: application/json", url]
     with ThreadPoolExecutor(GROUPS) as threads:
-        pauses = [at * lines / rate / GROUPS for at in range(GROUPS)]
+        pauses = [at * min(lines / rate, 1.0) / GROUPS for at in range(GROUPS)]
         list(threads.map(lambda pause, log: _run_after(pause, [*command, f"--log-file={log}"], seconds), pauses, logs))
     rows = [tuple(map(int, line.split("\t")[:3])) for log in logs for line in log.read_text().splitlines()]
     if not rows:
         return {"statuses": {}, "p50": {}, "p99": {}}
-    # The connections are opened in the first second; what is asked in that one, and in the last, which is cut off, does not count.
+    # The connections are opened in the first second; it does not count, nor does the last, which is cut off.
     first = min(began for began, _, _ in rows) + 1_000_000
-    inside = [(status, micros / 1e3) for began, status, micros in rows if first <= began < first + (seconds - 2) * 1e6]
+    last = first + (seconds - 2) * 1e6
+    came = collections.Counter(status for began, status, micros in rows if first <= began + micros < last)
     took: dict[int, list[float]] = collections.defaultdict(list)
-    for status, millis in inside:
-        took[status].append(millis)
+    for began, status, micros in rows:
+        if first <= began < last:
+            took[status].append(micros / 1e3)
     return {
-        "statuses": {str(status): len(times) / (seconds - 2) for status, times in sorted(took.items())},
+        "statuses": {str(status): number / (seconds - 2) for status, number in sorted(came.items())},
         "p50": {str(status): statistics.median(times) for status, times in sorted(took.items())},
         "p99": {str(status): _p99(times) for status, times in sorted(took.items())},
     }
