@@ -100,7 +100,8 @@ def test_who_was_let_in_and_is_not_read_yet_counts_for_the_queue():
         answerer = Answerer("binary", batcher, log, Metrics())
         front = Front(answerer, below=None)  # type: ignore[arg-type]
         task = asyncio.create_task(batcher.run())
-        scopes = [{"type": "http", "path": path, "method": "POST", "headers": []} for path in ("/predict", "/other", "/invocations")]
+        asked = [("/predict", "POST"), ("/other", "POST"), ("/predict", "GET"), ("/invocations", "POST")]
+        scopes = [{"type": "http", "path": path, "method": method, "headers": []} for path, method in asked]
         said = []
         for scope in scopes:
             front.admit(scope)
@@ -110,8 +111,18 @@ def test_who_was_let_in_and_is_not_read_yet_counts_for_the_queue():
         return [*said, answerer.hindrance()]
 
     *free, full, after = asyncio.run(scene())
-    assert (free, after) == ([None, None], None)
+    assert (free, after) == ([None, None, None], None)
     assert full.status == 503
+
+
+def test_who_has_no_key_takes_nobodys_place():
+    batcher = Batcher(OnlinePolicy(queue_rows=1))
+    log = PredictionLog("sqlite://", None, most_rows=9)  # type: ignore[arg-type]
+    front = Front(Answerer("binary", batcher, log, Metrics()), below=None, key="secret")  # type: ignore[arg-type]
+    front.admit({"path": "/predict", "method": "POST", "headers": []})
+    assert not batcher.is_full
+    front.admit({"path": "/predict", "method": "POST", "headers": [(b"x-api-key", b"secret")]})
+    assert batcher.is_full
 
 
 async def _body() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from evergreen.errors import EvergreenError, ModelError
 from evergreen.serving import worker
 from evergreen.serving.worker import FAILED, HINDERED, Order
-from evergreen.serving.workers import NotReadyError, Worker
+from evergreen.serving.workers import HinderedError, Worker
 
 ORDER = Order(7, Path("model"), Path("golden.parquet"))
 
@@ -41,7 +41,7 @@ def test_only_what_the_version_does_wrong_is_held_against_it(monkeypatch: pytest
     ("golden", "kind", "told"),
     [
         ("is no table", ModelError, "ArrowInvalid"),
-        (None, NotReadyError, "Version 7 could not be loaded now: FileNotFoundError"),
+        (None, HinderedError, "Version 7 could not be loaded now: FileNotFoundError"),
     ],
 )
 def test_a_version_that_cannot_be_loaded_now_may_be_tried_again(tmp_path: Path, golden: str | None, kind: type[EvergreenError], told: str):

@@ -13,7 +13,7 @@ import pytest
 
 from evergreen.serving import mirror
 from evergreen.serving.mirror import GoneError, HungUpError, Model, Unanswered
-from evergreen.serving.worker import FAILED, READY, Order
+from evergreen.serving.worker import FAILED, HINDERED, READY, Order
 
 ORDER = Order(2, Path("model"), Path("golden"))
 
@@ -62,8 +62,19 @@ def test_one_that_ends_again_and_again_is_given_up(model: Model):
     for _ in range(4):
         with pytest.raises(Unanswered):
             model.ask(rows(13))
-    with pytest.raises(GoneError, match="ended 5 times"):
+    with pytest.raises(GoneError, match="ended 5 times") as caught:
         model.ask(rows(13))
+    assert caught.value.said == FAILED
+
+
+def test_where_another_one_cannot_be_had_now_that_is_not_the_versions_fault(model: Model, monkeypatch: pytest.MonkeyPatch):
+    def has_no_memory(connection: Any, _order: Order) -> None:
+        connection.send_bytes(msgpack.packb((HINDERED, "MemoryError: none left")))
+
+    monkeypatch.setattr(mirror, "work", has_no_memory)
+    with pytest.raises(GoneError, match="none left") as caught:
+        model.ask(rows(13))
+    assert caught.value.said == HINDERED
 
 
 def test_a_row_without_its_features_is_not_asked_about(model: Model):

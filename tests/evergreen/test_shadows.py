@@ -139,6 +139,24 @@ def test_a_row_without_a_feature_that_is_wanted_is_no_failure_of_the_model_which
     theirs.close()
 
 
+def test_an_answer_that_the_journal_refuses_is_a_failure_and_the_next_rows_are_asked(journal: Journal):
+    shadow = begun(journal)
+    serve(journal, 4)
+    with journal.writing() as connection:
+        wary = "CREATE TRIGGER wary BEFORE INSERT ON shadowed WHEN NEW.served = 2 AND NEW.answer IS NOT NULL "
+        connection.exec_driver_sql(f"{wary} BEGIN SELECT RAISE(ABORT, 'no such thing'); END")
+    asked: list[int] = []
+
+    def count(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+        asked.append(len(rows))
+        return double(rows)
+
+    told = followed(journal, shadow, count)
+    assert (told["scored"], told["failed"], told["waiting"], asked) == (3, 1, 0, [4])
+    (fault,) = [row["fault"] for row in journal.rows(shadowed) if row["fault"]]
+    assert fault.startswith("What it said was not written down. The journal")
+
+
 def test_what_was_written_already_stays_as_it_was(journal: Journal):
     shadow = begun(journal)
     serve(journal, 2)

@@ -136,6 +136,15 @@ def test_what_is_no_request_for_predictions_is_answered_as_ever(server: Served):
     assert heard(server, WHOLE.replace(b"POST", b"PUT"))[0] == [b"405"]
 
 
+def test_whoever_does_not_send_the_rest_of_what_is_refused_is_told_so_in_the_end(server: Served):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+        line.sendall(WHOLE[:-1])
+        got = b""
+        while part := line.recv(65_536):
+            got += part
+    assert got.startswith(b"HTTP/1.1 503 ")
+
+
 def test_with_a_key_nobody_is_told_anything_without_it(tmp_path):
     with served(tmp_path / "home", EVERGREEN_API_KEY="secret") as server:
         until(lambda: live(server), seconds=30)

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from evergreen.contract import Problem
-from evergreen.errors import EvergreenError, ModelError, TamperedError
+from evergreen.errors import EvergreenError, ModelError, StoreError, TamperedError
 from evergreen.faults import reach
 from evergreen.serving.batching import Batcher
 from evergreen.serving.champions import Champion, Champions, OpenRegistry
 from evergreen.serving.copies import Copies, Copy
 from evergreen.serving.schema import Schema
-from evergreen.serving.workers import Worker
+from evergreen.serving.tidying import leave_alone
+from evergreen.serving.workers import HinderedError, Worker
 
 LOOK_SECONDS = 1.0
 """How often the journal is asked for the champion; each pause is up to a quarter longer or shorter."""
@@ -59,7 +60,7 @@ class Follower:
         """Why the champion of this moment does not serve here."""
         self._refused: dict[str, str] = {}
         self._told = ""
-        self._deaths = 0
+        self._deaths = self._hindrances = 0
         self._since = 0.0
         """When the version that serves has taken over."""
         self._nudged = asyncio.Event()
@@ -162,6 +163,11 @@ class Follower:
             return
         try:
             copy = await asyncio.to_thread(self.copies.last)
+        except StoreError as error:  # all of it was read to see that
+            self._last_again = time.monotonic() + PAUSES[-1]
+            self._tell_once(str(error))
+            return
+        try:
             if copy is None or (but is not None and copy.order.version == but.version):
                 return
             await self._start(copy)
@@ -169,7 +175,6 @@ class Follower:
                 self._refused[but.promotion] = f"version {but.version} was refused before this server started"
             self._tell(f"Version {copy.order.version} serves from this server's own copy.")
         except EvergreenError as error:
-            self._last_again = time.monotonic() + PAUSES[-1]
             self._tell_once(str(error))
 
     async def _take_over(self, wanted: Champion) -> None:
@@ -207,6 +212,8 @@ class Follower:
             await worker.stop()
             return False
         old = self.batcher.worker
+        if self.copy is None:
+            leave_alone()  # by now all libraries are there, and nobody is answered yet
         reach("before a version takes over")
         self.batcher.switch(worker, Schema(copy.columns, self.problem.key, max_rows=self.batcher.policy.max_rows))
         if self.copy is None or self.copy.order.version != copy.order.version:
@@ -233,17 +240,20 @@ class Follower:
             self.worker_deaths += 1
             await worker.stop()
             self._deaths = 1 if time.monotonic() - worker.started > STEADY_SECONDS else self._deaths + 1
+            self._hindrances = 0
             self._tell(f"The worker of version {copy.order.version} has ended by itself ({_how(worker)}); it is started again.")
-        else:
-            self._deaths += 1
         if self._deaths >= GIVE_UP_DEATHS and self.before is not None:
-            reason = f"Its worker ended by itself {self._deaths} times, each within {STEADY_SECONDS:g} s."
+            reason = f"Its worker ended by itself, or could not be started again, {self._deaths} times, each within {STEADY_SECONDS:g} s."
             await self._go_back(copy, self.before, reason)
             return
-        await self._pause(PAUSES[min(self._deaths - 1, len(PAUSES) - 1)])
+        await self._pause(PAUSES[min(self._deaths + self._hindrances - 1, len(PAUSES) - 1)])
         try:
             await self._start(copy)
+        except HinderedError as error:  # the machine's fault, not the version's
+            self._hindrances += 1
+            self._tell_once(str(error))
         except EvergreenError as error:
+            self._deaths += 1
             self._tell_once(str(error))
 
     def _fault_on_probation(self) -> str:

@@ -97,7 +97,7 @@ class Front:
 
     def admit(self, scope: Scope) -> None:
         """Count a request that is about to be answered: many may come before the first of them is read."""
-        if scope["path"] in KINDS:
+        if scope["path"] in KINDS and scope["method"] == "POST" and self.is_allowed(scope["headers"]):
             self.answerer.batcher.coming += 1
             scope[ADMITTED] = True
 

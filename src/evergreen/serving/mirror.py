@@ -47,7 +47,11 @@ class HungUpError(Exception):
 
 
 class GoneError(Exception):
-    """The version ends its process again and again."""
+    """There is no process of the version any more; `said` is the word for it, FAILED or HINDERED."""
+
+    def __init__(self, said: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.said = said
 
 
 def mirror(connection: Connection, order: Order, url: str, shadow: tuple[int, int], most_rows: int) -> None:
@@ -79,7 +83,7 @@ def mirror(connection: Connection, order: Order, url: str, shadow: tuple[int, in
         try:
             _tell(connection, _follow(model.ask, url, shadow, most_rows))
         except GoneError as error:
-            connection.send_bytes(msgpack.packb((FAILED, str(error))))
+            connection.send_bytes(msgpack.packb((error.said, str(error))))
 
 
 def _tell(connection: Connection, follows: Iterator[Told]) -> None:
@@ -139,7 +143,7 @@ class Model:
         Unanswered
             It fails at these rows, or its process ends at them; another one is there then.
         GoneError
-            That has happened too often.
+            That has happened too often, or another one cannot be had.
         """
         import msgpack
 
@@ -172,8 +176,11 @@ class Model:
     def _start_again(self) -> None:
         self._deaths += 1
         self.end()
-        if self._deaths > MOST_DEATHS or self.start()[0] != READY:
-            raise GoneError(f"its process ended {self._deaths} times at rows that it was asked about, or took too long")
+        if self._deaths > MOST_DEATHS:
+            raise GoneError(FAILED, f"its process ended {self._deaths} times at rows that it was asked about, or took too long")
+        said, told = self.start()
+        if said != READY:
+            raise GoneError(said, told)
 
     def _heard(self) -> bytes:
         """What the process says next; EOFError when it is gone or silent for too long, HungUpError when nobody wants to know."""
@@ -228,11 +235,14 @@ def write(journal: Journal, shadow: int, rows: list[Asked], ask: Callable[[Rows]
     import orjson
 
     from evergreen.journal import shadowed
+    from evergreen.journal.each import add_each
 
     answers = _answers([orjson.loads(row.inputs) for row in rows], ask)
     said = [{"shadow": shadow, "served": row.number, "answer": one, "fault": why} for row, (one, why) in zip(rows, answers, strict=True)]
-    journal.add_new(shadowed, said)
-    return sum(why is not None for _, why in answers)
+    unfit = add_each(journal, shadowed, said)
+    if unfit:
+        journal.add_new(shadowed, [{**row, "answer": None, "fault": f"What it said was not written down. {why}"} for row, why in unfit])
+    return sum(why is not None for _, why in answers) + sum(row["fault"] is None for row, _ in unfit)
 
 
 def _answers(inputs: Rows, ask: Callable[[Rows], Columns]) -> list[tuple[str | None, str | None]]:

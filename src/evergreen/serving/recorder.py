@@ -23,10 +23,11 @@ def record(connection: Connection, url: str) -> None:
     Once it is there for good, the answer is (True, rows that the journal refused for what they are, why it refused the last of them).
     While the journal cannot be used, each try is answered with (False, 0, why). Ends when the other end of the line is closed.
     """
-    from evergreen.errors import EvergreenError
+    from evergreen.errors import EvergreenError, JournalError
     from evergreen.journal import Journal
 
     journal: Journal | None = None
+    lost = 0
     while True:
         try:
             entries = msgpack.unpackb(connection.recv_bytes())
@@ -37,6 +38,12 @@ def record(connection: Connection, url: str) -> None:
             try:
                 journal = journal or Journal(url)
                 refused = write(journal, entries)
+                if len(refused) < sum(len(entry[0]) for entry in entries):
+                    lost = 0
+                elif lost:  # nor was the one before it taken: it is hardly these rows that are wrong
+                    raise JournalError(refused[-1])
+                else:
+                    lost = len(refused)
                 is_written, reply = True, (True, len(refused), refused[-1] if refused else "")
             except EvergreenError as error:
                 reply = (False, 0, str(error))
@@ -59,23 +66,18 @@ def write(journal: Journal, entries: list[Any]) -> list[str]:
     Returns
     -------
     list[str]
-        For each row that the journal refuses for what it is, which one and why: the others must not wait for it for ever.
+        For each row that the journal refuses for what it is, which one and why.
+
+    Raises
+    ------
+    UnfitRowError
+        It refuses all of several.
     """
-    return _add(journal, [row for entry in entries for row in _rows(entry)])
-
-
-def _add(journal: Journal, rows: list[dict[str, Any]]) -> list[str]:
-    from evergreen.errors import UnfitRowError
     from evergreen.journal import served
+    from evergreen.journal.each import add_each
 
-    try:
-        journal.add_new(served, rows)
-    except UnfitRowError as error:
-        if len(rows) == 1:
-            return [f"prediction {rows[0]['prediction']} could not be logged: {error}"]
-        half = len(rows) // 2
-        return [*_add(journal, rows[:half]), *_add(journal, rows[half:])]
-    return []
+    refused = add_each(journal, served, [row for entry in entries for row in _rows(entry)])
+    return [f"prediction {row['prediction']} could not be logged: {why}" for row, why in refused]
 
 
 def _rows(entry: Any) -> list[dict[str, Any]]:

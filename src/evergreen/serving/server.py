@@ -21,6 +21,8 @@ from evergreen.serving.service import Service
 HEADER_SECONDS = 10.0
 """A connection on which no request has begun by then is closed: it may be held by somebody who only wants to hold it."""
 KEEP_ALIVE_SECONDS = 30
+SHORTEST_SECONDS = 0.5
+"""Between two looks at a connection."""
 LINGER_SECONDS = 0.5
 """Between the word to end and the end of listening: whoever asks meanwhile is answered, and told to close the connection."""
 BACKLOG = 2_048
@@ -82,7 +84,7 @@ class Impatient(HttpToolsProtocol):
         self._since = self.loop.time()
         # It is set again only when it has come to its end: a new one for each request would cost as much as reading the request.
         self._deadline = self.front.policy.deadline.total_seconds()
-        self._pause = min(HEADER_SECONDS, self._deadline)
+        self._pause = max(SHORTEST_SECONDS, min(HEADER_SECONDS, self._deadline))
         self._patience = self.loop.call_later(self._pause, self._look)
 
     def data_received(self, data: bytes) -> None:
@@ -104,6 +106,7 @@ class Impatient(HttpToolsProtocol):
         is_alone = self._is_alone
         if is_alone and (refusal := self.front.refuse_early(self.parser.get_method(), self.url, self.headers)):
             self._refusal, self.cycle = refusal, cast("Any", _Refused())
+            self._since, self._waits = self.loop.time(), self._deadline
             if self.expect_100_continue:  # whoever asks waits for a word before it sends the body
                 self._refuse(refusal, is_kept=False)
             return
@@ -141,9 +144,12 @@ class Impatient(HttpToolsProtocol):
             super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Stop waiting, and let go of requests whose turn never comes: each holds the connection that holds it."""
         self._patience.cancel()
         super().connection_lost(exc)
+        for cycle, _ in self.pipeline:
+            cycle.on_response = _nothing
+        self.pipeline.clear()
 
     def _refuse(self, refusal: bytes, *, is_kept: bool) -> None:
         if self.transport.is_closing():
@@ -175,7 +181,9 @@ class Impatient(HttpToolsProtocol):
         if not self._waits or self._since + self._waits > self.loop.time():
             self._patience = self.loop.call_later(self._pause, self._look)
             return
-        if self.cycle is not None and not self.cycle.response_complete and not self.cycle.response_started:
+        if self._refusal:
+            self.transport.write(self._refusal)
+        elif self.cycle is not None and not self.cycle.response_complete and not self.cycle.response_started:
             self.transport.write(self.front.refuse_late(self.cycle.scope["path"]))
             self.cycle.disconnected = True  # whoever reads the body is told so
             self.cycle.message_event.set()
@@ -214,6 +222,10 @@ async def run(service: Service) -> bool:
             metrics.shutdown()
         await service.end()
     return not service.failed.is_set()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _listen(host: str, port: int) -> socket.socket:

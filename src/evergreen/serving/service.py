@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,14 +21,9 @@ from evergreen.serving.log import PredictionLog
 from evergreen.serving.metrics import Metrics
 from evergreen.serving.pages import make_pages
 from evergreen.serving.shadowing import Shadowing
+from evergreen.serving.tidying import tidy
 from evergreen.settings import Settings
 
-LIBRARIES_SECONDS = 0.2
-TIDY_SECONDS = 30.0
-"""Between two looks for objects that hold one another and nobody else needs. By itself Python looks after every fifty requests or so,
-through all that wait: with a thousand of them that took a third of the time."""
-NEW_OBJECTS = 700
-"""So many must be there for a look; Python's own number."""
 LOG_SECONDS = 5.0
 """For the log, when the server ends; what is left then is in a file already."""
 
@@ -77,11 +71,10 @@ class Service:
 
     def begin(self) -> None:
         """Start everything that goes on beside the requests."""
-        for work in (self.batcher.run, self.log.run, self.follower.run, self.shadowing.run, self._tidy):
+        for work in (self.batcher.run, self.log.run, self.follower.run, self.shadowing.run, tidy):
             task = asyncio.create_task(work())
             task.add_done_callback(partial(self._ended, work.__qualname__))
             self._tasks.append(task)
-        gc.disable()  # see `_tidy`
 
     async def end(self) -> None:
         """Refuse what is new, answer what was accepted, write the log, end the worker."""
@@ -164,17 +157,6 @@ class Service:
         }
         for gauge, value in values.items():
             gauge.set_function(value)
-
-    async def _tidy(self) -> None:
-        """Look for what nobody needs any more, seldom and at once; ends when it is cancelled."""
-        while not self.follower.is_ready:
-            await asyncio.sleep(LIBRARIES_SECONDS)
-        gc.collect()
-        gc.freeze()  # what was imported until the first version serves is never looked through again
-        while True:
-            await asyncio.sleep(TIDY_SECONDS)
-            if gc.get_count()[0] >= NEW_OBJECTS:
-                gc.collect()
 
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         """A part has failed, which none should: whoever watches the process starts it again."""

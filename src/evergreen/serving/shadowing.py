@@ -63,6 +63,8 @@ class Shadowing:
         self._process: ForkServerProcess | None = None
         self._line: Line | None = None
         self._has_ended = False
+        self._hindrance = ""
+        """What the process has said before it ended."""
         self._stirred = asyncio.Event()
         self._tries, self._again = 0, 0.0
         self._failed = (0, "")
@@ -134,7 +136,7 @@ class Shadowing:
         await asyncio.to_thread(self._copies.keep, copy, None)
         shadow, most = (wanted.number, wanted.since), self._policy.shadow_rows
         process, connection = await asyncio.to_thread(launch, mirror, copy.order, self._url, shadow, most)
-        self._process = process
+        self._process, self._hindrance = process, ""
         try:
             self._line = await Line.over(connection, self._heard, partial(self._lost, process))
         except OSError:
@@ -144,7 +146,7 @@ class Shadowing:
     def _lost(self, process: ForkServerProcess) -> None:
         """A process has ended: by itself, where it is that of the present; it is started again later."""
         if process is self._process:
-            self._trouble(self.trouble or "The process of the version in shadow has ended; it is started again.")
+            self._trouble(self._hindrance or "The process of the version in shadow has ended; it is started again.")
             self._has_ended = True
             self._stirred.set()
 
@@ -158,7 +160,7 @@ class Shadowing:
         elif said == FAILED:
             self._refuse(self._now, told)
         elif said == HINDERED:
-            self._trouble(f"It could not be loaded now: {told}")
+            self._hindrance = f"It could not be loaded now: {told}"
         else:
             self._trouble(said)
             self.account = told or self.account

@@ -37,6 +37,10 @@ class NotReadyError(EvergreenError):
     """A version was not ready in time, or its process ended before; whoever wants it may try again."""
 
 
+class HinderedError(NotReadyError):
+    """The machine has not what a version needs to be loaded."""
+
+
 class Refused(Exception):  # noqa: N818 - what a model says of rows is no error of ours
     """The model failed at these rows; the message is its own, in one line."""
 
@@ -92,7 +96,7 @@ class Worker:
             raise ModelError(told)
         if said == HINDERED:
             await worker.stop()
-            raise NotReadyError(f"Version {order.version} could not be loaded now: {told}")
+            raise HinderedError(f"Version {order.version} could not be loaded now: {told}")
         worker.facts = told
         return worker
 
