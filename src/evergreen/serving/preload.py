@@ -1,6 +1,7 @@
 """What every worker needs, imported once by the process that they are forked from, and by no other; no problem's code and no model is."""
 
 # ruff: noqa: F401 - to be imported is all that these are for
+import gc
 import os
 
 import msgpack
@@ -23,3 +24,6 @@ from evergreen.serving import frames, worker
 pyarrow.set_cpu_count(1)
 # Whoever ends the front by its process group, as a terminal does, leaves this process to the front, which still needs it.
 os.setpgid(0, 0)
+# A child that looks for cycles would write into all of this, and have a copy of its own of it.
+gc.collect()
+gc.freeze()
