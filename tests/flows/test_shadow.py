@@ -52,6 +52,7 @@ class Live:
         """Ask a version in shadow from now on."""
         shadows.end(self.registry.journal, reason="another test")
         self.look()
+        until(lambda: self.in_shadow() is None, seconds=20)  # else the process of before would be taken for the one to come
         until(lambda: "evergreen_log_queue_rows 0.0" in self.server.ask("/metrics").body.decode(), seconds=20)
         shadows.begin(self.registry.journal, version, reason="Asked for by a test.")
         found = shadows.newest(self.registry.journal)
