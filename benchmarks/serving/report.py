@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving.contenders import BATCH, BENTO, ECHO, MLFLOW, MLSERVER, OURS
+from benchmarks.serving.load import GROUPS, LINES
 from benchmarks.serving.plot import draw_plot
 from benchmarks.serving.verdicts import median, verdicts
 
@@ -85,8 +86,8 @@ def _memory(results: dict[str, Any]) -> str:
 def _overload(results: dict[str, Any]) -> str:
     rows = [
         "## More than it bears\n",
-        "Asked by h2load at a rate, whatever is answered, five times the best rate of the server above: over 3,000 connections",
-        "of 20 processes that begin one after another.",
+        f"Asked by h2load at a rate, whatever is answered, five times the best rate of the server above: over {LINES:,} connections",
+        f"of {GROUPS} processes that begin one after another.",
         "A connection has one request under way, so a server that leaves them waiting is offered less.\n",
         "| server | offered per s | answered per s | share of its best | statuses per s | p99 of answers, ms | p99 of refusals (503), ms |",
         "|---|---|---|---|---|---|---|",

@@ -25,7 +25,7 @@ from evergreen.journal import Journal, mirror
 TIMES = 10
 RATES = (200.0, 1_000.0)
 """Requests a second, one row each: of what two cores can bear the lower and the upper part."""
-LINES = 60
+LINES = 3 * load.GROUPS
 LOGGED_SECONDS = 1.0
 READY_SECONDS = 120.0
 Cells = list[dict[str, Any]]
