@@ -42,19 +42,18 @@ def document(pages: FastAPI, service: Service) -> dict[str, Any]:
     example = service.example()
     one, several = _ref("Row"), {**_list("Row"), "minItems": 1, "maxItems": schema.max_rows}
     schemas["Invocation"] = _invocation(list(row["properties"]), several)
-    asked = {
+    asked: dict[str, Any] = {
         "schema": {"anyOf": [one, several]},
-        **({"examples": {"one row": {"value": example}, "several rows": {"value": [example, example]}}} if example else {}),
+        "examples": {"one row": {"value": example}, "several rows": {"value": [example, example]}},
     }
     answer = {"anyOf": [_answer(), _answers()]}
     split = {"dataframe_split": {"columns": list(example), "data": [list(example.values())]}}
-    scoring = {
-        "application/json": {
-            "schema": _ref("Invocation"),
-            **({"examples": {"dataframe_split": {"value": split}}} if example else {}),
-        },
+    scoring: dict[str, dict[str, Any]] = {
+        "application/json": {"schema": _ref("Invocation"), "examples": {"dataframe_split": {"value": split}}},
         "text/csv": {"schema": {"type": "string", "minLength": 1}},
     }
+    if not example:
+        del asked["examples"], scoring["application/json"]["examples"]
     told["paths"]["/predict"] = _post("Predict one row, or a list of rows", {"application/json": asked}, answer, "predict")
     told["paths"]["/invocations"] = _post("Predict in MLflow's scoring protocol", scoring, _scores(), "invocations")
     if service.settings.api_key.get_secret_value():

@@ -246,7 +246,7 @@ class Follower:
             reason = f"Its worker ended by itself, or could not be started again, {self._deaths} times, each within {STEADY_SECONDS:g} s."
             await self._go_back(copy, self.before, reason)
             return
-        await self._pause(PAUSES[min(max(self._deaths + self._hindrances - 1, 0), len(PAUSES) - 1)])
+        await self._pause(PAUSES[min(self._deaths + self._hindrances - 1, len(PAUSES) - 1)])
         try:
             await self._start(copy)
         except HinderedError as error:  # the machine's fault, not the version's

@@ -27,7 +27,7 @@ def record(connection: Connection, url: str) -> None:
     from evergreen.journal import Journal
 
     journal: Journal | None = None
-    lost = 0
+    was_lost = False
     while True:
         try:
             entries = msgpack.unpackb(connection.recv_bytes())
@@ -38,12 +38,10 @@ def record(connection: Connection, url: str) -> None:
             try:
                 journal = journal or Journal(url)
                 refused = write(journal, entries)
-                if len(refused) < sum(len(entry[0]) for entry in entries):
-                    lost = 0
-                elif lost:  # nor was the one before it taken: it is hardly these rows that are wrong
+                is_lost = len(refused) == sum(len(entry[0]) for entry in entries)
+                if is_lost and was_lost:  # nor was the message before taken: it is hardly these rows that are wrong
                     raise JournalError(refused[-1])
-                else:
-                    lost = len(refused)
+                was_lost = is_lost
                 is_written, reply = True, (True, len(refused), refused[-1] if refused else "")
             except EvergreenError as error:
                 reply = (False, 0, str(error))

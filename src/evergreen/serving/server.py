@@ -182,8 +182,9 @@ class Impatient(HttpToolsProtocol):
             self._patience = self.loop.call_later(self._pause, self._look)
             return
         if self._refusal:
-            self.transport.write(self._refusal)
-        elif self.cycle is not None and not self.cycle.response_complete and not self.cycle.response_started:
+            self._refuse(self._refusal, is_kept=False)
+            return
+        if self.cycle is not None and not self.cycle.response_complete and not self.cycle.response_started:
             self.transport.write(self.front.refuse_late(self.cycle.scope["path"]))
             self.cycle.disconnected = True  # whoever reads the body is told so
             self.cycle.message_event.set()
