@@ -60,15 +60,20 @@ def is_answer(column: str) -> bool:
     return column in {DECISION, PROBABILITY} or column.startswith(f"{PROBABILITY}_")
 
 
-def predicted(estimator: Any, X: pd.DataFrame) -> pd.DataFrame:
+def answers(estimator: Any, X: pd.DataFrame) -> dict[str, np.ndarray]:
     """What a model says of each row: `decision`, and for a classifier with probabilities `probability` or `probability_<class>`.
 
     Non-finite values are passed on: the gate refuses them, with a reason.
+
+    Returns
+    -------
+    dict[str, numpy.ndarray]
+        Arrays of shape (n,).
     """
     from sklearn.model_selection import FixedThresholdClassifier
 
     if not hasattr(estimator, "predict_proba"):
-        return pd.DataFrame({DECISION: estimator.predict(X)}, index=X.index)
+        return {DECISION: estimator.predict(X)}
     if isinstance(estimator, FixedThresholdClassifier):  # its own `predict` would work out the probabilities a second time
         probability = estimator.estimator_.predict_proba(X)
         decision = estimator.classes_[(probability[:, 1] >= estimator.threshold).astype(int)]
@@ -78,4 +83,9 @@ def predicted(estimator: Any, X: pd.DataFrame) -> pd.DataFrame:
     names = [f"{PROBABILITY}_{label}" for label in estimator.classes_]
     # Two classes by other names are what is known so far of several: each keeps its name.
     told = {PROBABILITY: probability[:, 1]} if list(estimator.classes_) == [0, 1] else dict(zip(names, probability.T, strict=True))
-    return pd.DataFrame({DECISION: decision, **told}, index=X.index)
+    return {DECISION: decision, **told}
+
+
+def predicted(estimator: Any, X: pd.DataFrame) -> pd.DataFrame:
+    """The same as a frame with the index of the rows, see `answers`."""
+    return pd.DataFrame(answers(estimator, X), index=X.index)

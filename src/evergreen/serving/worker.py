@@ -94,7 +94,7 @@ def _prepare(order: Order) -> tuple[Callable[[dict[str, list[Any]]], dict[str, l
     import threadpoolctl
 
     from evergreen.artefact import load_artefact
-    from evergreen.candidate import predicted
+    from evergreen.candidate import answers
     from evergreen.prediction import KEY, check_replay, compare_answers
     from evergreen.serving.frames import Framer, plain_columns
 
@@ -106,10 +106,10 @@ def _prepare(order: Order) -> tuple[Callable[[dict[str, list[Any]]], dict[str, l
     framer = Framer(rows)
 
     def answer(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        said = predicted(model.estimator, framer.frame(columns))
-        if not np.isfinite(said.select_dtypes("number").to_numpy()).all():
+        said = {name: np.asarray(values) for name, values in answers(model.estimator, framer.frame(columns)).items()}
+        if not all(np.isfinite(values).all() for values in said.values() if np.issubdtype(values.dtype, np.number)):
             raise ModelError("an answer that is not a finite number")
-        return {str(name): said[name].tolist() for name in said}
+        return {name: values.tolist() for name, values in said.items()}
 
     # Along the way of every request: as plain values, and made into a frame again.
     again = pd.DataFrame(answer(msgpack.unpackb(msgpack.packb(plain_columns(rows)))), index=golden.index)
