@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -100,6 +101,29 @@ def train(tune: Annotated[bool, typer.Option(help="Search for better parameters 
         from flows.cycle import train_and_tell
 
         train_and_tell(space, "asked for", tune=tune)
+
+
+@app.command()
+def fetch(pointer: Annotated[str | None, typer.Option(help="What is to be had; what stands in data/pointer unless said.")] = None) -> None:
+    """Have the problem's own src/problem/fetch.py bring its deliveries into the landing folders, where it has one."""
+    from flows.turn import fetch_deliveries
+
+    fetch_deliveries(pointer)
+
+
+@app.command()
+def retrain(
+    reason: Annotated[str | None, typer.Option(help="Ask for a training yourself; why is recorded.", callback=deciding.said)] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Only tell what would be done, and by which rule.")] = False,
+    report: Annotated[Path | None, typer.Option(help="A folder for what a job tells of it: summary.md and outcome.json.")] = None,
+) -> None:
+    """Go one round if anything asks for it: a schedule, new data, drift, decay, a person; the contract decides."""
+    from flows import turn
+
+    if explain:
+        turn.explain()
+    elif not turn.take(reason=reason, report=report):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -11,10 +11,11 @@ app = typer.Typer()
 gate = typer.Typer(help="What decides whether a candidate may serve.", no_args_is_help=True)
 
 
-def _said(reason: str) -> str:
-    if not reason.strip():
+def said(reason: str | None) -> str | None:
+    """A reason that says something; None where none was given and none is needed."""
+    if reason is not None and not reason.strip():
         raise typer.BadParameter("it is empty; say why, in a few words, for it is recorded.")
-    return reason.strip()
+    return reason and reason.strip()
 
 
 def _end(expires: str) -> datetime:
@@ -30,7 +31,7 @@ Number = Annotated[int, typer.Argument(min=1, max=2**31 - 1)]  # stores count in
 Held = Annotated[int | None, typer.Argument(help="Which held version; the newest unless you say one.", min=1, max=2**31 - 1)]
 Shadowed = Annotated[int | None, typer.Argument(help="Which version; how the present one does unless you say one.", min=1, max=2**31 - 1)]
 Stop = Annotated[bool, typer.Option("--stop", help="Ask it no more.")]
-Reason = Annotated[str, typer.Option(help="Why; it is recorded.", callback=_said)]
+Reason = Annotated[str, typer.Option(help="Why; it is recorded.", callback=said)]
 By = Annotated[str | None, typer.Option(help="Who; your login name unless you say otherwise.")]
 Override = Annotated[bool, typer.Option("--override", help="Overrule the gate's refusal; needs --expires.")]
 Expires = Annotated[str | None, typer.Option(help="The override's last day, in UTC: 2026-12-31, or 14d for 14 days from today.")]

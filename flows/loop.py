@@ -134,12 +134,17 @@ def show_rounds(space: Workspace) -> None:
 
 def outside_world(space: Workspace) -> ModuleType | None:
     """The example's feed: the module `feed` beside the contract, where there is one."""
+    return beside_contract(space, "feed")
+
+
+def beside_contract(space: Workspace, name: str) -> ModuleType | None:
+    """A module of the problem's own, in the folder of the contract; None where there is none."""
     package = space.settings.problem.partition(":")[0].rpartition(".")[0]
     if not package:
         return None
     try:
-        return importlib.import_module(f"{package}.feed")
+        return importlib.import_module(f"{package}.{name}")
     except ModuleNotFoundError as error:
-        if error.name == f"{package}.feed":
+        if error.name == f"{package}.{name}":
             return None
         raise

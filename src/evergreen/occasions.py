@@ -49,12 +49,12 @@ def current_occasion(space: Workspace, now: datetime) -> Occasion | None:
     return next((one for one in occasions_now(space, now) if not attempts.are_used_up(space.journal, one)), None)
 
 
-def ask(space: Workspace, now: datetime) -> None:
+def ask(space: Workspace, now: datetime, *, why: str = "") -> None:
     """Write down that a person asks for a round, before anything can go wrong; whoever asks while a request waits asks for the same."""
     if not asked(space.journal):
         trigger = Trigger("person", _inputs(space), now.astimezone(UTC).isoformat())
         row = {"trigger": trigger.key, "kind": trigger.kind, "inputs": trigger.inputs, "window": trigger.window}
-        space.journal.add(tables.triggers, **row, action=ASK, rule="person", reason="a person asked for it")
+        space.journal.add(tables.triggers, **row, action=ASK, rule="person", reason=why or "a person asked for it")
 
 
 def asked(journal: Journal) -> str:

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     """The Great Expectations suites."""
     lock: Path = Path("requirements.txt")
     """The locked packages; a model records their digest and takes its requirements from them."""
+    pointer: Path = Path("data/pointer")
+    """The file that says which deliveries there are, for problems that fetch them."""
     problem: str = "problem.contract:PROBLEM"
     """Where the contract is, as module:name."""
     journal_url: str = ""

@@ -30,7 +30,7 @@ def render_decision(record: dict[str, Any], problem: Problem | None, *, overview
         Address of the page that lists all decisions.
     """
     findings = _findings(record)
-    rows = _money(record)
+    rows = costs(record)
     return render(
         "decision.html.j2",
         r=record,
@@ -110,7 +110,7 @@ def _kind(line: str) -> str:
     return {"+": "new", "-": "gone"}.get(line[:1], "same")
 
 
-def _money(record: dict[str, Any]) -> list[dict[str, Any]]:
+def costs(record: dict[str, Any]) -> list[dict[str, Any]]:
     """The cost of every contender and what the candidate saves against it, models first."""
     own = next((row["cost_per_1000"] for row in record["money"] if row["name"] == "candidate"), None)
     rows = []
