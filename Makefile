@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
+SCRIPTS := deploy/decide deploy/in-image deploy/roll-out deploy/state-asset deploy/turn deploy/with-state
+OUT ?= out
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +41,24 @@ check: $(READY) ## Lint, types, dependency rule, spelling
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/codespell
+
+workflow-check: $(READY) ## Workflows and the scripts they call: syntax, known mistakes, what an attacker could use
+	@$(BIN)/shellcheck $(SCRIPTS)
+	@$(BIN)/actionlint -shellcheck=$(BIN)/shellcheck -pyflakes=
+	@$(BIN)/zizmor --offline --quiet --persona auditor .github
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+
+audit: $(READY) ## Known vulnerabilities in the lock, asked of PyPI's database of advisories
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements.txt
+
+sbom: $(READY) ## The bill of materials of what is locked, as CycloneDX (OUT=out)
+	@mkdir -p $(OUT)
+	@PYTHONWARNINGS="ignore:The Component this BOM:UserWarning" $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-format JSON --output-reproducible --output-file $(OUT)/sbom.cdx.json requirements.txt
+
+turn: $(READY) ## One turn of continuous training on OUT/state.zip, as ct.yml does it (OUT=out)
+	@mkdir -p $(OUT)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/with-state $(OUT)/state.zip deploy/turn $(OUT)
 
 format: $(READY) ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .

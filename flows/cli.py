@@ -178,6 +178,14 @@ def explain_prediction(
 
 
 @app.command()
+def smoke() -> None:
+    """Ask the API golden rows of the champion, and fail unless it answers as training did."""
+    from flows.smoke import tell_smoke
+
+    tell_smoke()
+
+
+@app.command()
 def triggers() -> None:
     """Tell every decision on whether to retrain, with its reason, skips too."""
     from flows.telling import tell_triggers

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from traceback import extract_tb
 
 from evergreen import journal as tables
 from evergreen import occasions
-from evergreen.errors import RefusedError
+from evergreen.errors import EvergreenError, RefusedError
 from evergreen.files import write_bytes
 from evergreen.report.summary import summarize
 from evergreen.status import look_at_landing
@@ -101,10 +104,11 @@ def fetch_deliveries(pointer: str | None) -> None:
     Raises
     ------
     RefusedError
-        The module has no such function, or nobody says what is to be had.
+        The module has no such function, it fails, or nobody says what is to be had.
     """
     space = open_workspace()
-    module = beside_contract(space, "fetch")
+    with told_in_a_sentence():
+        module = beside_contract(space, "fetch")
     if module is None:
         account.say(f"This problem has no fetch.py: its deliveries are put into {space.settings.landing} by others.")
         return
@@ -115,9 +119,28 @@ def fetch_deliveries(pointer: str | None) -> None:
         if not file.is_file():
             raise RefusedError(f"Got no file {file}, which says what to fetch. Make it, set EVERGREEN_POINTER, or say --pointer.")
         pointer = file.read_text().strip()
-    with account.working("fetch deliveries"):
+    with account.working("fetch deliveries"), told_in_a_sentence():
         files = list(module.fetch(space.settings.landing, pointer))
     account.done("fetch", f"{len(files)} files arrived in {space.settings.landing} (pointer {pointer})")
+
+
+@contextmanager
+def told_in_a_sentence() -> Iterator[None]:
+    """Say of the problem's own fetch.py in a sentence where it failed and of what; whoever wrote it needs no more.
+
+    Raises
+    ------
+    RefusedError
+        In the place of whatever it raised.
+    """
+    try:
+        yield
+    except EvergreenError:
+        raise
+    except Exception as error:  # the problem's own code may raise anything
+        *_, last = extract_tb(error.__traceback__)
+        where = f"{last.filename}, line {last.lineno}"
+        raise RefusedError(f"Deliveries could not be fetched. {where}: {type(error).__name__}: {error}. Mend it, then run again.") from None
 
 
 def _report(space: Workspace, before: list[int], folder: Path, *, complete: bool) -> None:

@@ -1,0 +1,172 @@
+"""The workflows: what they may do, what they are pinned to, and that a developer can run what they run."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+WORKFLOWS: dict[str, dict[str, Any]] = {file.stem: yaml.load(file.read_text(), yaml.BaseLoader) for file in FILES}  # noqa: S506 - no tags
+JOBS = {f"{name}.{job}": body for name, flow in WORKFLOWS.items() for job, body in flow["jobs"].items()}
+STEPS = [(job, step) for job, body in JOBS.items() for step in body["steps"]]
+PINNED = re.compile(r"uses: [\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
+NOT_LOCAL = {"audit": "asks a database of advisories over the network"}
+"""Targets of ci.yml that `make ci-local` leaves out, and why."""
+WRITES = {
+    "ct.keep": {"contents"},
+    "ct.comment": {"pull-requests"},
+    "cd.image": {"packages", "id-token", "attestations"},
+    "cd.model": {"contents"},
+}
+"""The only jobs that may write anything."""
+
+
+def targets(text: str) -> set[str]:
+    return set(re.findall(r"^([a-z-]+):(?!=)", text, re.MULTILINE))
+
+
+def prerequisites(target: str) -> list[str]:
+    line = re.search(rf"^{target}:(.*?)(##|$)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert line, target
+    return line[1].split()
+
+
+def test_there_is_one_workflow_for_each_of_integration_training_and_delivery():
+    assert list(WORKFLOWS) == ["cd", "ci", "ct"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_action_is_pinned_by_its_commit_and_says_which_version_that_is(file):
+    used = [line.strip().removeprefix("- ") for line in file.read_text().splitlines() if "uses:" in line]
+    assert used
+    assert [line for line in used if not PINNED.match(line)] == []
+
+
+def test_an_action_has_the_same_commit_wherever_it_is_used():
+    pins: dict[str, set[str]] = {}
+    for _, step in STEPS:
+        if "uses" in step:
+            name, _, commit = step["uses"].partition("@")
+            pins.setdefault(name, set()).add(commit)
+    assert {name for name, commits in pins.items() if len(commits) > 1} == set()
+
+
+@pytest.mark.parametrize("name", list(WORKFLOWS))
+def test_a_workflow_begins_with_no_permission_and_one_turn_does_not_run_beside_another(name):
+    assert WORKFLOWS[name]["permissions"] == {}
+    assert WORKFLOWS[name]["concurrency"]["group"]
+
+
+@pytest.mark.parametrize("job", list(JOBS))
+def test_a_job_ends_in_time_and_may_write_only_what_it_is_for(job):
+    body = JOBS[job]
+    assert 0 < int(body["timeout-minutes"]) <= 120
+    assert {name for name, level in body["permissions"].items() if level == "write"} == WRITES.get(job, set())
+
+
+def test_no_checkout_leaves_a_token_behind():
+    checkouts = [(job, step.get("with", {})) for job, step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
+    assert len(checkouts) >= len(JOBS) - 1
+    assert [job for job, options in checkouts if options.get("persist-credentials") != "false"] == []
+
+
+def test_nothing_that_somebody_else_may_write_is_put_into_a_script():
+    assert [job for job, step in STEPS if "${{" in step.get("run", "")] == []
+
+
+def test_every_step_of_ci_that_runs_something_is_a_make_target():
+    runs = [step["run"].strip() for job, step in STEPS if job.startswith("ci.") and "run" in step]
+    called = [re.fullmatch(r"make ([a-z-]+)( ARGS=\"[^\"]*\")?", run) for run in runs]
+    assert all(called), runs
+    assert {match[1] for match in called if match} <= targets((ROOT / "Makefile").read_text())
+
+
+def test_ci_on_a_developers_machine_runs_what_ci_runs():
+    called = {step["run"].split()[1] for job, step in STEPS if job.startswith("ci.") and "run" in step}
+    assert set(prerequisites("ci-local")) == called - set(NOT_LOCAL)
+
+
+def test_python_and_systems_are_those_that_the_project_says_it_supports():
+    matrix = JOBS["ci.test"]["strategy"]["matrix"]
+    assert matrix["python"] == ["3.11", "3.12", "3.13"]
+    assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
+    assert {name.partition("-")[0] for name in matrix["os"]} == {"ubuntu", "macos"}
+
+
+def test_training_is_asked_for_by_the_clock_by_data_by_code_and_by_hand():
+    asked = WORKFLOWS["ct"]["on"]
+    assert set(asked) == {"schedule", "repository_dispatch", "push", "pull_request", "workflow_dispatch"}
+    minute = int(asked["schedule"][0]["cron"].split()[0])
+    assert minute % 5  # at full minutes everybody asks at once, and GitHub drops some
+    assert asked["push"]["paths"] == asked["pull_request"]["paths"] == ["src/problem/**", "expectations/**", "data/**"]
+    assert set(asked["workflow_dispatch"]["inputs"]) == {"reason", "through", "explain"}
+
+
+def test_a_strangers_pull_request_reaches_neither_data_nor_registry():
+    assert JOBS["ct.train"]["if"].endswith("github.event.pull_request.head.repo.full_name == github.repository")
+    for job in ("keep", "comment"):
+        assert JOBS[f"ct.{job}"]["needs"] == "train"
+    secret = [(job, step) for job, step in STEPS if "secrets." in str(step)]
+    assert {job for job, _ in secret} == {"ct.train"}
+    assert "pull_request_target" not in str(WORKFLOWS)
+
+
+def test_a_trial_for_a_pull_request_is_never_kept():
+    assert "github.event_name != 'pull_request'" in JOBS["ct.keep"]["if"]
+    kept = next(step for step in JOBS["ct.train"]["steps"] if step.get("with", {}).get("name") == "state")
+    assert "github.event_name != 'pull_request'" in kept["if"]
+
+
+def test_whoever_moves_a_model_by_hand_waits_for_the_turn_and_for_approval():
+    assert JOBS["cd.model"]["environment"] == JOBS["cd.production"]["environment"] == "production"
+    assert JOBS["cd.model"]["concurrency"] == {"group": "evergreen-state", "cancel-in-progress": "false"}
+    assert WORKFLOWS["ct"]["concurrency"]["group"].startswith("evergreen-state${{ github.event_name == 'pull_request'")
+
+
+def test_what_is_deployed_is_what_was_built_by_its_digest():
+    assert JOBS["cd.image"]["outputs"]["image"] == "${{ steps.name.outputs.image }}@${{ steps.push.outputs.digest }}"
+    for job in ("cd.staging", "cd.production"):
+        step = JOBS[job]["steps"][-1]
+        assert (step["run"], step["env"]["IMAGE"]) == ('deploy/roll-out "$IMAGE"', "${{ needs.image.outputs.image }}")
+    assert "staging" in JOBS["cd.production"]["needs"]
+
+
+def test_the_linters_find_nothing():
+    done = subprocess.run(["make", "workflow-check"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        ("permissions: {}", "permissions: write-all"),
+        ("run: make check", 'run: echo "${{ github.head_ref }}"'),
+        ("timeout-minutes: 20", "timeout-minutes: soon"),
+        ("- run: make check", "- run: make check && cd $HOME/*.x"),
+    ],
+    ids=["all permissions", "what a stranger writes in a script", "no number", "bad shell"],
+)
+def test_a_planted_defect_in_a_workflow_is_found(tmp_path, fault, found):
+    copy = tmp_path / "project"
+    for name in (".github", "deploy"):
+        shutil.copytree(ROOT / name, copy / name)
+    subprocess.run(["git", "init", "--quiet", copy], check=True)
+    ci = copy / ".github" / "workflows" / "ci.yml"
+    assert ci.read_text().count(fault) >= 1
+    ci.write_text(ci.read_text().replace(fault, found, 1))
+    words = [
+        "make",
+        "--makefile",
+        ROOT / "Makefile",
+        "workflow-check",
+        f"BIN={ROOT / '.venv' / 'bin'}",
+        f"READY={ROOT / '.venv' / '.ready'}",
+    ]
+    done = subprocess.run(words, cwd=copy, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode != 0
+    assert "ci.yml" in done.stdout + done.stderr
