@@ -178,11 +178,11 @@ def explain_prediction(
 
 
 @app.command()
-def smoke() -> None:
+def smoke(seconds: Annotated[float, typer.Option(help="So long it may take until the champion answers.", min=1)] = 60) -> None:
     """Ask the API golden rows of the champion, and fail unless it answers as training did."""
     from flows.smoke import tell_smoke
 
-    tell_smoke()
+    tell_smoke(seconds=seconds)
 
 
 @app.command()

@@ -12,11 +12,10 @@ from evergreen.serving.probing import Api, NotNowError
 from evergreen.workspace import open_workspace
 from flows import account
 
-SECONDS = 60.0
 LOOK_SECONDS = 0.5
 
 
-def tell_smoke() -> None:
+def tell_smoke(*, seconds: float) -> None:
     """Ask until the champion answers, and say so. Nothing is promoted, barred or written down by it.
 
     Raises
@@ -36,7 +35,7 @@ def tell_smoke() -> None:
         return
     version = space.registry.version(champion)
     golden = space.registry.evidence_folder(version) / "golden.parquet"
-    end, why = time.monotonic() + SECONDS, "it serves another version"
+    end, why = time.monotonic() + seconds, "it serves another version"
     with account.working("ask golden rows"), Api(space.settings) as api:
         while time.monotonic() < end:
             try:
@@ -47,4 +46,4 @@ def tell_smoke() -> None:
             except (NotNowError, httpx.HTTPError, ValueError) as error:
                 why = str(error)
             time.sleep(LOOK_SECONDS)
-    raise EvergreenError(f"{space.settings.api} did not answer with version {champion} within {SECONDS:g} s: {why}. Read the server's log.")
+    raise EvergreenError(f"{space.settings.api} did not answer with version {champion} within {seconds:g} s: {why}. Read the server's log.")

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from candidates import toy_candidate, toy_rows
-from commands import Home
+from commands import Home, make_home, told
 from moves import BROKEN, four_versions, given
 from serving import Served, served, until
 from sklearn.compose import make_column_transformer
@@ -96,6 +96,22 @@ def test_the_smoke_test_passes_the_version_that_serves_and_no_other(registry: Re
                 api.smoke_test(ONLINE, 1, registry.evidence_folder(registry.version(BROKEN)) / "golden.parquet")
     with Api(settings) as api, pytest.raises(httpx.ConnectError):
         api.serves(ONLINE)
+
+
+def test_the_smoke_test_of_a_deployment_fails_unless_the_champion_answers_as_in_training(registry: Registry, tmp_path: Path):
+    home = Home(registry.settings.root.parent, "toy.online:PROBLEM")
+    with served(registry.settings.root) as server:
+        server.ready()
+        where = {"EVERGREEN_API_PORT": str(server.port)}
+        good = home.evergreen("smoke", **where)
+        assert (good.code, good.err) == (0, "")
+        assert f"http://127.0.0.1:{server.port}: version 1 answers its golden rows as training did." in " ".join(good.out.split())
+        given(registry, champion=BROKEN, previous=1, anchor=1, move="broken")  # which no server takes over
+        told(home.evergreen("smoke", "--seconds", "2", **where), "did not answer with version 4 within 2 s: it serves another version")
+    told(home.evergreen("smoke", "--seconds", "1", **where), "did not answer with version 4 within 1 s", "Connection refused")
+    assert not registry.journal.rows(bars, version=BROKEN)
+    nothing = make_home(tmp_path, problem="toy.online:PROBLEM").evergreen("smoke")
+    assert (nothing.code, nothing.out) == (0, "No model serves yet, so there are no golden rows to ask.\n")
 
 
 def test_a_version_that_fails_at_what_the_one_before_answered_is_left_again(registry: Registry):

@@ -1,0 +1,133 @@
+"""An image on a host, and a person's decision on a model: what cd.yml calls, with a `docker` that writes down what it is told."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from actions import ROOT, put_program
+
+OLD, NEW = (f"ghcr.io/someone/flights@sha256:{digit * 64}" for digit in "ab")
+DOCKER = f"""#!{sys.executable}
+# A host with one deployment; the image that runs stands in the file `running`. It fails at what FAIL says, with that image.
+import os, sys
+from pathlib import Path
+
+words, place = sys.argv[1:], Path(os.environ["PLACE"])
+image, running = os.environ.get("EVERGREEN_IMAGE", ""), place / "running"
+with (place / "calls").open("a") as calls:
+    calls.write(" ".join([image[-4:], *words]) + chr(10))
+if words[:2] == ["compose", "ps"]:
+    print("c0ffee" if running.exists() else "")
+elif words[0] == "inspect":
+    print(running.read_text())
+elif words[:2] == ["compose", "up"]:
+    running.write_text(image)
+if os.environ["FAIL"] in " ".join(words) and image == os.environ["FAILS_WITH"]:
+    sys.exit(1)
+"""
+
+
+class Host:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        put_program(root / "bin" / "docker", DOCKER)
+
+    def call(self, script: str, *words: str, fail: str = "nothing", **environment: str) -> subprocess.CompletedProcess[str]:
+        path = f"{self.root / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        told = {"PATH": path, "PLACE": str(self.root), "FAIL": fail, "FAILS_WITH": NEW}
+        command = [ROOT / "deploy" / script, *words]
+        return subprocess.run(command, env=told | environment, cwd=self.root, capture_output=True, text=True, check=False, timeout=60)
+
+    @property
+    def runs(self) -> str | None:
+        file = self.root / "running"
+        return file.read_text() if file.exists() else None
+
+    @property
+    def calls(self) -> list[str]:
+        file = self.root / "calls"
+        return file.read_text().splitlines() if file.exists() else []
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_an_image_that_stands_the_test_runs(host):
+    done = host.call("roll-out", NEW)
+    assert (done.returncode, host.runs) == (0, NEW)
+    assert "answers as training did" in done.stdout
+    asked = [call.partition(" ")[2] for call in host.calls]
+    assert asked.index("compose pull --quiet") < next(at for at, call in enumerate(asked) if call.startswith("compose up"))
+    assert asked[-1] == "compose exec -T api evergreen smoke"
+
+
+@pytest.mark.parametrize("fail", ["evergreen smoke", "compose up"])
+def test_where_the_new_image_fails_the_one_before_is_put_back(host, fail):
+    (host.root / "running").write_text(OLD)
+    done = host.call("roll-out", NEW, fail=fail)
+    assert (done.returncode, host.runs) == (1, OLD)
+    assert f"{OLD} runs here again" in done.stderr
+
+
+def test_an_image_that_cannot_be_pulled_leaves_what_runs_alone(host):
+    (host.root / "running").write_text(OLD)
+    done = host.call("roll-out", NEW, fail="compose pull")
+    assert (done.returncode != 0, host.runs) == (True, OLD)
+    assert not [call for call in host.calls if "compose up" in call]
+
+
+def test_the_first_image_that_fails_is_told_and_nothing_is_put_back(host):
+    done = host.call("roll-out", NEW, fail="evergreen smoke")
+    assert done.returncode == 1
+    assert "there is none from before" in done.stderr
+    assert len([call for call in host.calls if "compose up" in call]) == 1
+
+
+def test_an_image_by_its_tag_is_refused(host):
+    done = host.call("roll-out", "ghcr.io/someone/flights:main")
+    assert (done.returncode, host.calls) == (2, [])
+    assert "expected an image by its digest" in done.stderr
+
+
+def test_a_promotion_is_recorded_as_the_decision_of_who_asked(host):
+    told = {"ACTION": "promote", "VERSION": "7", "REASON": "looked at; it's fine $(date)", "GITHUB_ACTOR": "ann"}
+    done = host.call("decide", sys.executable, "-c", "import sys; print(sys.argv[1:])", **told)
+    assert done.stdout == "['promote', '7', '--reason', \"looked at; it's fine $(date)\", '--by', 'ann']\n"
+
+
+def test_so_is_a_rollback(host):
+    done = host.call("decide", "echo", ACTION="rollback", REASON="people complain", GITHUB_ACTOR="ann")
+    assert done.stdout == "rollback --reason people complain --by ann\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "missing"),
+    [
+        ({"ACTION": "promote", "VERSION": "", "REASON": "good"}, "VERSION: which version"),
+        ({"ACTION": "promote", "VERSION": "7", "REASON": ""}, "REASON: why"),
+        ({"ACTION": "rollback", "REASON": ""}, "REASON: why"),
+        ({"ACTION": ""}, "ACTION: promote or rollback"),
+        ({"ACTION": "delete", "REASON": "x"}, "ACTION: got delete; expected promote or rollback."),
+    ],
+)
+def test_a_decision_that_lacks_something_is_not_made(host, told, missing):
+    done = host.call("decide", "echo", **told)
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert missing in done.stderr
+
+
+def test_a_command_in_the_image_has_no_rights_and_shows_no_secret(host):
+    (host.root / "out").mkdir()
+    done = host.call("in-image", "out", "deploy/turn", "/out", EVERGREEN_JOURNAL_URL="postgresql://secret")
+    assert done.returncode == 0
+    (call,) = host.calls
+    assert "secret" not in call
+    assert "--env EVERGREEN_JOURNAL_URL " in call
+    for right in ("--read-only", "--cap-drop ALL", "--security-opt no-new-privileges", f"--user {os.getuid()}:{os.getgid()}"):
+        assert right in call
+    assert f"--volume {host.root / 'out'}:/out" in call
+    assert call.endswith("evergreen:latest deploy/turn /out")
