@@ -1,6 +1,6 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status serve test faults check format lock bench-loop bench-gate bench-platform bench-serving clean
+.PHONY: help run up down status serve test faults check format lock image image-check compose-check secrets bench-loop bench-gate bench-platform bench-serving clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -11,6 +11,7 @@ READY := .venv/.ready
 ARGS ?=
 SCRIPTS := deploy/decide deploy/in-image deploy/roll-out deploy/state-asset deploy/turn deploy/with-state
 OUT ?= out
+TAG ?= evergreen:latest
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -68,8 +69,14 @@ lock: $(BIN)/uv ## Compile the lock files anew from pyproject.toml (UPGRADE=1 ta
 		--custom-compile-command 'make lock' -o requirements.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade) \
 		--custom-compile-command 'make lock' -o requirements-dev.txt
-	@echo setuptools | $(BIN)/uv pip compile - --universal --generate-hashes --no-emit-index-url --quiet $(if $(UPGRADE),--upgrade) \
-		--custom-compile-command 'make lock' -o requirements-build.txt
+	@printf 'hatchling\nsetuptools\nuv\n' | $(BIN)/uv pip compile - --constraints requirements-dev.txt --universal --generate-hashes \
+		--no-emit-index-url --quiet $(if $(UPGRADE),--upgrade) --custom-compile-command 'make lock' -o requirements-build.txt
+
+image: ## Build the container image (TAG=evergreen:latest; PYTHON_IMAGE=... builds it on another image of Python)
+	@$(PYTHON) -m deploy.image --tag $(TAG) $(if $(PYTHON_IMAGE),--base $(PYTHON_IMAGE))
+
+image-check: ## Build the image, and run the loop and the API in it as its own account and as a stranger, on a read-only root
+	@$(PYTHON) -m deploy.image --check --tag $(TAG) $(if $(PYTHON_IMAGE),--base $(PYTHON_IMAGE)) $(ARGS)
 
 bench-loop: $(READY) ## What the tools cost on top of the bare computation
 	@$(BIN)/python benchmarks/loop.py $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from contextlib import suppress
@@ -54,7 +55,10 @@ def locked_packages(lock: Path) -> dict[str, str]:
 
 
 def code_version(folder: Path) -> str:
-    """The commit that `folder` is checked out at, with "+" behind it where files have changed; "unknown" outside a checkout."""
+    """The commit that `folder` is checked out at, with "+" behind it where files have changed; "unknown" outside a checkout.
+
+    A container image has neither git nor a checkout: it brings the commit that it was built from in `EVERGREEN_REVISION`.
+    """
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],  # noqa: S607 - git is where the person's PATH has it
@@ -65,5 +69,5 @@ def code_version(folder: Path) -> str:
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return "unknown"
+        return os.environ.get("EVERGREEN_REVISION") or "unknown"
     return found.stdout.strip()

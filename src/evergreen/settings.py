@@ -18,9 +18,9 @@ PREFIX = "EVERGREEN_"
 FILE = ".env"
 OF_THE_PLATFORM = {
     f"{PREFIX}{name}"
-    for name in ("PYTHON", "LOGS", "SOCKET", "PREFECT_HERE", "MLFLOW_HERE", "MLFLOW_STORE", "MLFLOW_ARTIFACTS", "API_HERE")
+    for name in ("PYTHON", "LOGS", "SOCKET", "PREFECT_HERE", "MLFLOW_HERE", "MLFLOW_STORE", "MLFLOW_ARTIFACTS", "API_HERE", "REVISION")
 }
-"""What the platform puts into the environment of its own processes; no settings."""
+"""What the platform puts into the environment of its own processes, and a container image into that of everything; no settings."""
 OF_A_CLUSTER = re.compile(r"_SERVICE_(HOST|PORT\w*)=|_PORT=(tcp|udp)://|_PORT_\d+_(TCP|UDP)\w*=")
 """What Kubernetes and Docker put into the environment by themselves, where a service or a container is called evergreen."""
 Port = Annotated[int, Field(ge=1024, le=65_535)]

@@ -71,6 +71,13 @@ def test_the_version_of_code_outside_a_checkout_is_unknown(tmp_path: Path, monke
     assert code_version(tmp_path) == "unknown"
 
 
+def test_an_image_without_git_says_which_commit_it_was_built_from(checkout: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EVERGREEN_REVISION", "0123456789ab")
+    assert code_version(checkout) == git(checkout, "rev-parse", "HEAD")[:12]
+    monkeypatch.setenv("PATH", "")
+    assert code_version(checkout) == "0123456789ab"
+
+
 def test_a_lock_file_tells_the_version_of_every_package_that_this_python_installs(tmp_path: Path):
     lock = tmp_path / "requirements.txt"
     lock.write_text(
