@@ -78,6 +78,15 @@ image: ## Build the container image (TAG=evergreen:latest; PYTHON_IMAGE=... buil
 image-check: ## Build the image, and run the loop and the API in it as its own account and as a stranger, on a read-only root
 	@$(PYTHON) -m deploy.image --check --tag $(TAG) $(if $(PYTHON_IMAGE),--base $(PYTHON_IMAGE)) $(ARGS)
 
+compose-check: $(READY) ## Whether Dockerfile and compose.yaml are what their specifications and the engine allow
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	@if docker compose version >/dev/null 2>&1; then docker compose --file compose.yaml config --quiet; \
+		else echo "There is no docker compose here: it has not read compose.yaml."; fi
+
+secrets: ## Make the secrets of compose.yaml that are not there yet
+	@deploy/secrets
+
 bench-loop: $(READY) ## What the tools cost on top of the bare computation
 	@$(BIN)/python benchmarks/loop.py $(ARGS)
 

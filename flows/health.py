@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import socket
+import sys
 import xmlrpc.client
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +17,7 @@ from xml.parsers.expat import ExpatError
 
 from evergreen.errors import EvergreenError, RefusedError, without_passwords
 from evergreen.files import digest_text
-from evergreen.settings import Settings
+from evergreen.settings import Settings, load_settings
 from flows import account
 
 ANSWER_SECONDS = 2.0
@@ -230,3 +231,13 @@ def _credentials() -> dict[str, str]:
         return {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
     key = os.environ.get("PREFECT_API_KEY")
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def main() -> int:
+    """`python -m flows.health`: whether the runner works on what Prefect schedules, by Prefect's word; a container's health check."""
+    settings = load_settings()
+    return 0 if _serves(settings, parts(settings)[-1].health) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""What `make secrets` makes."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with the script in its place."""
+    (tmp_path / "deploy").mkdir()
+    shutil.copy(ROOT / "deploy" / "secrets", tmp_path / "deploy" / "secrets")
+    return tmp_path
+
+
+def make(project: Path) -> str:
+    made = subprocess.run([project / "deploy" / "secrets"], capture_output=True, text=True, timeout=60, check=True)
+    return made.stdout
+
+
+def contents(project: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in (project / "secrets").iterdir()}
+
+
+def test_every_secret_of_the_composition_is_made(project: Path):
+    make(project)
+    wanted = {Path(one["file"]) for one in yaml.safe_load((ROOT / "compose.yaml").read_text())["secrets"].values()}
+    assert {Path("secrets", name) for name in contents(project)} == wanted
+
+
+def test_no_two_are_alike_and_the_addresses_carry_the_passwords(project: Path):
+    make(project)
+    found = {name: text.strip() for name, text in contents(project).items()}
+    assert len(set(found.values())) == len(found)
+    assert found["journal_url"] == f"postgresql://journal:{found['journal_password']}@postgres/journal"
+    random = [text for name, text in found.items() if name.endswith(("_password", "_key"))]
+    assert all(len(text) == 48 and set(text) <= set("0123456789abcdef") for text in random)
+
+
+def test_only_the_owner_gets_into_the_folder_and_the_containers_accounts_can_read(project: Path):
+    make(project)
+    assert (project / "secrets").stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in (project / "secrets").iterdir()} == {0o444}
+
+
+def test_what_is_there_stays_and_only_what_is_missing_is_made(project: Path):
+    said = make(project)
+    before = contents(project)
+    assert all(text.strip() not in said for text in before.values())
+    (project / "secrets" / "api_key").unlink()
+    assert make(project) == "made secrets/api_key\n"
+    after = contents(project)
+    assert after["api_key"] != before.pop("api_key")
+    assert before == {name: text for name, text in after.items() if name != "api_key"}
+
+
+def test_git_never_sees_them():
+    assert "/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
