@@ -1,6 +1,6 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status serve test faults check format lock image image-check compose-check secrets bench-loop bench-gate bench-platform bench-serving clean
+.PHONY: help run up down status serve test faults check format lock image image-check compose-check compose-rehearsal secrets bench-loop bench-gate bench-platform bench-serving clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -83,6 +83,9 @@ compose-check: $(READY) ## Whether Dockerfile and compose.yaml are what their sp
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	@if docker compose version >/dev/null 2>&1; then docker compose --file compose.yaml config --quiet; \
 		else echo "There is no docker compose here: it has not read compose.yaml."; fi
+
+compose-rehearsal: $(READY) ## What compose.yaml says as processes of this machine, until the API answers; needs PostgreSQL and no engine
+	@$(BIN)/python -m deploy.rehearsal
 
 secrets: ## Make the secrets of compose.yaml that are not there yet
 	@deploy/secrets
