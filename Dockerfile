@@ -25,7 +25,8 @@ FROM packages AS project
 WORKDIR /app
 COPY pyproject.toml README.md LICENSE requirements.txt ./
 COPY expectations ./expectations
-COPY deploy/entrypoint deploy/answers ./deploy/
+COPY data/pointer ./data/
+COPY deploy/entrypoint deploy/evergreen deploy/answers deploy/with-state deploy/turn deploy/decide ./deploy/
 COPY src ./src
 COPY flows ./flows
 # In a folder of its own, so that a change of the project leaves the packages' layer as it is.
@@ -45,10 +46,10 @@ COPY --from=packages /opt/evergreen /opt/evergreen
 COPY --from=project /opt/project /opt/evergreen
 COPY --from=project /app /app
 # Whoever runs it may write to the home and to /tmp, whatever the uid is; an account without a name has this one.
-ENV PATH=/opt/evergreen/bin:$PATH \
+ENV PATH=/app/deploy:/opt/evergreen/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     EVERGREEN_HOME=/var/lib/evergreen EVERGREEN_EXPECTATIONS=/app/expectations EVERGREEN_LOCK=/app/requirements.txt \
-    EVERGREEN_API_HOST=0.0.0.0 \
+    EVERGREEN_POINTER=/app/data/pointer EVERGREEN_API_HOST=0.0.0.0 \
     HOME=/tmp USER=evergreen LOGNAME=evergreen \
     MPLCONFIGDIR=/tmp/matplotlib XDG_CACHE_HOME=/tmp/cache XDG_CONFIG_HOME=/tmp/config XDG_DATA_HOME=/tmp/data \
     DO_NOT_TRACK=true MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false GX_ANALYTICS_ENABLED=false

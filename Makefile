@@ -9,7 +9,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
-SCRIPTS := deploy/decide deploy/in-image deploy/roll-out deploy/state-asset deploy/turn deploy/with-state
+SCRIPTS := deploy/databases.sh deploy/decide deploy/entrypoint deploy/evergreen deploy/in-image deploy/roll-out deploy/secrets deploy/state-asset \
+	deploy/turn deploy/with-state
 OUT ?= out
 TAG ?= evergreen:latest
 

@@ -124,6 +124,9 @@ def check_secrets(engine: str, tag: str, container: Container) -> None:
         given = Container(container.home, container.user, {name: "/run/secrets/key"}, {"key": file})
         code, said = run(engine, tag, given, "sh", "-c", 'printf %s "$EVERGREEN_API_KEY" | sha256sum')
         insist((code, said.split()[:1]) == (0, [hashlib.sha256(secret.encode()).hexdigest()]), "a secret is taken from its file")
+        beside = "unset EVERGREEN_API_KEY; EVERGREEN_API_KEY_FILE=/run/secrets/key evergreen contract show"
+        code, said = run(engine, tag, given, "sh", "-c", beside)
+        insist(code == 0, "so does a command that passes the entrypoint by, as `docker exec` does", or_else=said)
         twice = Container(container.home, container.user, {name: "/run/secrets/key", "EVERGREEN_API_KEY": "other"}, {"key": file})
         for refused in (twice, Container(container.home, container.user, {name: "/run/secrets/absent"})):
             code, said = run(engine, tag, refused, "env")

@@ -107,7 +107,7 @@ def test_a_secret_is_given_to_those_who_use_it_and_to_nobody_else(name: str):
 
 
 def test_secrets_are_files_that_git_does_not_see():
-    assert all(one["file"].startswith("secrets/") for one in COMPOSITION["secrets"].values())
+    assert all(one["file"] == f"${{EVERGREEN_SECRETS:-secrets}}/{name}" for name, one in COMPOSITION["secrets"].items())
 
 
 def test_only_mlflow_reaches_the_object_store():
