@@ -44,6 +44,8 @@ check: $(READY) ## Lint, types, dependency rule, spelling
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/codespell
 
+ci-local: check workflow-check compose-check test run image-check fork-check ## What ci.yml runs, except what only GitHub has
+
 workflow-check: $(READY) ## Workflows and the scripts they call: syntax, known mistakes, what an attacker could use
 	@$(BIN)/shellcheck $(SCRIPTS)
 	@$(BIN)/actionlint -shellcheck=$(BIN)/shellcheck -pyflakes=
