@@ -73,7 +73,7 @@ class Seedling:
 
     def poll(self) -> int | None:
         """None while it lives."""
-        return None if Path(f"/proc/{self.pid}").exists() else -1
+        return None if psutil.pid_exists(self.pid) else -1
 
     def communicate(self) -> None:
         """Let go of it."""

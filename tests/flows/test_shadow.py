@@ -123,8 +123,9 @@ def test_it_gets_what_the_machine_has_left(live: Live):
     until(lambda: live.in_shadow() == 3, seconds=30)
     writes, thinks = sorted(live.processes(), key=lambda one: one.nice())
     assert (writes.nice(), thinks.nice()) == (10, 19)
-    assert [os.sched_getscheduler(one.pid) for one in (writes, thinks)] == [os.SCHED_OTHER, os.SCHED_IDLE]
-    assert Path(f"/proc/{thinks.pid}/oom_score_adj").read_text() == "1000\n"
+    if sys.platform == "linux":  # no other system has these two
+        assert [os.sched_getscheduler(one.pid) for one in (writes, thinks)] == [os.SCHED_OTHER, os.SCHED_IDLE]
+        assert Path(f"/proc/{thinks.pid}/oom_score_adj").read_text() == "1000\n"
     assert [one.nice() for one in live.server.workers if one not in live.processes()] == [0, 0]
 
 
