@@ -15,6 +15,9 @@ import workspaces
 
 from evergreen.workspace import Workspace
 
+# Problems that forks are tried with: they are tests of their forks, not of this one (deploy/fork_check.py).
+collect_ignore = ["forks"]
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
