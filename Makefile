@@ -1,6 +1,6 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status serve test faults check format lock image image-check compose-check compose-rehearsal secrets bench-loop bench-gate bench-platform bench-serving update-template clean
+.PHONY: help run up down status serve test faults check format lock image image-check compose-check compose-rehearsal secrets bench-loop bench-gate bench-platform bench-serving update-template fork-check clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -107,6 +107,9 @@ bench-serving: $(READY) ## Answers over HTTP beside MLflow's server, BentoML and
 
 update-template: ## Take a newer version of the template: TO=<tag or commit> (docs/update.md)
 	@$(or $(PYTHON),python3) -m deploy.update_template --to="$(TO)" --template="$(TEMPLATE)" --from="$(FROM)"
+
+fork-check: ## Make a fork of an earlier version with another problem, update it to HEAD, run its suite (FROM=<tag>, ARGS=<tests>)
+	@$(or $(PYTHON),python3) -m deploy.fork_check --from="$(FROM)" --arguments="$(ARGS)"
 
 clean: ## Remove the environment and what tools cached; var/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
