@@ -1,6 +1,7 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status serve test faults check format lock image image-check compose-check compose-rehearsal secrets bench-loop bench-gate bench-platform bench-serving update-template fork-check clean
+.PHONY: help run up down status serve turn test faults check ci-local workflow-check audit sbom format lock python-there image image-check \
+	compose-check compose-rehearsal secrets bench-loop bench-gate bench-platform bench-serving update-template fork-check clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -9,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
-SCRIPTS := deploy/databases.sh deploy/decide deploy/entrypoint deploy/evergreen deploy/in-image deploy/roll-out deploy/secrets deploy/state-asset \
+SCRIPTS := deploy/databases.sh deploy/decide deploy/entrypoint deploy/evergreen deploy/find-home deploy/in-image deploy/roll-out deploy/secrets deploy/state-asset \
 	deploy/turn deploy/with-state
 OUT ?= out
 TAG ?= evergreen:latest
@@ -60,9 +61,8 @@ sbom: $(READY) ## The bill of materials of what is locked, as CycloneDX (OUT=out
 	@mkdir -p $(OUT)
 	@PYTHONWARNINGS="ignore:The Component this BOM:UserWarning" $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-format JSON --output-reproducible --output-file $(OUT)/sbom.cdx.json requirements.txt
 
-turn: $(READY) ## One turn of continuous training on OUT/state.zip, as ct.yml does it (OUT=out)
-	@mkdir -p $(OUT)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/with-state $(OUT)/state.zip deploy/turn $(OUT)
+turn: $(READY) ## One turn of continuous training, as ct.yml takes it: fetch, a round if anything asks for it; told in OUT (OUT=out)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/turn $(OUT)
 
 format: $(READY) ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
@@ -75,10 +75,13 @@ lock: $(BIN)/uv ## Compile the lock files anew from pyproject.toml (UPGRADE=1 ta
 	@printf 'hatchling\nsetuptools\nuv\n' | $(BIN)/uv pip compile - --constraints requirements-dev.txt --universal --generate-hashes \
 		--no-emit-index-url --quiet $(if $(UPGRADE),--upgrade) --custom-compile-command 'make lock' -o requirements-build.txt
 
-image: ## Build the container image (TAG=evergreen:latest; PYTHON_IMAGE=... builds it on another image of Python)
+python-there:
+	@test -n "$(PYTHON)" || { echo "Evergreen needs Python 3.11, 3.12 or 3.13, and none was found. Install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
+
+image: python-there ## Build the container image (TAG=evergreen:latest; PYTHON_IMAGE=... builds it on another image of Python)
 	@$(PYTHON) -m deploy.image --tag $(TAG) $(if $(PYTHON_IMAGE),--base $(PYTHON_IMAGE))
 
-image-check: ## Build the image, and run the loop and the API in it as its own account and as a stranger, on a read-only root
+image-check: python-there ## Build the image, and run the loop and the API in it as its own account and as a stranger, on a read-only root
 	@$(PYTHON) -m deploy.image --check --tag $(TAG) $(if $(PYTHON_IMAGE),--base $(PYTHON_IMAGE)) $(ARGS)
 
 compose-check: $(READY) ## Whether Dockerfile and compose.yaml are what their specifications and the engine allow
@@ -115,8 +118,7 @@ clean: ## Remove the environment and what tools cached; var/ stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # uv itself comes from the lock too, by hash, through the pip that every Python brings.
-$(BIN)/uv:
-	@test -n "$(PYTHON)" || { echo "Evergreen needs Python 3.11, 3.12 or 3.13, and none was found. Install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
+$(BIN)/uv: | python-there
 	@echo "Setting up .venv with $$($(PYTHON) --version) (once, about a minute)"
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv module is missing. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@awk '/^uv==/ {on=1} on {print} on && !/\\$$/ {exit}' requirements-dev.txt > .venv/uv.txt

@@ -115,6 +115,7 @@ def fetch(pointer: Annotated[str | None, typer.Option(help="What is to be had; w
 def retrain(
     reason: Annotated[str | None, typer.Option(help="Ask for a training yourself; why is recorded.", callback=deciding.said)] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Only tell what would be done, and by which rule.")] = False,
+    by: deciding.By = None,
     report: Annotated[Path | None, typer.Option(help="A folder for what a job tells of it: summary.md and outcome.json.")] = None,
 ) -> None:
     """Go one round if anything asks for it: a schedule, new data, drift, decay, a person; the contract decides."""
@@ -122,7 +123,7 @@ def retrain(
 
     if explain:
         turn.explain()
-    elif not turn.take(reason=reason, report=report):
+    elif not turn.take(reason=reason, person=by, report=report):
         raise typer.Exit(1)
 
 

@@ -13,6 +13,7 @@ from evergreen import journal as tables
 from evergreen import occasions
 from evergreen.errors import EvergreenError, RefusedError
 from evergreen.files import write_bytes
+from evergreen.journal.tables import metadata
 from evergreen.report.summary import summarize
 from evergreen.status import look_at_landing
 from evergreen.triggers import KINDS, Kind
@@ -25,10 +26,9 @@ from flows.server import alone, prefect_server
 from flows.telling import name_of
 
 SUMMARY, OUTCOME = "summary.md", "outcome.json"
-TOLD = (tables.deliveries, tables.triggers, tables.decisions)
 
 
-def take(*, reason: str | None, report: Path | None) -> bool:
+def take(*, reason: str | None, person: str | None, report: Path | None) -> bool:
     """Go one round if anything asks for it, as the platform's poll would; with a reason, a person asks.
 
     Parameters
@@ -43,9 +43,9 @@ def take(*, reason: str | None, report: Path | None) -> bool:
         False when something in the landing folders could not be read or belongs to no source.
     """
     space = open_workspace()
-    before = [len(space.journal.rows(table)) for table in TOLD]
+    before = _newest(space)
     if reason is not None:
-        occasions.ask(space, datetime.now(UTC), why=f"{name_of(None)} asked for it: {reason}")
+        occasions.ask(space, datetime.now(UTC), why=f"{name_of(person)} asked for it: {reason}")
     complete = False
     try:
         complete = _go_if_asked_for(space)
@@ -143,8 +143,15 @@ def told_in_a_sentence() -> Iterator[None]:
         raise RefusedError(f"Deliveries could not be fetched. {where}: {type(error).__name__}: {error}. Mend it, then run again.") from None
 
 
-def _report(space: Workspace, before: list[int], folder: Path, *, complete: bool) -> None:
-    deliveries, triggers, decisions = (space.journal.rows(table)[seen:] for table, seen in zip(TOLD, before, strict=True))
+def _newest(space: Workspace) -> dict[str, int]:
+    """The newest row of each of the journal's tables."""
+    counted = [table for table in metadata.sorted_tables if "seq" in table.c]  # all but the lease, which is one row
+    return {table.name: (space.journal.last(table) or {"seq": 0})["seq"] for table in counted}
+
+
+def _report(space: Workspace, before: dict[str, int], folder: Path, *, complete: bool) -> None:
+    told = (tables.deliveries, tables.triggers, tables.decisions)
+    deliveries, triggers, decisions = ([row for row in space.journal.rows(one) if row["seq"] > before[one.name]] for one in told)
     record = decisions[-1]["record"] if decisions else None
     folder.mkdir(parents=True, exist_ok=True)
     outcome = {
@@ -152,7 +159,7 @@ def _report(space: Workspace, before: list[int], folder: Path, *, complete: bool
         "version": record["candidate"]["version"] if record else None,
         "champion": record["champion"]["version"] if record and record["champion"] else None,
         "complete": complete,
-        "changed": bool(deliveries or triggers or decisions),
+        "changed": _newest(space) != before,
     }
     write_bytes(folder / SUMMARY, summarize(record, deliveries=deliveries, triggers=triggers).encode())
     write_bytes(folder / OUTCOME, f"{json.dumps(outcome)}\n".encode())

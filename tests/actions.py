@@ -1,20 +1,31 @@
-"""What GitHub Actions would run, run here: a machine for each job, a `gh` that keeps releases in a folder, a `docker` that is none."""
+"""What GitHub Actions would run, run here: jobs of the real workflows, a `gh` that keeps releases in a folder, a `docker` that is none.
+
+The steps' scripts, conditions and values are those of the file. Of the actions, those that carry artifacts do so by a folder; a checkout
+is a copy of this project as it stands, and whatever builds an image does nothing.
+"""
+
+from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import yaml
 from commands import TESTS, Home
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = "someone/flights"
+CONTEXT = re.compile(r"\b(?:github|inputs|vars|secrets|steps|needs|env)(?:\.[\w-]+)+")
+ALWAYS = "cancelled()"
 GH = f"""#!{sys.executable}
-# Releases are folders, their assets files. What gh is told to fail at stands in FAIL.
-import os, shutil, sys
+# Releases are folders, their assets files, a draft has a file .draft. What gh is told to fail at stands in FAIL.
+import os, re, shutil, sys
 from pathlib import Path
 
 root, words = Path(os.environ["RELEASES"]), sys.argv[1:]
@@ -25,18 +36,20 @@ if " ".join(words[:2]) in os.environ.get("FAIL", "").split(","):
 options = dict(zip(words, words[1:]))
 if words[0] == "api":
     assert words[2] == "repos/{REPOSITORY}/releases", words
-    if options["--jq"] == ".[].tag_name":
-        print(*sorted(one.name for one in root.iterdir()), sep=chr(10))
+    there = [one for one in sorted(root.iterdir()) if ".draft == false" not in options["--jq"] or not (one / ".draft").exists()]
+    if options["--jq"].endswith(".tag_name"):
+        print(*(one.name for one in there), sep=chr(10))
     else:
         assert 'select(.state == "uploaded")' in options["--jq"], words
-        print(*sorted(one.name for one in (root / "evergreen-state").glob("*")), sep=chr(10))
+        print(*(one.name for place in there if place.name == "evergreen-state" for one in sorted(place.glob("*"))), sep=chr(10))
 else:
     assert options["--repo"] == "{REPOSITORY}", words
     folder = root / words[2]
     if words[:2] == ["release", "create"]:
         folder.mkdir()
-        shutil.copy(words[-1], folder)
+        assert not Path(words[-1]).is_file(), "with a file it would be a draft first"
     elif words[:2] == ["release", "upload"]:
+        assert not (folder / Path(words[-1]).name).exists(), words
         shutil.copy(words[-1], folder)
     elif words[:2] == ["release", "download"]:
         shutil.copy(folder / options["--pattern"], options["--output"])
@@ -46,94 +59,185 @@ else:
         sys.exit(f"gh: unknown command {{words}}")
 """
 DOCKER = f"""#!{sys.executable}
-# `docker run`: folders of the host are where they are, the working directory is the project's.
-import os, subprocess, sys
+# `docker run`: the working directory is the project's, only what --env names is handed over, and /state is the same place each time.
+import os, re, shutil, subprocess, sys
+from pathlib import Path
 
-words = sys.argv[1:]
+words, mounts, given, at = sys.argv[1:], {{}}, {{}}, 1
 assert words[0] == "run", words
-mounts, at = {{}}, 1
-while words[at] != "evergreen:latest":
+while not words[at].startswith("evergreen:"):
+    name, _, value = words[at + 1].partition("=")
     if words[at] == "--volume":
         source, _, inside = words[at + 1].partition(":")
         mounts[inside] = source
-    if words[at] == "--env" and "=" in words[at + 1]:
-        name, _, value = words[at + 1].partition("=")
-        os.environ[name] = value
+    elif words[at] == "--env" and "=" in words[at + 1]:
+        given[name] = value
+    elif words[at] == "--env" and name in os.environ:
+        given[name] = os.environ[name]
+    elif words[at] == "--env-file":
+        given |= dict(line.split("=", 1) for line in Path(words[at + 1]).read_text().splitlines() if line)
     at += 1
+assert words[at] == os.environ["IMAGE"], words
 assert {{"--read-only", "--init"}} <= set(words[:at])
 def placed(text):
     for inside, source in mounts.items():
         if text == inside or text.startswith(inside + "/"):
             return source + text[len(inside):]
     return text
-os.environ["EVERGREEN_HOME"] = placed(os.environ["EVERGREEN_HOME"])
-sys.exit(subprocess.run([placed(word) for word in words[at + 1 :]]).returncode)
+image = dict(line.split("=", 1) for line in Path(os.environ["OF_THE_IMAGE"]).read_text().splitlines())
+lasting, state = mounts["/state"], os.environ["STATE"]
+shutil.rmtree(state, ignore_errors=True)
+shutil.copytree(lasting, state)
+mounts["/state"] = state
+environment = image | given | {{"EVERGREEN_HOME": placed(given["EVERGREEN_HOME"]), "PATH": os.environ["PATH"]}}
+code = subprocess.run([placed(word) for word in words[at + 1 :]], env=environment).returncode
+shutil.rmtree(lasting)
+shutil.copytree(state, lasting)
+sys.exit(code)
 """
 
 
+def workflow(name: str) -> dict[str, Any]:
+    """One of the workflows, every value a text."""
+    found: dict[str, Any] = yaml.load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text(), yaml.BaseLoader)  # noqa: S506 - no tags
+    return found
+
+
+def value_of(expression: str, context: dict[str, Any]) -> Any:
+    """What an expression of a workflow is, for these values; what is not among them is empty."""
+    text = expression.replace("&&", " and ").replace("||", " or ").replace(f"!{ALWAYS}", "True")
+    text = CONTEXT.sub(lambda found: f"look({found[0]!r})", re.sub(r"!(?!=)", " not ", text))
+    values = {"look": lambda name: context.get(name, ""), "format": lambda text, *given: text.format(*given)}
+    return eval(" ".join(text.split()), {"__builtins__": {}, "true": True, "false": False, **values})  # noqa: S307 - the workflows' own words
+
+
+def holds(condition: str, context: dict[str, Any]) -> bool:
+    """Whether an `if:` holds."""
+    return bool(value_of(condition.removeprefix("${{").removesuffix("}}"), context))
+
+
+def filled(text: str, context: dict[str, Any]) -> str:
+    """A text with its expressions replaced; what is true or false is written as Actions writes it."""
+
+    def put(found: re.Match[str]) -> str:
+        value = value_of(found[1], context)
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return re.sub(r"\$\{\{(.*?)\}\}", put, text)
+
+
 @dataclass
-class Runner:
-    """One of GitHub's machines: a clone, a folder for what is passing, files that steps write their outputs and summary to."""
+class Job:
+    """What became of a job: scripts that ran, in order, and what it handed on."""
+
+    done: list[subprocess.CompletedProcess[str]] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
+    summary: str = ""
+    is_failed: bool = False
+
+    @property
+    def said(self) -> str:
+        """All that was printed."""
+        return "".join(one.stdout + one.stderr for one in self.done)
+
+
+@dataclass
+class Actions:
+    """GitHub's machines, with a toy problem in the place of the flights: each job begins on one where nothing is."""
 
     root: Path
-    number: int
-    outputs: dict[str, str] = field(default_factory=dict)
+    runs: int = 0
+
+    def __post_init__(self) -> None:
+        """Lay out what all jobs share."""
+        (self.root / "releases").mkdir(exist_ok=True)
+        put_program(self.root / "bin" / "gh", GH)
+        put_program(self.root / "bin" / "docker", DOCKER)
 
     @property
-    def clone(self) -> Path:
-        return self.root / f"clone-{self.number}"
+    def kept(self) -> list[str]:
+        """The states in the release."""
+        return sorted(path.name for path in (self.root / "releases" / "evergreen-state").glob("*"))
 
-    @property
-    def summary(self) -> str:
-        file = self.root / f"summary-{self.number}"
-        return file.read_text() if file.exists() else ""
+    def run(self, job: dict[str, Any], run: int, **context: Any) -> Job:
+        """Run a job of a workflow's run."""
+        told, place = Job(), self.root / f"machine-{run}-{len(list(self.root.glob(f'machine-{run}-*')))}"
+        context = {"github.run_id": run, "github.run_attempt": 1, "github.token": "token", "github.sha": "0" * 40, **context}
+        context["github.event.repository.default_branch"] = "main"
+        context |= {f"env.{name}": filled(value, context) for name, value in job.get("env", {}).items()}
+        if "if" in job and not holds(job["if"], context):
+            return told
+        _check_out(place)
+        shutil.rmtree(self.root / "temp", ignore_errors=True)
+        (self.root / "temp").mkdir()
+        for step in job["steps"]:
+            condition = step.get("if", "true")
+            if (told.is_failed and ALWAYS not in condition) or not holds(condition, context):
+                continue
+            if step.get("run", "").startswith("make image"):
+                continue
+            if "run" in step:
+                environment = {name: filled(value, context) for name, value in {**job.get("env", {}), **step.get("env", {})}.items()}
+                done, outputs = self._script(step["run"], place, run, environment)
+                told.done.append(done)
+                told.is_failed |= done.returncode != 0
+                context |= {f"steps.{step.get('id', '')}.outputs.{name}": value for name, value in outputs.items()}
+            elif "artifact" in step["uses"]:
+                options = {name: filled(value, context) for name, value in step["with"].items()}
+                told.is_failed |= not self._carry(step["uses"], options, place, run)
+        told.outputs = {name: filled(value, context) for name, value in job.get("outputs", {}).items()}
+        summary = place.with_suffix(".summary")
+        told.summary = summary.read_text() if summary.exists() else ""
+        return told
 
-    def step(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a step's script as Actions does, and read what it has put out."""
-        out = self.root / f"output-{self.number}"
-        told = {
-            **{"GITHUB_REPOSITORY": REPOSITORY, "GITHUB_RUN_ID": str(self.number), "GITHUB_RUN_ATTEMPT": "1", "GITHUB_ACTOR": "ann"},
-            **{"GITHUB_OUTPUT": str(out), "GITHUB_STEP_SUMMARY": str(self.root / f"summary-{self.number}"), "IMAGE": "evergreen:latest"},
-            # The same place each time, as on GitHub; nothing is there when a job begins.
-            **{"RUNNER_TEMP": str(self.root / "temp"), "RELEASES": str(self.root / "releases")},
-            "PATH": os.pathsep.join([str(self.root / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
-            **self._problem(),
-        }
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
-            cwd=self.clone,
-            env=told | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=400,
-        )
-        lines = out.read_text().splitlines() if out.exists() else []
-        self.outputs = dict(line.split("=", 1) for line in lines)
-        return done
-
-    def _problem(self) -> dict[str, str]:
-        """The toy problem in the place of the flights."""
+    def _script(
+        self, script: str, place: Path, run: int, environment: dict[str, str]
+    ) -> tuple[subprocess.CompletedProcess[str], dict[str, str]]:
+        out = place.with_suffix(".output")
+        out.write_text("")
         home = Home(self.root)
         kept = ("EVERGREEN_PROBLEM", "EVERGREEN_EXPECTATIONS", "EVERGREEN_LOCK", "EVERGREEN_SETTLE_SECONDS")
-        return {
-            **{name: home.environment[name] for name in kept},
-            "PYTHONPATH": os.pathsep.join(map(str, [self.clone / "src", self.clone, TESTS])),
-            "HOME": str(self.root),
+        path = os.pathsep.join(map(str, [place / "src", place, TESTS]))
+        image = {**{name: home.environment[name] for name in kept}, "PYTHONPATH": path, "HOME": str(self.root), "USER": "evergreen"}
+        (self.root / "image").write_text("".join(f"{name}={value}\n" for name, value in image.items()))
+        told = {
+            **{"GITHUB_REPOSITORY": REPOSITORY, "GITHUB_RUN_ID": str(run), "GITHUB_RUN_ATTEMPT": "1", "GITHUB_ACTOR": "ann"},
+            **{"GITHUB_OUTPUT": str(out), "GITHUB_STEP_SUMMARY": str(place.with_suffix(".summary"))},
+            **{
+                "TMPDIR": str(self.root / "temp"),
+                "STATE": str(self.root / "state"),
+                "RELEASES": str(self.root / "releases"),
+                "OF_THE_IMAGE": str(self.root / "image"),
+            },
+            "PATH": os.pathsep.join([str(self.root / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
         }
+        shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+        done = subprocess.run(shell, cwd=place, env=told | environment, capture_output=True, text=True, check=False, timeout=400)
+        return done, dict(line.split("=", 1) for line in out.read_text().splitlines())
+
+    def _carry(self, action: str, options: dict[str, str], place: Path, run: int) -> bool:
+        """Put files into an artifact of the run, or get them out of one; False where that would fail the step."""
+        artifact = self.root / f"artifacts-{run}" / options["name"]
+        if action.startswith("actions/download-artifact@"):
+            if artifact.is_dir():
+                shutil.copytree(artifact, place / options.get("path", "."), dirs_exist_ok=True)
+            return artifact.is_dir()
+        found = [place / name for name in options["path"].split() if (place / name).exists()]
+        for path in found:  # what they have in common is left out of their names
+            copy = shutil.copytree if path.is_dir() else shutil.copy
+            artifact.mkdir(parents=True, exist_ok=True)
+            copy(path, artifact / path.name)
+        return bool(found) or options["if-no-files-found"] != "error"
 
 
-def make_runner(root: Path, number: int) -> Runner:
-    """A machine with a fresh clone of this project, as it stands here, and nothing of the machine before."""
-    runner = Runner(root, number)
-    files = subprocess.run(["git", "ls-files", "-z", "deploy", "src", "flows", "data"], cwd=ROOT, capture_output=True, check=True).stdout
+def _check_out(place: Path) -> None:
+    """A copy of this project as it stands, as far as the jobs need it."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "deploy", "src", "flows", "data"]
+    files = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     for name in filter(None, files.decode().split("\0")):
-        copy = runner.clone / name
+        copy = place / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes((ROOT / name).read_bytes())
-        copy.chmod((ROOT / name).stat().st_mode)
-    shutil.rmtree(root / "temp", ignore_errors=True)
-    return runner
+        shutil.copy(ROOT / name, copy)
 
 
 def put_program(place: Path, source: str) -> None:

@@ -1,167 +1,200 @@
-"""What ct.yml does, step by step, with the real commands, in two clones after each other: one history comes of it.
-
-GitHub and Docker are not here: `gh` keeps releases in a folder, and `docker run` runs the command on this machine. The values of the steps'
-expressions are written out, and every variable of a step must have one.
-"""
+"""What ct.yml does, with the real commands, run after run on machines where nothing lasts: one history comes of it."""
 
 import json
-import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from actions import DOCKER, GH, ROOT, Runner, make_runner, put_program
+from actions import ROOT, Actions, Job, holds, workflow
 from commands import Home, make_home
 
-TRAIN: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ct.yml").read_text())["jobs"]["train"]
-KEEP: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ct.yml").read_text())["jobs"]["keep"]
+JOBS = workflow("ct")["jobs"]
+MODEL = workflow("cd")["jobs"]["model"]
+REASON = 'a new "supplier"; $(false)'
+MAIN = {"github.event_name": "workflow_dispatch", "github.ref": "refs/heads/main"}
 
 
-def step_named(name: str, job: dict[str, Any] = TRAIN) -> dict[str, Any]:
-    found = [step for step in job["steps"] if name in (step.get("name"), step.get("id"))]
-    assert len(found) == 1, name
-    return dict(found[0])
-
-
-def take_turn(runner: Runner, *, through: str, reason: str = "", explain: str = "false") -> list[subprocess.CompletedProcess[str]]:
-    """The steps of the job `train` that need neither GitHub nor a build, and of `keep` when there is something to keep."""
-    values = {
-        "Where the state is": {"LASTING": ""},
-        "The state before": {"GH_TOKEN": "token"},
-        "One turn": {
-            **{"HOME_FOLDER": str(runner.root / "temp" / "home"), "LASTS": "", "POINTER": through, "REASON": reason, "EXPLAIN": explain},
-            **{"EVERGREEN_JOURNAL_URL": "", "EVERGREEN_MLFLOW_URI": "", "EVERGREEN_ALERT_URLS": ""},
-        },
-        "What came of it": {},
-    }
-    done = []
-    for name, environment in values.items():
-        step = step_named(name)
-        assert set(step.get("env", {})) == set(environment), name
-        done.append(runner.step(step["run"], **environment))
-        if done[-1].returncode and name != "One turn":
-            break
-    if runner.outputs.get("verdict") == "REJECT":
-        done.append(runner.step(step_named("The verdict")["run"]))
-    if runner.outputs.get("changed") == "true":
-        (runner.clone / "state.zip").write_bytes((runner.clone / "out" / "state.zip").read_bytes())
-        done.append(runner.step(KEEP["steps"][-1]["run"], GH_TOKEN="token"))  # noqa: S106 - a fake one
-    return done
+def take_turn(actions: Actions, run: int, **context: Any) -> dict[str, Job]:
+    """A run of ct.yml: every job of it whose conditions hold."""
+    told = MAIN | {name.replace("__", "."): value for name, value in context.items()}
+    train = actions.run(JOBS["train"], run, **told)
+    needs = {f"needs.train.outputs.{name}": value for name, value in train.outputs.items()}
+    return {"train": train, "keep": actions.run(JOBS["keep"], run, **told, **needs)}
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
+def actions(tmp_path_factory) -> Actions:
     root: Path = tmp_path_factory.mktemp("actions")
     make_home(root, bare=True)
-    (root / "releases").mkdir()
-    for name, source in (("gh", GH), ("docker", DOCKER)):
-        put_program(root / "bin" / name, source)
-    return root
+    return Actions(root)
 
 
 @pytest.fixture(scope="module")
-def turns(root: Path) -> dict[str, tuple[Runner, list[subprocess.CompletedProcess[str]]]]:
-    """A first turn, one that finds nothing new, and one with a month more; each on a machine of its own."""
-    made = {}
-    for number, (name, through) in enumerate([("first", "60"), ("idle", "60"), ("second", "90")], start=1):
-        runner = make_runner(root, number)
-        made[name] = (runner, take_turn(runner, through=through))
-    return made
+def turns(actions: Actions) -> dict[str, dict[str, Job]]:
+    """A first turn, one that finds nothing new, a trial for a pull request, and one with a month more."""
+    trial = {"github__event_name": "pull_request", "github__ref": "refs/pull/7/merge"}
+    return {
+        "first": take_turn(actions, 101, inputs__through="60"),
+        "idle": take_turn(actions, 102, inputs__through="60"),
+        "trial": take_turn(
+            actions, 103, inputs__through="90", github__event__pull_request__head__repo__full_name="x", github__repository="x", **trial
+        ),
+        "second": take_turn(actions, 104, inputs__through="90", inputs__reason=REASON),
+    }
 
 
-def journal(runner: Runner, root: Path, table: str) -> list[dict[str, Any]]:
-    """The rows of a table in the state that a machine has left."""
-    place = Home(root / f"state-{runner.number}")
+def journal(actions: Actions, kept: str, table: str) -> list[dict[str, Any]]:
+    """The rows of a table in a state of the release."""
+    place = Home(actions.root / f"looked at {kept}")
     if not place.var.exists():
         place.var.mkdir(parents=True)
-        with zipfile.ZipFile(runner.clone / "out" / "state.zip") as archive:
+        with zipfile.ZipFile(actions.root / "releases" / "evergreen-state" / kept) as archive:
             (name,) = (name for name in archive.namelist() if name.endswith("journal.db"))
             (place.var / "journal.db").write_bytes(archive.read(name))
     return place.rows(table)
 
 
-def test_every_step_of_every_turn_succeeds(turns):
-    for name, (_, done) in turns.items():
-        assert [(one.args[-1][:40], one.stderr) for one in done if one.returncode] == [], name
-        assert "Traceback" not in "".join(one.stdout + one.stderr for one in done)
+FIRST, SECOND = "state-1-101-1.zip", "state-2-104-1.zip"
 
 
-def test_two_turns_on_two_machines_make_one_history(turns, root):
-    decisions = journal(turns["second"][0], root, "decisions")
+def test_every_step_of_every_job_succeeds(turns):
+    for name, jobs in turns.items():
+        for job in jobs.values():
+            assert not job.is_failed, (name, job.said)
+            assert "Traceback" not in job.said
+
+
+def test_two_turns_on_two_machines_make_one_history(turns, actions):
+    assert actions.kept[:2] == [FIRST, SECOND]
+    decisions = journal(actions, SECOND, "decisions")
     assert [(row["candidate"], row["champion"]) for row in decisions] == [(1, None), (2, 1)]
-    assert "Version 2, against version 1, the champion" in turns["second"][0].summary
-    assert [row["cycle"] for row in journal(turns["second"][0], root, "cycles")] == ["deliveries 0", "deliveries 1"]
+    assert "Version 2, against version 1, the champion" in turns["second"]["train"].summary
+    assert [row["cycle"] for row in journal(actions, SECOND, "cycles")] == ["deliveries 0", "deliveries 1"]
 
 
-def test_no_budget_is_spent_twice(turns, root):
-    first = journal(turns["first"][0], root, "ledger")
-    second = journal(turns["second"][0], root, "ledger")
+def test_no_budget_is_spent_twice(turns, actions):
+    first, second = (journal(actions, kept, "ledger") for kept in (FIRST, SECOND))
     assert second[: len(first)] == first
     assert len({(row["data_time"], row["purpose"]) for row in second}) == len(second) > len(first)
 
 
-def test_a_turn_for_which_nothing_has_changed_keeps_nothing(turns, root):
-    runner, _ = turns["idle"]
-    assert runner.outputs["changed"] == "false"
-    assert runner.summary == "### Nothing was judged\n"
-    kept = sorted(path.name for path in (root / "releases" / "evergreen-state").iterdir())
-    assert kept == ["state-1-1.zip", "state-3-1.zip"]
+def test_a_turn_for_which_nothing_has_changed_keeps_nothing(turns):
+    idle = turns["idle"]
+    assert idle["train"].outputs["changed"] == "false"
+    assert idle["train"].summary == "### Nothing was judged\n"
+    assert idle["keep"].done == []
+
+
+def test_a_trial_for_a_pull_request_is_judged_against_the_champion_and_not_kept(turns, actions):
+    trial = turns["trial"]
+    assert trial["train"].outputs["changed"] == "true"
+    assert "against version 1, the champion" in trial["train"].summary
+    assert trial["keep"].done == []
+    assert not list(actions.root.glob("artifacts-103/state*"))
 
 
 def test_the_summary_of_the_job_is_the_decision_in_money(turns):
-    first = turns["first"][0].summary
+    first = turns["first"]["train"].summary
     assert first.startswith("### PROMOTE: Version 1 is promoted")
     assert "| Decided by | EUR per 1,000 orders | the candidate saves |" in first
-    assert turns["first"][0].outputs["verdict"] == "PROMOTE"
 
 
-def test_the_pages_are_there_to_be_kept(turns):
-    site = turns["second"][0].clone / "out" / "site"
-    assert "version 2" in (site / "index.html").read_text().lower()
+def test_the_pages_are_there_to_be_kept(turns, actions):
+    assert "version 2" in (actions.root / "artifacts-104" / "report-1" / "site" / "index.html").read_text().lower()
 
 
-def test_a_turn_that_only_explains_changes_nothing(root, turns):
-    runner = make_runner(root, 7)
-    done = take_turn(runner, through="90", explain="true")
-    assert [one.returncode for one in done] == [0, 0, 0, 0]
-    assert runner.outputs == {"home": str(root / "temp" / "home"), "lasts": "", "changed": "false", "verdict": ""}
-    assert "nothing of that kind" in runner.summary
+def test_a_turn_that_only_explains_changes_nothing(actions, turns):
+    before = actions.kept
+    explained = take_turn(actions, 105, inputs__through="120", inputs__explain=True)
+    assert not explained["train"].is_failed
+    assert "nothing of that kind" in explained["train"].summary
+    assert explained["train"].outputs["changed"] == "false"
+    assert actions.kept == before
 
 
-def test_a_damaged_state_ends_the_turn_before_anything_is_done_and_is_not_kept(root, turns):
-    newest = root / "releases" / "evergreen-state" / "state-3-1.zip"
+def test_a_person_who_asks_is_recorded_with_the_reason(actions, turns):
+    assert f"ann asked for it: {REASON}" in turns["second"]["train"].summary
+    rows = journal(actions, SECOND, "triggers")
+    assert [row["reason"] for row in rows if row["action"] == "ask"] == [f"ann asked for it: {REASON}"]
+
+
+@pytest.mark.parametrize(("ref", "is_kept"), [("refs/heads/main", True), ("refs/heads/feature", False), ("refs/tags/v1", False)])
+def test_a_turn_on_another_branch_is_a_trial(ref, is_kept):
+    context = MAIN | {"github.ref": ref, "needs.train.outputs.changed": "true", "steps.outcome.outputs.changed": "true"}
+    context["github.event.repository.default_branch"] = "main"
+    (upload,) = (step for step in JOBS["train"]["steps"] if step.get("with", {}).get("name", "").startswith("state"))
+    assert (holds(JOBS["keep"]["if"], context), holds(upload["if"], context)) == (is_kept, is_kept)
+
+
+def test_a_decision_of_a_person_goes_on_from_there(actions, turns):
+    context = MAIN | {"inputs.action": "freeze", "inputs.reason": "audit"}
+    frozen = actions.run(MODEL, 108, **context)
+    assert not frozen.is_failed, frozen.said
+    assert [(row["person"], row["reason"]) for row in journal(actions, actions.kept[-1], "freezes")] == [("ann", "audit")]
+    assert actions.kept[-1].endswith("-108-1.zip")
+
+
+def test_a_damaged_state_ends_the_turn_before_anything_is_done_and_is_not_kept(actions, turns):
+    newest, before = actions.root / "releases" / "evergreen-state" / actions.kept[-1], actions.kept
     whole = newest.read_bytes()
     newest.write_bytes(whole[: len(whole) // 2])
-    runner = make_runner(root, 8)
-    done = take_turn(runner, through="120")
+    damaged = take_turn(actions, 109, inputs__through="120")
     newest.write_bytes(whole)
-    assert done[2].returncode != 0
-    assert "ended before anything was judged" in runner.summary
-    assert runner.outputs["changed"] == "false"
-    assert not (root / "temp" / "home" / "home").exists()
+    assert damaged["train"].is_failed
+    assert "ended before anything was judged" in damaged["train"].summary
+    assert (damaged["keep"].done, actions.kept) == ([], before)
+
+
+def test_where_servers_are_named_and_no_home_lasts_no_second_history_begins(actions, turns):
+    refused = take_turn(actions, 110, secrets__EVERGREEN_JOURNAL_URL="postgresql://journal")
+    assert refused["train"].is_failed
+    assert "names no folder that lasts" in refused["train"].said
+    assert len(refused["train"].done) == 2  # the refusal, and what is told of it
+
+
+def test_a_home_that_lasts_is_gone_on_with_and_nothing_is_kept_elsewhere(actions, turns, tmp_path):
+    before = actions.kept
+    lasting = {"vars__EVERGREEN_HOME": str(tmp_path / "lasting"), "inputs__through": "60"}
+    refused = take_turn(actions, 111, **lasting)
+    assert refused["train"].is_failed
+    assert "the release evergreen-state holds one" in refused["train"].said
+    (tmp_path / "lasting" / "home").mkdir(parents=True)
+    lasts = take_turn(actions, 112, **lasting)
+    assert not lasts["train"].is_failed, lasts["train"].said
+    assert lasts["train"].summary.startswith("### PROMOTE: Version 1")
+    assert (tmp_path / "lasting" / "home" / "journal.db").is_file()
+    assert (lasts["keep"].done, actions.kept) == ([], before)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "code", "said"),
+    ("outcome", "is_failed", "said"),
     [
-        ({"verdict": "REJECT", "version": 3, "changed": True}, 1, "::error title=REJECT::"),
-        ({"verdict": "HOLD", "version": 3, "changed": True}, 0, "::notice title=HOLD::Version 3 is held"),
-        ({"verdict": "PROMOTE", "version": 3, "changed": True}, 0, ""),
+        ({"verdict": "REJECT", "version": 3, "changed": True}, True, "::error title=REJECT::"),
+        ({"verdict": "HOLD", "version": 3, "changed": True}, False, "::notice title=HOLD::Version 3 is held"),
+        ({"verdict": "PROMOTE", "version": 3, "changed": True}, False, ""),
     ],
     ids=["reject", "hold", "promote"],
 )
-def test_a_refusal_fails_the_job_and_a_hold_is_a_notice(tmp_path, outcome, code, said):
-    runner = make_runner(tmp_path, 1)
-    (runner.clone / "out").mkdir()
-    (runner.clone / "out" / "outcome.json").write_text(json.dumps(outcome))
-    (runner.clone / "out" / "summary.md").write_text("### told\n")
-    told = runner.step(step_named("What came of it")["run"])
-    assert (told.returncode, runner.outputs["verdict"], runner.summary) == (0, outcome["verdict"], "### told\n")
-    last = step_named("The verdict")
-    assert last["if"] == "${{ steps.outcome.outputs.verdict == 'REJECT' }}"
-    failed = runner.step(last["run"]) if runner.outputs["verdict"] == "REJECT" else told
-    assert failed.returncode == code
-    assert said in told.stdout + failed.stdout
-    assert bool(told.stdout + failed.stdout) == bool(said)
+def test_a_refusal_fails_the_job_but_not_the_keeping_and_a_hold_is_a_notice(tmp_path, outcome, is_failed, said):
+    actions = Actions(tmp_path)
+    laid = f"mkdir out; cd out; echo '{json.dumps(outcome)}' >outcome.json; echo '### told' >summary.md; touch state.zip state.from"
+    steps = [step | ({"run": laid} if step.get("id") == "turn" else {}) for step in JOBS["train"]["steps"] if step.get("id") != "place"]
+    job = actions.run(JOBS["train"] | {"steps": steps}, 1, **MAIN)
+    assert (job.is_failed, job.summary) == (is_failed, "### told\n")
+    assert said in job.said
+    assert bool(job.said) == bool(said)
+    assert (tmp_path / "artifacts-1" / "state-1" / "state.zip").is_file()
+
+
+def test_a_strangers_pull_request_runs_nothing(tmp_path):
+    stranger = {"github.event_name": "pull_request", "github.repository": "x/y", "github.event.pull_request.head.repo.full_name": "z/y"}
+    assert Actions(tmp_path).run(JOBS["train"], 1, **stranger).done == []
+    own = stranger | {"github.event.pull_request.head.repo.full_name": "x/y", "vars.EVERGREEN_HOME": "/home"}
+    assert Actions(tmp_path).run(JOBS["train"], 2, **own).done == []  # where the state lasts on a runner, there is no copy to try on
+
+
+def test_what_is_copied_into_the_image_is_there(tmp_path):
+    named = (ROOT / "Dockerfile").read_text()
+    for script in ("with-state", "turn", "decide"):
+        assert f"deploy/{script}" in named

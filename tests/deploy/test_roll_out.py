@@ -24,7 +24,7 @@ elif words[0] == "inspect":
     print(running.read_text())
 elif words[:2] == ["compose", "up"]:
     running.write_text(image)
-if os.environ["FAIL"] in " ".join(words) and image == os.environ["FAILS_WITH"]:
+if os.environ["FAIL"] in " ".join(words) and image and image in os.environ["FAILS_WITH"]:
     sys.exit(1)
 """
 
@@ -59,7 +59,7 @@ def host(tmp_path: Path) -> Host:
 def test_an_image_that_stands_the_test_runs(host):
     done = host.call("roll-out", NEW)
     assert (done.returncode, host.runs) == (0, NEW)
-    assert "answers as training did" in done.stdout
+    assert f"{NEW} runs here." in done.stdout
     asked = [call.partition(" ")[2] for call in host.calls]
     assert asked.index("compose pull --quiet") < next(at for at, call in enumerate(asked) if call.startswith("compose up"))
     assert asked[-1] == "compose exec -T api evergreen smoke"
@@ -71,6 +71,13 @@ def test_where_the_new_image_fails_the_one_before_is_put_back(host, fail):
     done = host.call("roll-out", NEW, fail=fail)
     assert (done.returncode, host.runs) == (1, OLD)
     assert f"{OLD} runs here again" in done.stderr
+
+
+def test_where_the_one_before_does_not_start_any_more_it_is_said(host):
+    (host.root / "running").write_text(OLD)
+    done = host.call("roll-out", NEW, fail="compose up", FAILS_WITH=f"{NEW} {OLD}")
+    assert done.returncode == 1
+    assert f"{OLD} does not start any more" in done.stderr
 
 
 def test_an_image_that_cannot_be_pulled_leaves_what_runs_alone(host):
@@ -110,8 +117,9 @@ def test_so_is_a_rollback(host):
         ({"ACTION": "promote", "VERSION": "", "REASON": "good"}, "VERSION: which version"),
         ({"ACTION": "promote", "VERSION": "7", "REASON": ""}, "REASON: why"),
         ({"ACTION": "rollback", "REASON": ""}, "REASON: why"),
-        ({"ACTION": ""}, "ACTION: promote or rollback"),
-        ({"ACTION": "delete", "REASON": "x"}, "ACTION: got delete; expected promote or rollback."),
+        ({"ACTION": "freeze", "REASON": ""}, "REASON: why"),
+        ({"ACTION": ""}, "ACTION: promote, rollback, freeze or unfreeze"),
+        ({"ACTION": "delete", "REASON": "x"}, "ACTION: got delete; expected promote, rollback, freeze or unfreeze."),
     ],
 )
 def test_a_decision_that_lacks_something_is_not_made(host, told, missing):

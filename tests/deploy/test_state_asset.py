@@ -5,39 +5,48 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from actions import GH, put_program
-
-SCRIPT = Path(__file__).parents[2] / "deploy" / "state-asset"
+from actions import GH, REPOSITORY, ROOT, put_program
 
 
 class GitHub:
-    """A repository's releases, and jobs of it that carry a state."""
+    """A repository's releases, and jobs of it that carry a state in a folder of their own."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.releases = root, root / "releases"
         self.releases.mkdir()
         put_program(root / "bin" / "gh", GH)
 
-    def job(
-        self, what: str, *, run: int = 1, attempt: int = 1, fail: str = "", state: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """One step of a job: `state` is what the file holds before."""
-        file = self.root / "state.zip"
-        if state is not None:
-            file.write_text(state)
+    def step(self, what: str, job: str, *, run: int = 1, fail: str = "") -> subprocess.CompletedProcess[str]:
+        folder = self.root / job
+        folder.mkdir(exist_ok=True)
         environment = {
             **{"PATH": f"{self.root / 'bin'}{os.pathsep}{os.environ['PATH']}", "RELEASES": str(self.releases), "FAIL": fail},
-            **{"GITHUB_REPOSITORY": "someone/flights", "GITHUB_RUN_ID": str(run), "GITHUB_RUN_ATTEMPT": str(attempt)},
+            **{"GITHUB_REPOSITORY": REPOSITORY, "GITHUB_RUN_ID": str(run), "GITHUB_RUN_ATTEMPT": "1"},
         }
-        return subprocess.run([SCRIPT, what, str(file)], env=environment, capture_output=True, text=True, check=False, timeout=60)
+        command = [ROOT / "deploy" / "state-asset", what, str(folder)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
-    def got(self) -> str | None:
-        file = self.root / "state.zip"
+    def get(self, job: str, **how: str) -> subprocess.CompletedProcess[str]:
+        """Take the newest state."""
+        return self.step("get", job, **how)
+
+    def put(self, job: str, state: str, *, run: int = 1, fail: str = "") -> subprocess.CompletedProcess[str]:
+        """Keep a state that came of the one taken."""
+        (self.root / job / "state.zip").write_text(state)
+        return self.step("put", job, run=run, fail=fail)
+
+    def turn(self, state: str, *, run: int) -> None:
+        """Take and keep, in a job of its own."""
+        assert self.get(state).returncode == 0
+        assert self.put(state, state, run=run).returncode == 0
+
+    def got(self, job: str) -> str | None:
+        file = self.root / job / "state.zip"
         return file.read_text() if file.exists() else None
 
     @property
     def kept(self) -> list[str]:
-        return sorted(path.name for path in (self.releases / "evergreen-state").glob("*"))
+        return sorted(path.name for path in (self.releases / "evergreen-state").glob("[!.]*"))
 
 
 @pytest.fixture
@@ -46,78 +55,99 @@ def github(tmp_path: Path) -> GitHub:
 
 
 def test_the_first_turn_finds_no_state_and_goes_on(github):
-    found = github.job("get")
-    assert (found.returncode, github.got()) == (0, None)
+    found = github.get("first")
+    assert (found.returncode, github.got("first")) == (0, None)
     assert "this is the first turn" in found.stdout
 
 
-def test_what_a_job_keeps_the_next_one_gets(github):
-    assert github.job("put", run=9, state="nine").returncode == 0
-    assert github.job("put", run=10, state="ten").returncode == 0
-    assert github.job("put", run=10, attempt=2, state="ten again").returncode == 0
-    (github.root / "state.zip").unlink()
-    found = github.job("get")
-    assert (found.returncode, github.got()) == (0, "ten again")
-    assert "Got state-10-2.zip." in found.stdout
+def test_what_a_job_keeps_the_next_one_gets_whatever_the_numbers_of_their_runs(github):
+    for run, state in ((101, "one"), (103, "two"), (100, "three, a run that was started again")):
+        github.turn(state, run=run)
+    found = github.get("next")
+    assert (found.returncode, github.got("next")) == (0, "three, a run that was started again")
+    assert "Got state-3-100-1.zip." in found.stdout
 
 
-def test_the_three_newest_are_kept_and_an_old_one_goes_only_after_a_new_one_came(github):
-    for run in (8, 9, 10, 11):
-        assert github.job("put", run=run, state=f"{run}").returncode == 0
-    assert github.kept == ["state-10-1.zip", "state-11-1.zip", "state-9-1.zip"]
+def test_the_tenth_comes_after_the_ninth_and_the_three_newest_are_kept(github):
+    for number in range(1, 12):
+        github.turn(f"{number}", run=500)
+    assert github.kept == ["state-10-500-1.zip", "state-11-500-1.zip", "state-9-500-1.zip"]
+
+
+def test_an_old_state_goes_only_after_a_new_one_came(github):
+    for number in range(1, 5):
+        github.turn(f"{number}", run=number)
     calls = (github.root / "calls").read_text().splitlines()
     assert calls.count("release delete-asset") == 1
     assert calls.index("release delete-asset") > max(at for at, call in enumerate(calls) if call == "release upload")
 
 
-@pytest.mark.parametrize("fail", ["release upload", "release delete-asset"])
+def test_of_two_turns_that_began_with_the_same_state_one_is_kept_and_the_other_told(github):
+    github.turn("before", run=1)
+    for job in ("one", "other"):
+        github.get(job)
+    assert github.put("one", "one", run=2).returncode == 0
+    late = github.put("other", "other", run=3)
+    assert late.returncode == 1
+    assert "began with state-1-1-1.zip, and state-2-2-1.zip is the newest now. Its decision is not kept: run it again." in late.stderr
+    assert github.kept == ["state-1-1-1.zip", "state-2-2-1.zip"]
+
+
+@pytest.mark.parametrize("fail", ["release upload", "release delete-asset", "api --paginate"])
 def test_a_job_that_is_cut_off_while_it_keeps_loses_nothing(github, fail):
-    for run in (1, 2, 3):
-        github.job("put", run=run, state=f"{run}")
+    for number in (1, 2, 3):
+        github.turn(f"{number}", run=number)
     before = github.kept
-    assert github.job("put", run=4, state="4", fail=fail).returncode != 0
+    github.get("cut off")
+    assert github.put("cut off", "4", run=4, fail=fail).returncode != 0
     assert set(before) <= set(github.kept)
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_where_github_does_not_answer_nobody_begins_anew(github, kept):
-    if kept:
-        github.job("put", state="before")
-        (github.root / "state.zip").unlink()
-    refused = github.job("get", fail="api --paginate")
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_where_github_does_not_answer_nobody_begins_anew(github, is_kept):
+    if is_kept:
+        github.turn("before", run=1)
+    refused = github.get("job", fail="api --paginate")
     assert refused.returncode != 0
-    assert github.got() is None
+    assert github.got("job") is None
     assert "first turn" not in refused.stdout
 
 
 def test_a_release_that_has_lost_its_states_is_not_taken_for_the_first_turn(github):
-    github.job("put", state="before")
-    (github.releases / "evergreen-state" / "state-1-1.zip").unlink()
-    refused = github.job("get")
+    github.turn("before", run=1)
+    (github.releases / "evergreen-state" / "state-1-1-1.zip").unlink()
+    refused = github.get("job")
     assert refused.returncode == 1
     assert "holds no state. To begin anew, delete the release" in refused.stderr
 
 
+def test_a_draft_is_nothing_for_it_is_not_shown_to_a_job_that_may_only_read(github):
+    (github.releases / "evergreen-state").mkdir()
+    (github.releases / "evergreen-state" / ".draft").touch()
+    (github.releases / "evergreen-state" / "state-1-1-1.zip").write_text("of a draft")
+    assert "this is the first turn" in github.get("job").stdout
+    assert github.put("job", "mine", run=2).returncode != 0  # and nothing is put where it would never be found
+
+
 def test_other_assets_of_the_release_are_left_alone(github):
-    github.job("put", run=1, state="1")
+    github.turn("1", run=1)
     (github.releases / "evergreen-state" / "state-of-the-art.zip").touch()
-    for run in (2, 3, 4, 5):
-        github.job("put", run=run, state=f"{run}")
-    assert github.kept == ["state-3-1.zip", "state-4-1.zip", "state-5-1.zip", "state-of-the-art.zip"]
-    assert github.job("get").returncode == 0
-    assert github.got() == "5"
+    for number in (2, 3, 4):
+        github.turn(f"{number}", run=number)
+    assert github.kept == ["state-2-2-1.zip", "state-3-3-1.zip", "state-4-4-1.zip", "state-of-the-art.zip"]
 
 
 def test_a_state_that_is_too_large_for_an_asset_is_refused_before_it_is_sent(github):
-    with (github.root / "state.zip").open("wb") as file:
+    github.get("job")
+    with (github.root / "job" / "state.zip").open("wb") as file:
         file.truncate(2_000_000_000)
-    refused = github.job("put")
+    refused = github.step("put", "job")
     assert refused.returncode == 1
-    assert "evergreen clean" in refused.stderr
+    assert "let it last on a runner" in refused.stderr
     assert github.kept == []
 
 
 def test_it_says_how_it_is_called(github):
-    refused = github.job("push")
+    refused = github.step("push", "job")
     assert refused.returncode == 2
-    assert "deploy/state-asset get STATE.zip" in refused.stderr
+    assert "deploy/state-asset get FOLDER" in refused.stderr

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from actions import ROOT, filled, holds, workflow
 
-ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-WORKFLOWS: dict[str, dict[str, Any]] = {file.stem: yaml.load(file.read_text(), yaml.BaseLoader) for file in FILES}  # noqa: S506 - no tags
-JOBS = {f"{name}.{job}": body for name, flow in WORKFLOWS.items() for job, body in flow["jobs"].items()}
+WORKFLOWS: dict[str, dict[str, Any]] = {file.stem: workflow(file.stem) for file in FILES}
+JOBS = {f"{name}.{job}": body for name, flow in WORKFLOWS.items() for job, body in flow["jobs"].items() if "steps" in body}
 STEPS = [(job, step) for job, body in JOBS.items() for step in body["steps"]]
 PINNED = re.compile(r"uses: [\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 NOT_LOCAL = {"audit": "asks a database of advisories over the network"}
@@ -24,6 +23,7 @@ WRITES = {
     "cd.image": {"packages", "id-token", "attestations"},
     "cd.model": {"contents"},
 }
+DEPLOYING = ("cd.staging", "cd.production")
 """The only jobs that may write anything."""
 
 
@@ -43,7 +43,7 @@ def test_there_is_one_workflow_for_each_of_integration_training_and_delivery():
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_action_is_pinned_by_its_commit_and_says_which_version_that_is(file):
-    used = [line.strip().removeprefix("- ") for line in file.read_text().splitlines() if "uses:" in line]
+    used = [line.strip().removeprefix("- ") for line in file.read_text().splitlines() if "uses:" in line and "uses: ./" not in line]
     assert used
     assert [line for line in used if not PINNED.match(line)] == []
 
@@ -58,21 +58,21 @@ def test_an_action_has_the_same_commit_wherever_it_is_used():
 
 
 @pytest.mark.parametrize("name", list(WORKFLOWS))
-def test_a_workflow_begins_with_no_permission_and_one_turn_does_not_run_beside_another(name):
+def test_a_workflow_begins_with_no_permission(name):
     assert WORKFLOWS[name]["permissions"] == {}
-    assert WORKFLOWS[name]["concurrency"]["group"]
 
 
 @pytest.mark.parametrize("job", list(JOBS))
-def test_a_job_ends_in_time_and_may_write_only_what_it_is_for(job):
+def test_a_job_ends_in_time_has_its_turn_and_may_write_only_what_it_is_for(job):
     body = JOBS[job]
+    assert (body.get("concurrency") or WORKFLOWS[job.partition(".")[0]]["concurrency"])["group"]
     assert 0 < int(body["timeout-minutes"]) <= 120
     assert {name for name, level in body["permissions"].items() if level == "write"} == WRITES.get(job, set())
 
 
 def test_no_checkout_leaves_a_token_behind():
     checkouts = [(job, step.get("with", {})) for job, step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
-    assert len(checkouts) >= len(JOBS) - 1
+    assert len(checkouts) == len(JOBS) - 2  # a comment and an approval need no code
     assert [job for job, options in checkouts if options.get("persist-credentials") != "false"] == []
 
 
@@ -109,29 +109,67 @@ def test_training_is_asked_for_by_the_clock_by_data_by_code_and_by_hand():
 
 
 def test_a_strangers_pull_request_reaches_neither_data_nor_registry():
-    assert JOBS["ct.train"]["if"].endswith("github.event.pull_request.head.repo.full_name == github.repository")
     for job in ("keep", "comment"):
         assert JOBS[f"ct.{job}"]["needs"] == "train"
-    secret = [(job, step) for job, step in STEPS if "secrets." in str(step)]
-    assert {job for job, _ in secret} == {"ct.train"}
+    assert {job for job, step in STEPS if "secrets." in str(step)} == {"ct.train", "cd.model"}
     assert "pull_request_target" not in str(WORKFLOWS)
 
 
-def test_a_trial_for_a_pull_request_is_never_kept():
-    assert "github.event_name != 'pull_request'" in JOBS["ct.keep"]["if"]
-    kept = next(step for step in JOBS["ct.train"]["steps"] if step.get("with", {}).get("name") == "state")
-    assert "github.event_name != 'pull_request'" in kept["if"]
+def test_no_runner_of_ones_own_runs_what_a_pull_request_brings():
+    own = {job: body["runs-on"] for job, body in JOBS.items() if "vars." in body["runs-on"]}
+    asked = {"vars.EVERGREEN_RUNNER": "mine", "vars.STAGING_RUNNER": "mine", "vars.PRODUCTION_RUNNER": "mine"}
+    assert set(own) == {"ct.train", "cd.staging", "cd.production", "cd.model"}
+    assert "pull_request" not in WORKFLOWS["cd"]["on"]
+    assert filled(own["ct.train"], asked | {"github.event_name": "pull_request"}) == "ubuntu-24.04"
+    assert filled(own["ct.train"], asked | {"github.event_name": "schedule"}) == "mine"
+    for job in DEPLOYING:
+        told = asked | {"needs.image.result": "success", "needs.staging.result": "success"}
+        assert holds(JOBS[job]["if"], told | {"github.event.repository.private": True})
+        assert not holds(JOBS[job]["if"], told | {"github.event.repository.private": False})
 
 
-def test_whoever_moves_a_model_by_hand_waits_for_the_turn_and_for_approval():
-    assert JOBS["cd.model"]["environment"] == JOBS["cd.production"]["environment"] == "production"
+def test_nothing_is_delivered_that_has_not_passed():
+    assert WORKFLOWS["cd"]["jobs"]["test"]["uses"] == "./.github/workflows/ci.yml"
+    assert "workflow_call" in WORKFLOWS["ci"]["on"]
+    assert (JOBS["cd.image"]["needs"], JOBS["cd.staging"]["needs"]) == ("test", "image")
+
+
+@pytest.mark.parametrize(
+    ("image", "staging", "goes"),
+    [("success", "success", True), ("success", "skipped", True), ("success", "failure", False), ("failure", "skipped", False)],
+)
+def test_production_waits_for_staging_where_there_is_one(image, staging, goes):
+    told = {
+        "needs.image.result": image,
+        "needs.staging.result": staging,
+        "vars.PRODUCTION_RUNNER": "x",
+        "github.event.repository.private": True,
+    }
+    assert holds(JOBS["cd.production"]["if"], told) is goes
+
+
+@pytest.mark.parametrize(
+    ("action", "ref", "asks"),
+    [("promote", "main", True), ("rollback", "main", True), ("promote", "feature", False), ("deploy", "main", False), ("", "main", False)],
+)
+def test_a_person_moves_a_model_from_the_default_branch_only(action, ref, asks):
+    told = {"inputs.action": action, "github.ref": f"refs/heads/{ref}", "github.event.repository.default_branch": "main"}
+    assert holds(JOBS["cd.approval"]["if"], told) is asks
+    assert holds(WORKFLOWS["cd"]["jobs"]["test"]["if"], told) is (action in {"", "deploy"})
+
+
+def test_whoever_moves_a_model_by_hand_waits_for_approval_and_then_for_the_turn():
+    assert JOBS["cd.approval"]["environment"] == "production"
+    assert JOBS["cd.production"]["environment"] == "production"
+    assert JOBS["cd.model"]["needs"] == "approval"
+    assert JOBS["cd.approval"]["concurrency"]["group"] != "evergreen-state"  # whoever waits there holds up no turn
     assert JOBS["cd.model"]["concurrency"] == {"group": "evergreen-state", "cancel-in-progress": "false"}
     assert WORKFLOWS["ct"]["concurrency"]["group"].startswith("evergreen-state${{ github.event_name == 'pull_request'")
 
 
 def test_what_is_deployed_is_what_was_built_by_its_digest():
     assert JOBS["cd.image"]["outputs"]["image"] == "${{ steps.name.outputs.image }}@${{ steps.push.outputs.digest }}"
-    for job in ("cd.staging", "cd.production"):
+    for job in DEPLOYING:
         step = JOBS[job]["steps"][-1]
         assert (step["run"], step["env"]["IMAGE"]) == ('deploy/roll-out "$IMAGE"', "${{ needs.image.outputs.image }}")
     assert "staging" in JOBS["cd.production"]["needs"]
