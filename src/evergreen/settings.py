@@ -18,9 +18,11 @@ PREFIX = "EVERGREEN_"
 FILE = ".env"
 OF_THE_PLATFORM = {
     f"{PREFIX}{name}"
-    for name in ("PYTHON", "LOGS", "SOCKET", "PREFECT_HERE", "MLFLOW_HERE", "MLFLOW_STORE", "MLFLOW_ARTIFACTS", "API_HERE", "REVISION")
+    for name in ("PYTHON", "LOGS", "SOCKET", "PREFECT_HERE", "MLFLOW_HERE", "MLFLOW_STORE", "MLFLOW_ARTIFACTS", "API_HERE")
 }
-"""What the platform puts into the environment of its own processes, and a container image into that of everything; no settings."""
+"""What the platform puts into the environment of its own processes; no settings."""
+OF_CONTAINERS = {f"{PREFIX}{name}" for name in ("REVISION", "IMAGE", "SECRETS")}
+"""The commit that an image was built from, and what compose.yaml reads from `.env`; no settings either."""
 OF_A_CLUSTER = re.compile(r"_SERVICE_(HOST|PORT\w*)=|_PORT=(tcp|udp)://|_PORT_\d+_(TCP|UDP)\w*=")
 """What Kubernetes and Docker put into the environment by themselves, where a service or a container is called evergreen."""
 Port = Annotated[int, Field(ge=1024, le=65_535)]
@@ -163,7 +165,7 @@ def _unknown(source: EnvSettingsSource, place: str) -> Iterator[str]:
     """A sentence for each name that is meant for us and is no setting's: it would be as if nobody had set it."""
     known = {_variable((name,)) for name in Settings.model_fields}
     for name, value in sorted((name.upper(), value) for name, value in source.env_vars.items()):
-        if name.startswith(PREFIX) and name not in known | OF_THE_PLATFORM and not OF_A_CLUSTER.search(f"{name}={value}"):
+        if name.startswith(PREFIX) and name not in known | OF_THE_PLATFORM | OF_CONTAINERS and not OF_A_CLUSTER.search(f"{name}={value}"):
             near = get_close_matches(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], n=1)
             yield f"{shown(name)} in {place} is no setting{f' (is {PREFIX}{near[0]} meant?)' if near else ''}"
 

@@ -105,6 +105,20 @@ def test_a_variable_that_is_no_setting_is_refused_with_the_one_that_is_meant(
     assert "somebody" not in str(refused.value)
 
 
+def test_what_compose_and_the_image_read_is_no_setting_that_somebody_misspelt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    text = "".join((Path(__file__).parents[2] / name).read_text() for name in ("compose.yaml", "Dockerfile"))
+    named = set(re.findall(r"\b(EVERGREEN_[A-Z_]+?)(?:_FILE)?\b", text))
+    assert {"EVERGREEN_IMAGE", "EVERGREEN_SECRETS", "EVERGREEN_REVISION"} <= named
+    (tmp_path / ".env").write_text("EVERGREEN_IMAGE=evergreen:1\nEVERGREEN_SECRETS=/etc/evergreen\n")
+    monkeypatch.setenv("EVERGREEN_REVISION", "0123456789ab")
+    assert load_settings().api_port == Settings().api_port
+    assert named <= {f"EVERGREEN_{name.upper()}" for name in Settings.model_fields} | {
+        "EVERGREEN_IMAGE",
+        "EVERGREEN_SECRETS",
+        "EVERGREEN_REVISION",
+    }
+
+
 def test_every_fault_is_told_at_once(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("EVERGREEN_ALERT_URL", "x")
     monkeypatch.setenv("EVERGREEN_KEEP_DAYS", "inf")
