@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from configparser import ConfigParser
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -34,8 +35,9 @@ stopwaitsecs = {seconds}
 
 def answers() -> int:
     """The supervisor's process; 0 when it does not answer."""
-    with health.supervisor(load_settings()) as line:
+    with health.supervisor(load_settings()) as line, suppress(*health.UNANSWERED):  # it may begin to stop between two questions
         return line.supervisor.getPID() if line else 0
+    return 0
 
 
 def lives(process: psutil.Process) -> bool:
