@@ -23,9 +23,9 @@ RUN PREFECT_HOME=/opt/evergreen/prefect DO_NOT_TRACK=true /opt/evergreen/bin/pre
 
 FROM packages AS project
 WORKDIR /app
-COPY pyproject.toml README.md LICENSE requirements.txt ./
+# Brackets: a fork may have another licence, and no pointer where nothing is fetched.
+COPY pyproject.toml README.md requirements.txt LICENS[E] data/pointe[r] ./
 COPY expectations ./expectations
-COPY data/pointer ./data/
 COPY deploy/entrypoint deploy/evergreen deploy/answers deploy/with-state deploy/turn deploy/decide ./deploy/
 COPY src ./src
 COPY flows ./flows
@@ -49,7 +49,7 @@ COPY --from=project /app /app
 ENV PATH=/app/deploy:/opt/evergreen/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     EVERGREEN_HOME=/var/lib/evergreen EVERGREEN_EXPECTATIONS=/app/expectations EVERGREEN_LOCK=/app/requirements.txt \
-    EVERGREEN_POINTER=/app/data/pointer EVERGREEN_API_HOST=0.0.0.0 \
+    EVERGREEN_POINTER=/app/pointer EVERGREEN_API_HOST=0.0.0.0 \
     HOME=/tmp USER=evergreen LOGNAME=evergreen \
     MPLCONFIGDIR=/tmp/matplotlib XDG_CACHE_HOME=/tmp/cache XDG_CONFIG_HOME=/tmp/config XDG_DATA_HOME=/tmp/data \
     DO_NOT_TRACK=true MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false GX_ANALYTICS_ENABLED=false
