@@ -146,7 +146,6 @@ class Actions:
     """GitHub's machines, with a toy problem in the place of the flights: each job begins on one where nothing is."""
 
     root: Path
-    runs: int = 0
 
     def __post_init__(self) -> None:
         """Lay out what all jobs share."""
