@@ -23,8 +23,8 @@ RUN PREFECT_HOME=/opt/evergreen/prefect DO_NOT_TRACK=true /opt/evergreen/bin/pre
 
 FROM packages AS project
 WORKDIR /app
-# Brackets: a fork may have another licence, and no pointer where nothing is fetched.
-COPY pyproject.toml README.md requirements.txt LICENS[E] data/pointe[r] ./
+# Stars: a fork may have another licence, and no pointer where nothing is fetched.
+COPY pyproject.toml README.md requirements.txt LICENSE* data/pointer* ./
 COPY expectations ./expectations
 COPY deploy/entrypoint deploy/evergreen deploy/answers deploy/with-state deploy/turn deploy/decide ./deploy/
 COPY src ./src
