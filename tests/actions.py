@@ -162,7 +162,6 @@ class Actions:
         """Run a job of a workflow's run."""
         told, place = Job(), self.root / f"machine-{run}-{len(list(self.root.glob(f'machine-{run}-*')))}"
         context = {"github.run_id": run, "github.run_attempt": 1, "github.token": "token", "github.sha": "0" * 40, **context}
-        context["github.event.repository.default_branch"] = "main"
         context |= {f"env.{name}": filled(value, context) for name, value in job.get("env", {}).items()}
         if "if" in job and not holds(job["if"], context):
             return told

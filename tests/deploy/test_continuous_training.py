@@ -122,7 +122,6 @@ def test_a_person_who_asks_is_recorded_with_the_reason(actions, turns):
 @pytest.mark.parametrize(("ref", "is_kept"), [("refs/heads/main", True), ("refs/heads/feature", False), ("refs/tags/v1", False)])
 def test_a_turn_on_another_branch_is_a_trial(ref, is_kept):
     context = MAIN | {"github.ref": ref, "needs.train.outputs.changed": "true", "steps.outcome.outputs.changed": "true"}
-    context["github.event.repository.default_branch"] = "main"
     (upload,) = (step for step in JOBS["train"]["steps"] if step.get("with", {}).get("name", "").startswith("state"))
     assert (holds(JOBS["keep"]["if"], context), holds(upload["if"], context)) == (is_kept, is_kept)
 
@@ -190,8 +189,21 @@ def test_a_refusal_fails_the_job_but_not_the_keeping_and_a_hold_is_a_notice(tmp_
 def test_a_strangers_pull_request_runs_nothing(tmp_path):
     stranger = {"github.event_name": "pull_request", "github.repository": "x/y", "github.event.pull_request.head.repo.full_name": "z/y"}
     assert Actions(tmp_path).run(JOBS["train"], 1, **stranger).done == []
-    own = stranger | {"github.event.pull_request.head.repo.full_name": "x/y", "vars.EVERGREEN_HOME": "/home"}
-    assert Actions(tmp_path).run(JOBS["train"], 2, **own).done == []  # where the state lasts on a runner, there is no copy to try on
+
+
+@pytest.mark.parametrize(("event", "ref"), [("pull_request", "refs/pull/7/merge"), ("workflow_dispatch", "refs/heads/feature")])
+def test_where_the_state_lasts_on_a_runner_only_main_works_on_it(event, ref):
+    told = {
+        "github.event_name": event,
+        "github.ref": ref,
+        "github.repository": "x/y",
+        "github.event.pull_request.head.repo.full_name": "x/y",
+    }
+    assert holds(JOBS["train"]["if"], told)  # on a copy
+    assert not holds(JOBS["train"]["if"], told | {"vars.EVERGREEN_HOME": "/home"})
+    assert holds(
+        JOBS["train"]["if"], told | {"vars.EVERGREEN_HOME": "/home", "github.event_name": "schedule", "github.ref": "refs/heads/main"}
+    )
 
 
 def test_what_is_copied_into_the_image_is_there(tmp_path):
