@@ -31,7 +31,7 @@ FIRST_RELEASE = {"about", "owner", "deliveries", "snapshots", "versions", "decis
 }
 SINCE = {"looks", "overrides", "freezes", "triggers", "signals", "alerts", "removals", "leases"}
 """Made when they were missing, before there was Alembic."""
-LATER = {"served", "refusals", "shadows", "shadowed", "gaps"}
+LATER = {"served", "refusals", "shadows", "shadowed", "gaps", "checkups", "revocations"}
 OPENS = "import sys; from evergreen.journal import Journal; Journal(sys.argv[1]).close()"
 OPENS_AND_IS_KILLED = """
 import os, signal, sys

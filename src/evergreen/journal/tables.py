@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA = 4
+SCHEMA = 5
 """The number of the newest revision."""
 REVISIONS = "journal_revision"
 """The table in which Alembic writes down what a journal has. MLflow and Prefect have an `alembic_version` of their own each, and one
@@ -154,6 +154,16 @@ gaps = _table(
     unique=("shadow", "first"),
 )
 """Rows of `served` that a version was not asked about, because too many waited: from `first` to `last`."""
+checkups = _table("checkups", *map(_text, ("checkup", "source", "name", "delivery")), sa.Column("facts", sa.JSON), unique=("checkup",))
+"""What was found of a delivery's health, rule by rule. `checkup`: digest of the delivery and of what it was held against."""
+revocations = _table(
+    "revocations",
+    *map(_text, ("batch", "reason", "person")),
+    *(sa.Column("revoked", sa.Boolean, nullable=False), sa.Column("after", sa.Integer, nullable=False)),
+    unique=("batch", "after"),
+)
+"""A published batch that a person has taken back, or given back; the newest row for a batch counts. `after`: `seq` of the row before it
+for that batch (0: the first)."""
 leases = sa.Table(
     "leases",
     metadata,
