@@ -10,12 +10,13 @@ from prefect import flow
 from evergreen import journal as tables
 from evergreen import nursery, occasions, promotion
 from evergreen.brakes import frozen
+from evergreen.data.checkups import Finding
 from evergreen.errors import BusyError, EvergreenError, JournalError, RefusedError, RegistryError
 from evergreen.monitoring.signals import measure
 from evergreen.moves import standing
 from evergreen.promotion import Ending
 from evergreen.releases import waiting
-from evergreen.status import current_inputs, current_state, realized_so_far, refresh_site
+from evergreen.status import current_inputs, current_state, look_at_health, realized_so_far, refresh_site
 from evergreen.triggers import Decision, Kind, Trigger
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
@@ -27,6 +28,7 @@ from flows.news import (
     tell_deliveries,
     tell_deployed,
     tell_ending,
+    tell_health,
     tell_notices,
     tell_predictions,
     tell_retreat,
@@ -58,6 +60,7 @@ def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
     if rehearsal:
         return complete
     tell_stale(space)
+    tell_health(check_up(space))
     settle_what_is_due(space)
     inputs = current_inputs(space)
     with account.working("see what earlier predictions were worth"):
@@ -98,6 +101,12 @@ def answer(space: Workspace, kind: Kind, reason: str) -> dict[str, Any] | None:
         raise
     occasions.record_answer(space.journal, trigger)
     return record
+
+
+@step()
+def check_up(space: Workspace) -> list[Finding]:
+    """See how fresh all that was accepted is, and how well it goes together."""
+    return look_at_health(space, datetime.now(UTC))
 
 
 @step()

@@ -10,6 +10,7 @@ from prefect.artifacts import create_table_artifact
 from evergreen.data.batches import Intake, Judged, ingest_one
 from evergreen.data.landing import Delivery, Found, find_settled, unjudged, why_unknown
 from evergreen.files import shown
+from evergreen.monitoring.health import Doctor
 from evergreen.report.quarantine import render
 from evergreen.validation import rules_of
 from evergreen.workspace import Workspace, open_workspace
@@ -48,7 +49,8 @@ def judge_delivery(space: Workspace, delivery: Delivery) -> Judged:
     """Validate one delivery, then publish or quarantine it."""
     account.progress(f"judge {delivery.source}/{delivery.name}")
     settings = space.settings
-    intake = Intake(settings.root, settings.expectations, space.journal, render)
+    doctor = Doctor(settings.root, space.journal, space.problem)
+    intake = Intake(settings.root, settings.expectations, space.journal, render, doctor)
     return ingest_one(delivery, space.problem.source(delivery.source), intake=intake, now=datetime.now(UTC))
 
 

@@ -8,6 +8,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from evergreen.data.batches import Judged
+from evergreen.data.checkups import Finding
 from evergreen.data.publishing import Publication
 from evergreen.promotion import Ending
 from evergreen.releases import Retreat
@@ -45,6 +46,13 @@ def tell_stale(space: Workspace) -> None:
         if one.is_stale and one.behind is not None and one.max_age is not None:
             behind = f"{one.behind.days} days behind {one.clock}; the contract allows {one.max_age.days}"
             account.done("", f"stale: {one.source}: its newest row, {one.newest}, lies {behind}", tone="hold")
+
+
+def tell_health(findings: list[Finding]) -> None:
+    """Say what is wrong with the newest rows' partners; how old each source is, `tell_stale` says."""
+    for one in findings:
+        if one.pillar == "joins" and one.state in {"fail", "warn"}:
+            account.done("", f"{one.column}: {one.sentence}", tone="bad" if one.state == "fail" else "hold")
 
 
 def tell_worth(space: Workspace, worth: list[dict[str, Any]]) -> None:

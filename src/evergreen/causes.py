@@ -19,6 +19,7 @@ from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
 from evergreen.leases import is_at_work
 from evergreen.monitoring.alerts import LONGEST, Alert, alert
+from evergreen.monitoring.pillars import failing
 from evergreen.monitoring.signals import findings
 from evergreen.moves import standing
 from evergreen.occasions import occasions_now
@@ -41,7 +42,7 @@ def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
         what, awaited = f"Nothing that is delivered can be judged: {error}", set()
         found = [alert(space.problem, "stray", "unlisted", what=what, command="evergreen status")]
     found += [*_quarantined(space, lies), *_late(space, now, awaited), *_given_up(space, now), *_missing(space, awaited)]
-    found += [*(one for find in (_refused, _not_served, _spent, _seen) for one in find(space)), *_silence(space, now)]
+    found += [*(one for find in (_refused, _not_served, _spent, _seen, _unhealthy) for one in find(space)), *_silence(space, now)]
     return [one for one in found if one.kind in space.problem.alerts.on]
 
 
@@ -174,6 +175,13 @@ def _seen(space: Workspace) -> Iterator[Alert]:
             row = [row for row in space.journal.rows(tables.signals, kind=kind) if row["facts"]["champion"] == serves][-1]
             what = f"{kind.capitalize()} was found in {sum(windows)} of the last {len(windows)} windows: {row['facts']['sentence']}"
             yield alert(space.problem, kind, str(serves), what=what, command="evergreen train")
+
+
+def _unhealthy(space: Workspace) -> Iterator[Alert]:
+    """What is wrong with accepted data: a source in one respect is one cause until its next delivery or look."""
+    for source, pillar, cell in failing(space.journal, space.problem):
+        what = f"The data of {source} are not well ({pillar}): {shorten('; '.join(cell.sentences), LONGEST, placeholder=' …')}."
+        yield alert(space.problem, "health", source, pillar, cell.at, what=what, command="evergreen status")
 
 
 def _silence(space: Workspace, now: datetime) -> Iterator[Alert]:

@@ -49,7 +49,7 @@ def columns_of(described: list[dict[str, Any]]) -> list[Column]:
 
 
 def _column(name: str, values: pd.Series) -> Column:
-    kind, known = _kind(values), values.dropna()
+    kind, known = kind_of(values), values.dropna()
     low, high, categories = None, None, []
     if kind in {"integer", "number"} and len(known):
         numbers = known.astype(float)  # categories have no order, and so no least one
@@ -60,9 +60,10 @@ def _column(name: str, values: pd.Series) -> Column:
     return Column(name, kind, str(values.dtype), len(known) < len(values), listed, low, high)
 
 
-def _kind(values: pd.Series) -> Kind:
+def kind_of(values: pd.Series) -> Kind:
+    """What kind of values a column has; text where nothing else fits."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return _kind(values.cat.categories.to_series())
+        return kind_of(values.cat.categories.to_series())
     if values.dtype == object:  # a join that finds nothing leaves true, false and missing in one column
         return _OF_OBJECTS.get(pd.api.types.infer_dtype(values, skipna=True), "text")
     return next((kind for kind, is_it in _OF_TYPES.items() if is_it(values.dtype)), "text")

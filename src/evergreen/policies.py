@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from evergreen.parts import ColumnNames, Columns, Count, Cron, Name, NotNegative, Part, Positive, Rows, Share, Span, Text, Windows
-from evergreen.watches import DecayPolicy, DriftPolicy
+from evergreen.watches import DecayPolicy, DriftPolicy, HealthPolicy
 
 
 class BinaryCosts(Part):
@@ -92,6 +92,8 @@ class Source(Part):
     """Freshness: how old the newest row may be."""
     rows: Rows = (1, 100_000_000)
     """Volume: fewest and most rows of one delivery."""
+    health: HealthPolicy = HealthPolicy()
+    """How far a delivery may differ from those before it."""
 
 
 class AsOfJoin(Part):
@@ -251,7 +253,9 @@ class CostPolicy(Part):
     max_load_seconds: Positive = 30.0
 
 
-AlertKind = Literal["quarantine", "stray", "late", "missing", "verdict", "budget", "silence", "failure", "drift", "decay", "refusal"]
+AlertKind = Literal[
+    "quarantine", "stray", "late", "missing", "verdict", "budget", "silence", "failure", "drift", "decay", "refusal", "health"
+]
 
 
 class AlertPolicy(Part):

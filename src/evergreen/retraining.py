@@ -33,6 +33,7 @@ from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.gate.record import Context, build_record
 from evergreen.leases import unless_alone
+from evergreen.monitoring.pillars import refuse_apart
 from evergreen.moves import standing
 from evergreen.overrides import in_force
 from evergreen.policies import HashedSplit
@@ -90,9 +91,9 @@ def prepare(space: Workspace, snapshot: Snapshot) -> Material:
     if not report.passed:
         broken = "; ".join(check.sentence for check in report.failed)
         raise DataError(f"The training data are not what expectations/training_data.json expects: {broken}. No model was trained on them.")
+    refuse_apart(problem, frame)
     verdict = DataVerdict("training data", report.passed, tuple(check.sentence for check in report.failed))
-    data = (*_batch_verdicts(space, snapshot), verdict)
-    warnings = tuple(check.finding for check in report.warnings)
+    data, warnings = (*_batch_verdicts(space, snapshot), verdict), tuple(check.finding for check in report.warnings)
     split = leave_out(split_rows(labelled, problem), _learnt_by_standing(space), problem)
     deals = [problem.split.group] if isinstance(problem.split, HashedSplit) else []
     content = content_digest(labelled[list(dict.fromkeys([*columns, *deals]))])

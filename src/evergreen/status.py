@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from evergreen import journal as tables
 from evergreen import shadows
 from evergreen.brakes import frozen
+from evergreen.data.checkups import Finding
 from evergreen.data.landing import Delivery, Found, active, find, unjudged
 from evergreen.data.snapshots import build_frame, published_now
 from evergreen.errors import RefusedError
 from evergreen.files import digest_text
 from evergreen.journal import log, mirror
 from evergreen.monitoring.comparison import Comparison, in_shadow
+from evergreen.monitoring.freshness import Freshness, of_sources
 from evergreen.monitoring.online import Served, realized_online
 from evergreen.monitoring.performance import realized
+from evergreen.monitoring.pillars import look
 from evergreen.moves import history, standing
 from evergreen.overrides import in_force, used
 from evergreen.promotion import expired, way_back
@@ -29,22 +29,6 @@ from evergreen.report.site import Overview, with_override, write_site
 from evergreen.retraining import inputs_digest
 from evergreen.validation import rules_of
 from evergreen.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Freshness:
-    """The newest row of one source, and how far it lies behind the contract's clock."""
-
-    source: str
-    newest: pd.Timestamp | None
-    behind: pd.Timedelta | None
-    max_age: pd.Timedelta | None
-    clock: str = "the newest row of all"
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether it lies farther behind than the contract allows."""
-        return self.behind is not None and self.max_age is not None and self.behind > self.max_age
 
 
 def look_at_landing(space: Workspace) -> tuple[Found, list[Delivery]]:
@@ -85,17 +69,8 @@ def current_state(space: Workspace, inputs: str | None, serves: int | None) -> s
 
 
 def freshness(space: Workspace, now: datetime) -> list[Freshness]:
-    """How fresh each source with a time is, by the contract's clock: data that are replayed have one of their own."""
-    timed = [source for source in space.problem.sources if source.time is not None]
-    newest = {source.name: [pd.Timestamp(row["newest"]) for row in active(space.journal, source.name) if row["newest"]] for source in timed}
-    of_data = max((time for times in newest.values() for time in times), default=None)
-    clock, name = (pd.Timestamp(now), "now") if space.problem.clock == "wall" else (of_data, "the newest row of all")
-    told = []
-    for source in timed:
-        last = max(newest[source.name], default=None)
-        behind = clock - last if clock is not None and last is not None else None
-        told.append(Freshness(source.name, last, behind, pd.Timedelta(source.max_age) if source.max_age is not None else None, name))
-    return told
+    """How fresh each source with a time is; see `evergreen.monitoring.freshness.of_sources`."""
+    return of_sources(space.journal, space.problem, now)
 
 
 def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
@@ -104,6 +79,15 @@ def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
         return []
     labelled = build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem).labelled
     return realized(space.settings.root, space.journal, space.problem, labelled)
+
+
+def look_at_health(space: Workspace, now: datetime) -> list[Finding]:
+    """See how fresh all that was accepted is and how well it goes together, see `evergreen.monitoring.pillars.look`; empty without data."""
+    if not all(active(space.journal, source.name) for source in space.problem.sources):
+        return []
+    snapshot = published_now(space.journal, space.problem)
+    frame = build_frame(space.settings.root, snapshot, space.problem)
+    return look(space.journal, space.problem, frame, snapshot=snapshot.id, now=now)
 
 
 def served_so_far(space: Workspace) -> Served | None:

@@ -125,7 +125,7 @@ def rules_digest(source: Source, suite_path: Path) -> str:
     """
     read = inspect.unwrap(getattr(source.read, "func", source.read))
     reader = Path(inspect.getfile(read if inspect.isfunction(read) else type(read)))
-    return digest_text(_suite_text(suite_path), digest_file(reader), repr((source.key, source.time, source.rows)))
+    return digest_text(_suite_text(suite_path), digest_file(reader), repr((source.key, source.time, source.rows, source.health)))
 
 
 def rules_of(problem: Problem, expectations: Path) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""What of a serving model is watched: whether the rows change (drift), and whether its decisions come to cost more (decay)."""
+"""What is watched: deliveries (health), and of a serving model its rows (drift) and what its decisions come to cost (decay)."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -45,3 +45,35 @@ class DecayPolicy(Part):
     """By which share of what a row cost on the holdout it must surely cost more."""
     alpha: Chance = 0.05
     """Chance of taking luck for decay, in one window."""
+
+
+Pillar = Literal["schema", "volume", "distribution", "duplicates"]
+
+
+class HealthPolicy(Part):
+    """How far a delivery of a source may differ from those that were accepted before it."""
+
+    refuse: tuple[Pillar, ...] = get_args(Pillar)
+    """What refuses a delivery; the others only warn."""
+    history: Annotated[int, Field(ge=2)] = 4
+    """So many accepted deliveries must tell how far apart two of them usually are, before a distribution can refuse one."""
+    min_rows: Count = 200
+    """Of fewer values on either side nothing is said."""
+    min_psi: NotNegative = 0.25
+    """Population stability index, against the last accepted delivery, from which on a column may have moved."""
+    min_distance: Share = 0.12
+    """Likewise the distance: the share of rows by which two deliveries differ, 0 (alike) to 1 (nothing in common)."""
+    times_usual: Annotated[float, Field(ge=1)] = 1.5
+    """How many times farther apart than ever two accepted deliveries in turn it must be to be refused; from half way there it warns."""
+    max_unseen: Share = 0.05
+    """Share of rows in categories that no accepted delivery had."""
+    max_repeated: Share = 0.1
+    """Share of rows whose key an earlier delivery has brought under another name; more are told, and refuse nothing."""
+    day_range: tuple[Share, Annotated[float, Field(gt=1)]] = (0.5, 2.0)
+    """Rows of a day, as a share of the same weekday's median: fewest and most."""
+    days: Count = 2
+    """So many days outside that range refuse a delivery, or one without any row; a single one warns."""
+    stuck_rows: Count = 24
+    """A number that stands still for so many rows in time may be stuck..."""
+    stuck_times: Annotated[float, Field(gt=1)] = 3.0
+    """...where it is so many times longer than ever before."""

@@ -18,7 +18,7 @@ DIES_AT_THE_JOURNAL = """
 import os, pathlib, sys
 from deliveries import House
 house = House(pathlib.Path(sys.argv[1]))
-house.journal.add = lambda *_, **__: os._exit(9)
+house.journal.add_all = lambda *_, **__: os._exit(9)
 house.ingest()
 """
 

@@ -5,7 +5,8 @@ from toy.contract import PROBLEM
 
 from evergreen import policies as p
 from evergreen.contract import Problem
-from evergreen.report.contract import describe, percent, span
+from evergreen.report.contract import describe
+from evergreen.report.wording import percent, span
 from evergreen.watches import DecayPolicy, DriftPolicy
 
 

@@ -15,12 +15,13 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from evergreen.data.landing import Delivery, active, batch_path, has_verdict, stat_of
+from evergreen.data.checkups import NOTHING, CheckUp, Checkup, Finding, nothing_checked, row_of
+from evergreen.data.landing import Delivery, accepted_by_person, accepted_rules, active, batch_path, has_verdict, stat_of
 from evergreen.data.reading import read_delivery
 from evergreen.errors import DataError, StoreError
 from evergreen.faults import reach
 from evergreen.files import atomic_path, digest_file, write_bytes, write_json
-from evergreen.journal import Journal, deliveries
+from evergreen.journal import Journal, checkups, deliveries
 from evergreen.policies import Source
 from evergreen.validation import Report, rules_digest, suite_path, validate
 
@@ -40,15 +41,21 @@ class Refusal:
     at: datetime
     report: Report | None
     """None when the file could not even be held against its suite."""
+    checkup: Checkup = NOTHING
+    """How it differs from the deliveries that were accepted before it."""
 
     @property
-    def release(self) -> tuple[str, str]:
-        """The two ways out of quarantine."""
-        return (
+    def release(self) -> tuple[str, ...]:
+        """The ways out of quarantine."""
+        ways = (
             f"If the delivery is wrong, put a corrected file at `landing/{self.source}/{self.name}`, under the same name, and run again.",
             f"If the delivery is right and the rules are wrong, change `expectations/{self.suite}.json` (or the source's reader, key "
             "or numbers of rows in the contract) and run again: it is then judged anew.",
         )
+        if not (self.checkup.of("fail") and self.report and self.report.passed):
+            return ways
+        accept = f"evergreen batch accept {self.source}/{self.name} --reason ..."
+        return (ways[0], f"If it is right, and the world has changed, accept it: `{accept}`; its expectations judge it still.", ways[1])
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ class Intake:
     expectations: Path
     journal: Journal
     render: Callable[[Refusal], str]
+    check_up: CheckUp = nothing_checked
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,7 @@ class _Verdict:
     batch: bytes = b""
     rows: int | None = None
     newest: str | None = None
+    checkup: Checkup = NOTHING
 
 
 class _ChangedError(Exception):
@@ -101,16 +110,16 @@ def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datet
         The store cannot be written.
     """
     suite = suite_path(source, intake.expectations)
-    rules = rules_digest(source, suite)
+    rules, judged_by = rules_digest(source, suite), accepted_rules(intake.journal)
     previous = intake.journal.last(deliveries, source=source.name, name=delivery.name)
     counted = {row["delivery"] for row in active(intake.journal, source.name)}
-    if previous and has_verdict(delivery, previous, rules, intake.root, counted):
+    if previous and has_verdict(delivery, previous, judged_by(rules, previous), intake.root, counted):
         return _told(previous, intake.root)
     try:
         digest = delivery.digest
         reach("begin judging a delivery")
-        verdict = _duplicate(intake.journal, delivery, digest) or _judge(delivery, source, suite)
-        refusal = Refusal(source.name, source.suite, delivery.name, digest, verdict.reason, now, verdict.report)
+        verdict = _duplicate(intake.journal, delivery, digest) or _judge(delivery, source, suite, intake)
+        refusal = Refusal(source.name, source.suite, delivery.name, digest, verdict.reason, now, verdict.report, verdict.checkup)
         batch = _keep(verdict, delivery, refusal, intake=intake)
     except (_ChangedError, FileNotFoundError):
         return Judged(source.name, delivery.name, "waiting", reason="changed while it was read; it is judged once it holds still")
@@ -118,12 +127,13 @@ def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datet
         reason = f"cannot be opened ({error.strerror or error}); check its permissions, then run again"
         return Judged(source.name, delivery.name, "unreadable", reason=reason)
     row = {
-        **{"source": source.name, "name": delivery.name, "delivery": digest, "stat": delivery.stat, "rules": rules},
+        **{"source": source.name, "name": delivery.name, "delivery": digest, "stat": delivery.stat},
+        "rules": judged_by(rules, {"delivery": digest}),
         **{"outcome": verdict.outcome, "reason": verdict.reason, "batch": batch, "newest": verdict.newest, "row_count": verdict.rows},
-        "warnings": [check.finding for check in verdict.report.warnings] if verdict.report else [],
+        "warnings": _warnings(verdict),
         "after": previous["seq"] if previous else 0,
     }
-    intake.journal.add(deliveries, **row)
+    intake.journal.add_all([(deliveries, row), *([(checkups, row_of(verdict.checkup, row))] if verdict.checkup.findings else [])])
     return _told(row, intake.root)
 
 
@@ -183,26 +193,45 @@ def _duplicate(journal: Journal, delivery: Delivery, digest: str) -> _Verdict | 
     return _Verdict("duplicate", f"has the same content as {twin['name']}", rows=twin["row_count"]) if twin else None
 
 
-def _judge(delivery: Delivery, source: Source, suite: Path) -> _Verdict:
+def _judge(delivery: Delivery, source: Source, suite: Path, intake: Intake) -> _Verdict:
     try:
         frame = read_delivery(delivery.path, source)
     except DataError as error:
-        return _Verdict("quarantined", str(error))
+        return _Verdict("quarantined", str(error), checkup=Checkup((Finding("schema", "readable", "fail", f"it {error}"),)))
     report = validate(frame, suite, name=f"{source.name}/{delivery.name}", rows=source.rows, key=source.key)
-    if not report.passed:
-        return _Verdict("quarantined", _reason(report), report, rows=len(frame))
+    checkup = intake.check_up(source, delivery.name, frame)
+    if reason := _reason(report) if not report.passed else _unlike(intake.journal, source, delivery, checkup):
+        return _Verdict("quarantined", reason, report, rows=len(frame), checkup=checkup)
     try:
         batch = parquet_bytes(frame)
     except (TypeError, ValueError, NotImplementedError) as error:  # pyarrow's own errors are among these
-        return _Verdict("quarantined", f"cannot be stored as parquet: {error}", report, rows=len(frame))
+        return _Verdict("quarantined", f"cannot be stored as parquet: {error}", report, rows=len(frame), checkup=checkup)
     newest = frame[source.time].max().isoformat() if source.time else None
-    return _Verdict("published", "", report, batch, len(frame), newest)
+    return _Verdict("published", "", report, batch, len(frame), newest, checkup)
 
 
 def _reason(report: Report) -> str:
     findings = [check.finding for check in report.failed]
-    more = f"; and {len(findings) - 3} more" if len(findings) > 3 else ""  # noqa: PLR2004 (three say enough; the page has them all)
-    return f"breaks {len(findings)} expectation{'s' if len(findings) > 1 else ''}: {'; '.join(findings[:3])}{more}"
+    return f"breaks {len(findings)} expectation{'s' if len(findings) > 1 else ''}: {'; '.join(findings[:3])}{_more(findings)}"
+
+
+def _unlike(journal: Journal, source: Source, delivery: Delivery, checkup: Checkup) -> str:
+    """Why a delivery that meets its expectations is refused all the same: it is not like those before it. Empty where it is not refused."""
+    failed = [one.sentence for one in checkup.of("fail") if one.pillar == "check" or one.pillar in source.health.refuse]
+    if not failed or delivery.digest in accepted_by_person(journal):
+        return ""
+    return f"is not like those that were accepted before: {'; '.join(failed[:3])}{_more(failed)}"
+
+
+def _more(findings: list[str]) -> str:
+    return f"; and {len(findings) - 3} more" if len(findings) > 3 else ""  # noqa: PLR2004 (three say enough; the page has them all)
+
+
+def _warnings(verdict: _Verdict) -> list[str]:
+    """What is told of a published delivery, and refuses nothing."""
+    told = [check.finding for check in verdict.report.warnings] if verdict.report else []
+    unusual = verdict.checkup.of("warn") + verdict.checkup.of("fail")
+    return [*told, *(one.sentence for one in unusual if verdict.outcome == "published")]
 
 
 def _keep(verdict: _Verdict, delivery: Delivery, refusal: Refusal, *, intake: Intake) -> str | None:

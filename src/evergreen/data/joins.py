@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -23,6 +23,8 @@ class JoinReport:
     matched: int
     unused: int
     """Rows of the source that no row asked for."""
+    missed: frozenset[int] = field(default=frozenset(), repr=False, compare=False)
+    """Fingerprints of the rows, by the entity's key, that found none."""
 
     @property
     def match_rate(self) -> float:
@@ -59,7 +61,7 @@ def join_sources(problem: Problem, tables: dict[str, pd.DataFrame]) -> tuple[pd.
         _check_columns(f"joins.{index}", join, frame, right, key=key)
         _check_unique(join.source, key, right)
         joined = _as_of(join, problem, frame, right) if isinstance(join, AsOfJoin) else _lookup(join, frame, right)
-        reports.append(_report(join, frame, right, joined))
+        reports.append(_report(join, frame, right, joined, key=problem.key))
         _check_match_rate(join, reports[-1], joined)
         frame = joined.drop(columns="_found")
     if late := late_features(problem, frame):
@@ -114,16 +116,17 @@ def _lookup(join: LookupJoin, left: pd.DataFrame, right: pd.DataFrame) -> pd.Dat
     return joined.assign(_found=joined["_found"].notna())
 
 
-def _report(join: AsOfJoin | LookupJoin, left: pd.DataFrame, right: pd.DataFrame, joined: pd.DataFrame) -> JoinReport:
+def _report(join: AsOfJoin | LookupJoin, left: pd.DataFrame, right: pd.DataFrame, joined: pd.DataFrame, *, key: str) -> JoinReport:
     asked = pd.MultiIndex.from_frame(left[list(join.on)])
     there = pd.MultiIndex.from_frame(right[list(join.on.values())])
-    return JoinReport(join.source, len(joined), int(joined["_found"].sum()), int((~there.isin(asked)).sum()))
+    missed = pd.util.hash_pandas_object(joined.loc[~joined["_found"], key], index=False)  # as `snapshots.row_fingerprints` has them
+    return JoinReport(join.source, len(joined), int(joined["_found"].sum()), int((~there.isin(asked)).sum()), frozenset(missed.tolist()))
 
 
 def _check_columns(where: str, join: AsOfJoin | LookupJoin, left: pd.DataFrame, right: pd.DataFrame, *, key: list[str]) -> None:
-    for field, columns, frame, name in [("on", join.on, left, "the rows so far"), ("on", join.on.values(), right, join.source)]:
+    for place, columns, frame, name in [("on", join.on, left, "the rows so far"), ("on", join.on.values(), right, join.source)]:
         if missing := sorted(set(columns) - set(frame.columns)):
-            raise ContractError(f"{where}.{field}: {missing} not in {name}, which has {', '.join(frame.columns)}. Mend the contract.")
+            raise ContractError(f"{where}.{place}: {missing} not in {name}, which has {', '.join(frame.columns)}. Mend the contract.")
     if missing := sorted(set(join.take) - set(right.columns)):
         raise ContractError(f"{where}.take: {missing} not in {join.source}, which has {', '.join(right.columns)}. Mend the contract.")
     if taken := sorted(set(join.take) & (set(left.columns) | set(key))):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import Any
 
 from evergreen.contract import Problem
 from evergreen.errors import DataError
-from evergreen.files import digest_file, is_unfinished
-from evergreen.journal import Journal, deliveries
+from evergreen.files import digest_file, digest_text, is_unfinished
+from evergreen.journal import Journal, deliveries, revocations
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,25 @@ def unjudged(found: Found, journal: Journal, rules: Mapping[str, str], *, root: 
     """
     newest = {(row["source"], row["name"]): row for row in journal.rows(deliveries)}
     counted = {source: {row["delivery"] for row in active(journal, source)} for source in rules}
+    last = [(delivery, newest.get((delivery.source, delivery.name))) for delivery in found.ready]
+    judged_by = accepted_rules(journal)
     return [
         delivery
-        for delivery in found.ready
-        if not has_verdict(delivery, newest.get((delivery.source, delivery.name)), rules[delivery.source], root, counted[delivery.source])
+        for delivery, row in last
+        if not has_verdict(delivery, row, judged_by(rules[delivery.source], row), root, counted[delivery.source])
     ]
+
+
+def accepted_by_person(journal: Journal) -> set[str]:
+    """sha256 of the deliveries that a person has accepted, however unlike the earlier ones they are."""
+    last = {row["batch"]: row["revoked"] for row in journal.rows(revocations)}
+    return {name for name, is_revoked in last.items() if not is_revoked}
+
+
+def accepted_rules(journal: Journal) -> Callable[[str, Mapping[str, Any] | None], str]:
+    """What names the rules for the delivery of a row: others once a person has accepted it, so that it is judged anew."""
+    accepted = accepted_by_person(journal)
+    return lambda rules, row: digest_text(rules, "accepted") if row and row["delivery"] in accepted else rules
 
 
 def active(journal: Journal, source: str) -> list[dict[str, Any]]:

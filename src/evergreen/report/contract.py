@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
 from datetime import timedelta
 
 from evergreen import policies as p
 from evergreen.contract import Problem
+from evergreen.report.wording import count, entity_name, listed, percent, sentence, span
+from evergreen.watches import HealthPolicy
 
 ALERTS = {
     "quarantine": "a delivery in quarantine that nothing has taken the place of",
@@ -21,6 +22,7 @@ ALERTS = {
     "drift": "data that drift",
     "decay": "a model that decays",
     "refusal": "a champion that a server would not serve",
+    "health": "accepted data that are not well",
 }
 TASKS = {
     "binary": "The answer is yes or no.",
@@ -35,6 +37,7 @@ def describe(problem: Problem) -> list[tuple[str, list[str]]]:
         ("Question", _question(problem)),
         ("What a mistake costs", _costs(problem)),
         ("Where the data come from", [_source(problem, source) for source in problem.sources]),
+        ("When a delivery is refused", _healths(problem)),
         ("How they are merged", [_join(problem, join) for join in problem.joins]),
         ("What the model may see", _sight(problem)),
         ("What it is judged on", _judged_on(problem)),
@@ -48,34 +51,15 @@ def describe(problem: Problem) -> list[tuple[str, list[str]]]:
     return [(heading, sentences) for heading, sentences in groups if sentences]
 
 
-def span(time: timedelta) -> str:
-    """A length of time in its largest whole unit, such as "2 hours"."""
-    seconds = int(time.total_seconds())
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds and seconds % size == 0:
-            return f"{seconds // size} {unit}{'' if seconds == size else 's'}"
-    return f"{seconds} second{'' if seconds == 1 else 's'}"
-
-
-def percent(share: float) -> str:
-    """A share in percent, without needless digits: 0.05 is "5%"."""
-    return f"{100 * share:.3g}%"
-
-
-def entity_name(problem: Problem) -> str:
-    """What one row is called: the key without its "_id"."""
-    return problem.key.removesuffix("_id").replace("_", " ")
-
-
 def _question(problem: Problem) -> list[str]:
     business, target = problem.business, problem.target
     lead = problem.prediction_lead
     when = f"{span(lead)} before its time ({problem.time})" if problem.time and lead else "with what is known at that moment"
     return [
         business.question,
-        f"What is done with the answer: {_sentence(business.decision)}",
-        f"It belongs to: {_sentence(business.owner)}",
-        f"“{target.name}” means: {_sentence(target.meaning)} {TASKS[problem.task]}",
+        f"What is done with the answer: {sentence(business.decision)}",
+        f"It belongs to: {sentence(business.owner)}",
+        f"“{target.name}” means: {sentence(target.meaning)} {TASKS[problem.task]}",
         f"A prediction for one {entity_name(problem)} is made {when}.",
     ]
 
@@ -99,13 +83,13 @@ def _costs(problem: Problem) -> list[str]:
         lines = [f"The cost of one {thing} is worked out by a function, in {business.unit}: {_said_by(cost)}"]
     return [
         *lines,
-        f"Without a model, people follow a rule of thumb: {_sentence(business.rule_of_thumb.sentence)}",
+        f"Without a model, people follow a rule of thumb: {sentence(business.rule_of_thumb.sentence)}",
         f"The first model must save at least {percent(business.good_enough)} of what that rule costs.",
     ]
 
 
 def _source(problem: Problem, source: p.Source) -> str:
-    what = f"{source.name}: one row for each {_listed(source.key, 'and')}"
+    what = f"{source.name}: one row for each {listed(source.key, 'and')}"
     if source.time is None:
         what += ", a reference table"
     elif source.name == problem.entity:
@@ -120,8 +104,38 @@ def _source(problem: Problem, source: p.Source) -> str:
     return f"{what}. A delivery has {low:,} to {high:,} rows{age}."
 
 
+def _healths(problem: Problem) -> list[str]:
+    """Each health policy once, with the sources that it holds for."""
+    policies = dict[HealthPolicy, list[str]]()
+    for source in problem.sources:
+        policies.setdefault(source.health, []).append(source.name)
+    lines = ["Where it breaks an expectation that its suite calls critical."]
+    for policy, names in policies.items():
+        whose = f"{listed(names, 'and')}: " if len(policies) > 1 else ""
+        lines += [f"{whose}{line}" for line in _health(policy)]
+    return lines
+
+
+def _health(policy: HealthPolicy) -> list[str]:
+    """How far a delivery may differ from those before it."""
+    low, high = map(percent, policy.day_range)
+    rules = {
+        "schema": "Where a column of the last accepted delivery is gone, or of another kind.",
+        "volume": f"Where {count(policy.days, 'day')} have less than {low} or more than {high} of their weekday's rows, or one has none.",
+        "distribution": (
+            f"Where a column, or what it misses, differs by {policy.min_distance:g} (PSI {policy.min_psi:g}) from the last one and by "
+            f"{policy.times_usual:g} times what two in turn ever did; where more than {percent(policy.max_unseen)} of the rows have a "
+            f"category that was never seen; where a number stands still {policy.stuck_times:g} times as long as ever. "
+            f"This is judged from {policy.history} accepted deliveries on."
+        ),
+        "duplicates": "Where two rows have the same key.",
+    }
+    lines = [rules[pillar] for pillar in rules if pillar in policy.refuse]
+    return [*lines, "Being unlike those before it refuses nothing that a person accepts." if lines else "How it differs is told only."]
+
+
 def _join(problem: Problem, join: p.AsOfJoin | p.LookupJoin) -> str:
-    by = _listed((here if here == there else f"{here} = {there}" for here, there in join.on.items()), "and")
+    by = listed((here if here == there else f"{here} = {there}" for here, there in join.on.items()), "and")
     how = "the one row of the reference table"
     if isinstance(join, p.AsOfJoin):
         how = (
@@ -130,17 +144,17 @@ def _join(problem: Problem, join: p.AsOfJoin | p.LookupJoin) -> str:
     floor = "" if join.min_match == 0 else f" At least {percent(join.min_match)} of the rows must find theirs, else nothing is built."
     if join.min_match == 1:
         floor = " Every row must find its own, else nothing is built."
-    return f"{join.source}, by {by}: {how}. It adds {_listed(join.take, 'and')}.{floor}"
+    return f"{join.source}, by {by}: {how}. It adds {listed(join.take, 'and')}.{floor}"
 
 
 def _sight(problem: Problem) -> list[str]:
-    lines = [f"{len(problem.features)} columns: {_listed(problem.features, 'and')}."]
+    lines = [f"{len(problem.features)} columns: {listed(problem.features, 'and')}."]
     if problem.time:
         lines.append(f"Nothing that was observed later than {span(problem.prediction_lead)} before the {entity_name(problem)}.")
     if problem.forbidden:
-        lines.append(f"Never, because it tells the answer or is known too late: {_listed(problem.forbidden, 'or')}.")
+        lines.append(f"Never, because it tells the answer or is known too late: {listed(problem.forbidden, 'or')}.")
     if problem.trusted_types:
-        lines.append(f"Types inside the model that a person has reviewed: {_listed(problem.trusted_types, 'and')}.")
+        lines.append(f"Types inside the model that a person has reviewed: {listed(problem.trusted_types, 'and')}.")
     return lines
 
 
@@ -148,8 +162,8 @@ def _judged_on(problem: Problem) -> list[str]:
     split, gate = problem.split, problem.gate
     if isinstance(split, p.ForwardSplit):
         lines = [
-            f"The newest {_count(split.holdout_days, 'day')} with known outcomes, which no compared model has trained on;"
-            f" training needs at least {_count(split.min_train_days, 'day')} before them.",
+            f"The newest {count(split.holdout_days, 'day')} with known outcomes, which no compared model has trained on;"
+            f" training needs at least {count(split.min_train_days, 'day')} before them.",
         ]
         if problem.embargo:
             lines.append(f"Between training and those days {span(problem.embargo)} is left out, so that nothing reaches across.")
@@ -161,7 +175,7 @@ def _judged_on(problem: Problem) -> list[str]:
     }
     lines.append(together.get(gate.cluster, f"Rows with the same {gate.cluster} count as one piece of evidence: they share their luck."))
     if problem.slices:
-        lines.append(f"Cost is also looked at by {_listed(problem.slices, 'and')}: a model may not be good on average only.")
+        lines.append(f"Cost is also looked at by {listed(problem.slices, 'and')}: a model may not be good on average only.")
     return lines
 
 
@@ -177,10 +191,10 @@ def _sureness(problem: Problem) -> list[str]:
     least += [f"{gate.min_events:,} rows of each outcome"] if problem.task != "regression" else []
     return [
         f"The accepted chance of promoting a worse model is {percent(gate.alpha_per_year)} a year, shared by"
-        f" {_count(gate.gates_per_year, 'decision')}.",
+        f" {count(gate.gates_per_year, 'decision')}.",
         f"Worse means: by more than {margin}.",
         f"The first model must beat the rule of thumb, with a chance of at most {percent(gate.alpha_first)} of being wrong.",
-        f"No verdict on less than {_listed(least, 'or')}.",
+        f"No verdict on less than {listed(least, 'or')}.",
         "When there is not enough evidence nothing is promoted: the decision waits, and says what would settle it.",
     ]
 
@@ -189,7 +203,7 @@ def _retraining(policy: p.RetrainingPolicy, *, tuned: bool) -> list[str]:
     lines = ["Whenever it is run and there is something new.", *_by_itself(policy)]
     lines.append(f"Each recipe is tried on {policy.folds} earlier stretches of the training data first; the seed is {policy.seed}.")
     if tuned:
-        lines.append(f"When tuning is asked for, {_count(policy.tuning_iterations, 'setting')} of the parameters are tried.")
+        lines.append(f"When tuning is asked for, {count(policy.tuning_iterations, 'setting')} of the parameters are tried.")
     return lines
 
 
@@ -203,21 +217,21 @@ def _by_itself(policy: p.RetrainingPolicy) -> list[str]:
     }
     again = f", not within {span(policy.cooldown)} of the one before" if policy.cooldown else ""
     return [
-        f"By itself, where the platform is up: {_listed([occasions[kind] for kind in policy.on], 'and')}.",
-        f"At most {_count(policy.per_day, 'training')} in 24 hours begin by themselves{again}, and none while a source is stale.",
+        f"By itself, where the platform is up: {listed([occasions[kind] for kind in policy.on], 'and')}.",
+        f"At most {count(policy.per_day, 'training')} in 24 hours begin by themselves{again}, and none while a source is stale.",
     ]
 
 
 def _watched(problem: Problem) -> list[str]:
     drift, decay = problem.retraining.drift, problem.retraining.decay
-    rows = f"the newest {_count(drift.days, 'day')} of rows are" if problem.time else "the rows that wait to be predicted are"
-    outcomes = f"the newest {_count(decay.days, 'day')} with known outcomes" if problem.time else "all rows with known outcomes"
+    rows = f"the newest {count(drift.days, 'day')} of rows are" if problem.time else "the rows that wait to be predicted are"
+    outcomes = f"the newest {count(decay.days, 'day')} with known outcomes" if problem.time else "all rows with known outcomes"
     times = "" if drift.times_usual == 1 else f"{drift.times_usual:g} times "
     usual = f", and by more than {times}what neighbouring windows do" if drift.times_usual else ""
     return [
         f"Drift: {rows} held against windows as long of what the model has learnt from. A column has drifted when it differs by"
         f" {percent(drift.min_distance)} of the rows or more (and a PSI of {drift.min_psi:g}) from the most similar window{usual}."
-        f" Drift is {_count(drift.min_features, 'such column')} or more.",
+        f" Drift is {count(drift.min_features, 'such column')} or more.",
         f"Decay: {outcomes}, as far as the model itself predicted them, surely cost {percent(decay.margin_share)} more than what it was"
         f" judged on, with a chance of {percent(decay.alpha)} of being wrong.",
         f"Drift is not judged on less than {drift.min_rows:,} rows, decay not on less than {decay.min_rows:,} rows or"
@@ -226,7 +240,7 @@ def _watched(problem: Problem) -> list[str]:
 
 
 def _behaviour(problem: Problem) -> list[str]:
-    return [_sentence(claim.name) for claim in problem.behaviour] or ["Nothing is declared, so the gate tries nothing."]
+    return [sentence(claim.name) for claim in problem.behaviour] or ["Nothing is declared, so the gate tries nothing."]
 
 
 def _limits(problem: Problem) -> list[str]:
@@ -241,7 +255,7 @@ def _limits(problem: Problem) -> list[str]:
         f"Predictions are made {serving.chunk_rows:,} rows at a time.",
     ]
     if serving.carry:
-        lines.append(f"A published prediction also carries {_listed(serving.carry, 'and')}.")
+        lines.append(f"A published prediction also carries {listed(serving.carry, 'and')}.")
     return lines + _online(problem)
 
 
@@ -265,7 +279,7 @@ def _alerts(problem: Problem) -> list[str]:
         if policy.cooldown
         else "Each is told by every run, for as long as it holds."
     )
-    return [f"{_sentence(_listed((ALERTS[kind] for kind in policy.on), 'and').capitalize())}", again]
+    return [f"{sentence(listed((ALERTS[kind] for kind in policy.on), 'and').capitalize())}", again]
 
 
 def _schedule(cron: str) -> str:
@@ -277,17 +291,4 @@ def _schedule(cron: str) -> str:
 
 def _said_by(function: object) -> str:
     summary = (inspect.getdoc(function) or "").partition("\n")[0]
-    return _sentence(summary or getattr(function, "__name__", repr(function)))
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "?", "!")) else f"{text}."
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def _listed(names: Iterable[str], word: str) -> str:
-    *most, last = names
-    return f"{', '.join(most)} {word} {last}" if most else last
+    return sentence(summary or getattr(function, "__name__", repr(function)))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
 from evergreen.data.batches import Refusal
+from evergreen.data.checkups import Checkup
+from evergreen.monitoring.profiles import LABEL
 from evergreen.report import pages
 
 
@@ -21,9 +24,42 @@ def render(refusal: Refusal) -> str:
         failed=report.failed if report else (),
         warned=report.warnings if report else (),
         passed=[check for check in report.checks if check.passed] if report else (),
+        unlike=[one for one in refusal.checkup.findings if one.state in {"fail", "warn"} and one.pillar != "check"],
+        columns=side_by_side(refusal.checkup),
         copy=quote(f"delivered/{refusal.name}"),
         prose=prose,
     )
+
+
+def side_by_side(checkup: Checkup) -> list[dict[str, Any]]:
+    """Each column of the delivery beside that of the last accepted one: what is missing, and the middle or the commonest value.
+
+    `distance` is how far they differ (0..1), `state` the worst finding on the column; what was not compared is None.
+    """
+    now, then = (known.get("columns", {}) for known in (checkup.profile, checkup.last))
+    gaps = {one.column: one.value for one in checkup.findings if one.rule == "values"}
+    states = {one.column: one.state for state in ("warn", "fail") for one in checkup.of(state)}
+    return [
+        {
+            **{"name": "the outcome" if name == LABEL else name, "distance": gaps.get(name), "state": states.get(name)},
+            **{"missing": [each["missing"] if each else None for each in (then.get(name), column)]},
+            **{"middle": [_middle(each) for each in (then.get(name), column)]},
+        }
+        for name, column in now.items()
+        if then
+    ]
+
+
+def _middle(column: dict[str, Any] | None) -> str:
+    """The median of a number, the commonest category; empty where there is neither."""
+    if column is None:
+        return ""
+    if points := column.get("quantiles"):
+        return pages.money(points[len(points) // 2])
+    if shares := column.get("shares"):
+        name = max(shares, key=lambda each: (shares[each], each))
+        return f"{name} ({pages.percent(shares[name])})"
+    return ""
 
 
 def prose(text: str) -> Markup:

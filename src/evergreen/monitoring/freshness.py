@@ -1,0 +1,42 @@
+"""How far the newest row of each source lies behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from evergreen.contract import Problem
+from evergreen.data.landing import active
+from evergreen.journal import Journal
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The newest row of one source, and how far it lies behind the contract's clock."""
+
+    source: str
+    newest: pd.Timestamp | None
+    behind: pd.Timedelta | None
+    max_age: pd.Timedelta | None
+    clock: str = "the newest row of all"
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it lies farther behind than the contract allows."""
+        return self.behind is not None and self.max_age is not None and self.behind > self.max_age
+
+
+def of_sources(journal: Journal, problem: Problem, now: datetime) -> list[Freshness]:
+    """How fresh each source with a time is, by the contract's clock: data that are replayed have one of their own."""
+    timed = [source for source in problem.sources if source.time is not None]
+    newest = {source.name: [pd.Timestamp(row["newest"]) for row in active(journal, source.name) if row["newest"]] for source in timed}
+    of_data = max((time for times in newest.values() for time in times), default=None)
+    clock, name = (pd.Timestamp(now), "now") if problem.clock == "wall" else (of_data, "the newest row of all")
+    told = []
+    for source in timed:
+        last = max(newest[source.name], default=None)
+        behind = clock - last if clock is not None and last is not None else None
+        told.append(Freshness(source.name, last, behind, pd.Timedelta(source.max_age) if source.max_age is not None else None, name))
+    return told

@@ -1,0 +1,131 @@
+"""The pillars of data health over time: what each delivery showed, and what each look at all that was accepted shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from evergreen import journal as tables
+from evergreen.contract import Problem
+from evergreen.data.checkups import Checkup, Finding, State, name_of
+from evergreen.data.snapshots import Frame, row_fingerprints
+from evergreen.errors import JoinError
+from evergreen.files import digest_text
+from evergreen.journal import Journal
+from evergreen.monitoring.freshness import Freshness, of_sources
+from evergreen.monitoring.windows import successive
+
+PILLARS = ("freshness", "volume", "schema", "distribution", "duplicates", "joins")
+LOOK = "look"
+"""What the journal has for the name of a delivery where all that was accepted was looked at."""
+WINDOW_DAYS, WINDOWS = 30, 13
+LOST, TIMES_USUAL = 0.05, 1.5
+"""A match rate that falls by more than this, and by more than so many times what it ever did, warns."""
+ORDER: tuple[State, ...] = ("fail", "warn", "ok", "unjudged")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a pillar of a source came to at one time."""
+
+    state: State
+    sentences: tuple[str, ...]
+    """What was found, the worst first; of a pillar that is well the first rule's."""
+    at: str
+    """ISO time (UTC)."""
+    name: str
+    """The delivery's file, or LOOK."""
+    is_refused: bool = False
+    """Whether the delivery was kept from the models."""
+
+
+def look(journal: Journal, problem: Problem, frame: Frame, *, snapshot: str, now: datetime) -> list[Finding]:
+    """See how fresh the sources are, and how well the newest rows find their partners; what is found is kept, once for each state."""
+    found: list[Finding] = []
+    lag, rates = {one.source: one for one in of_sources(journal, problem, now)}, {one.column: one for one in joined(problem, frame)}
+    for source in problem.sources:
+        own = [freshness(lag[source.name])] if source.name in lag else []
+        own += [rates[source.name]] if source.name in rates else []
+        if not own:
+            continue
+        states = " ".join(one.state for one in own)
+        key = digest_text("look", source.name, snapshot, problem.digest(), f"{now:%Y-%m-%d}" if problem.clock == "wall" else "", states)
+        row = {"checkup": key, "source": source.name, "name": LOOK, "delivery": snapshot, "facts": Checkup(tuple(own)).facts}
+        journal.add(tables.checkups, **row)
+        found += own
+    return found
+
+
+def freshness(one: Freshness) -> Finding:
+    """Whether a source's newest row is as young as the contract wants it."""
+    if one.behind is None or one.max_age is None:
+        said = "nothing was accepted yet" if one.behind is None else "the contract does not say how old its newest row may be"
+        return Finding("freshness", "age", "unjudged", said)
+    behind, most = one.behind.total_seconds() / 86_400, one.max_age.total_seconds() / 86_400
+    said = f"its newest row, {one.newest:%Y-%m-%d %H:%M}, lies {behind:.1f} days behind {one.clock}; the contract allows {most:.1f}"
+    return Finding("freshness", "age", "fail" if one.is_stale else "ok", said, value=behind, threshold=most)
+
+
+def joined(problem: Problem, frame: Frame) -> Iterator[Finding]:
+    """Of each joined source, the share of the newest rows that found a partner; `column` names the source.
+
+    Among the rows of all times a source that has just stopped to match would not be noticed for long.
+    """
+    windows = successive(frame.rows, frame.time, days=WINDOW_DAYS, most=WINDOWS)
+    for join, report in zip(problem.joins, frame.joins, strict=True):
+        missed = np.array(sorted(report.missed), dtype=np.uint64)
+        rates = [1 - float(np.isin(row_fingerprints(rows, problem.key), missed).mean()) for rows in windows if len(rows)]
+        if not rates:
+            continue
+        falls = [before - now for before, now in pairwise(rates)]
+        usual = max([0.0, *falls[:-1]])
+        has_fallen = len(falls) > 1 and falls[-1] > max(LOST, TIMES_USUAL * usual)
+        state: State = "fail" if rates[-1] < join.min_match else "warn" if has_fallen else "ok"
+        before = f"; {rates[-2]:.1%} did before" if len(rates) > 1 else ""
+        said = f"{rates[-1]:.1%} of the newest {problem.things} find their partner; the contract wants {join.min_match:.1%}{before}"
+        yield Finding("joins", "match rate", state, said, join.source, rates[-1], join.min_match, usual)
+
+
+def refuse_apart(problem: Problem, frame: Frame) -> None:
+    """See that the newest rows too find what they are joined with: the guards of the joins look at all rows.
+
+    Raises
+    ------
+    JoinError
+        They do not.
+    """
+    if apart := [f"{one.column}: {one.sentence}" for one in joined(problem, frame) if one.state == "fail"]:
+        raise JoinError(f"{'; '.join(apart)}. Is a delivery missing, or its key of another form? No model was trained.")
+
+
+def history(journal: Journal, problem: Problem) -> dict[str, dict[str, list[Cell]]]:
+    """What became of each pillar of each source, oldest first: for the contract's sources in its order, and all of `PILLARS`."""
+    columns = ("source", "name", "delivery", "after")
+    refused = {name_of(*(row[each] for each in columns)) for row in journal.rows(tables.deliveries, outcome="quarantined")}
+    told: dict[str, dict[str, list[Cell]]] = {one.name: {pillar: [] for pillar in PILLARS} for one in problem.sources}
+    for row in journal.rows(tables.checkups):
+        findings = row["facts"]["findings"]
+        if row["source"] not in told or not findings:
+            continue
+        for pillar in PILLARS:
+            if own := [one for one in findings if one["pillar"] in (pillar, "check")]:
+                told[row["source"]][pillar].append(_cell(row, own, is_refused=row["checkup"] in refused))
+    return told
+
+
+def failing(journal: Journal, problem: Problem) -> list[tuple[str, str, Cell]]:
+    """Source, pillar and newest cell of each that fails now and is not told as a quarantined delivery or a late source anyway."""
+    cells = [(name, pillar, own[-1]) for name, pillars in history(journal, problem).items() for pillar, own in pillars.items() if own]
+    return [(name, pillar, cell) for name, pillar, cell in cells if cell.state == "fail" and not cell.is_refused and pillar != "freshness"]
+
+
+def _cell(row: dict[str, Any], findings: Iterable[dict[str, Any]], *, is_refused: bool) -> Cell:
+    ordered = sorted(findings, key=lambda one: ORDER.index(one["state"]))
+    worst = ordered[0]["state"]
+    said = tuple(one["sentence"] for one in ordered if one["state"] == worst)
+    return Cell(worst, said if worst in {"fail", "warn"} else said[:1], row["at"], row["name"], is_refused)
