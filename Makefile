@@ -1,7 +1,7 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
 .PHONY: help run up down status serve turn test faults check ci-local workflow-check audit sbom format lock python-there image image-check \
-	compose-check compose-rehearsal secrets bench-loop bench-gate bench-platform bench-serving update-template fork-check clean
+	compose-check compose-rehearsal secrets bench-loop bench-gate bench-platform bench-serving bench-health update-template fork-check clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -101,6 +101,9 @@ bench-loop: $(READY) ## What the tools cost on top of the bare computation
 
 bench-gate: $(READY) ## How often the gate is wrong, on candidates whose truth is known
 	@$(BIN)/python -m benchmarks.gate $(ARGS)
+
+bench-health: $(READY) ## Which planted faults of the data are found, by what, and how often clean data are refused; writes docs/health-measured.md
+	@$(BIN)/python -m benchmarks.health
 
 bench-platform: $(READY) ## What the platform takes while nothing happens
 	@$(BIN)/python -m benchmarks.platform $(ARGS)

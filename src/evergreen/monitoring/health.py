@@ -25,6 +25,8 @@ from evergreen.watches import HealthPolicy
 Profile = dict[str, Any]
 SAME_WEEKDAY = 3
 """So many of the same weekday make a median."""
+APART = 0.9
+"""A column in which two deliveries have so little in common, such as a date, says nothing of a third."""
 TEXTS = {"category", "name"}
 
 
@@ -170,7 +172,7 @@ def _moved(policy: HealthPolicy, name: str, history: list[dict[str, Any]], now: 
 
 
 def _gap(policy: HealthPolicy, rule: str, name: str, gap: Gap, usual: float) -> Finding:
-    moved = gap.psi >= policy.min_psi and gap.distance >= policy.min_distance
+    moved = gap.psi >= policy.min_psi and gap.distance >= policy.min_distance and usual < APART
     limit = min(policy.times_usual * usual, (1 + usual) / 2)  # no distance is above 1: where seasons are far apart, half of what is left
     state: State = "fail" if moved and gap.distance > limit else "warn" if moved and gap.distance > (usual + limit) / 2 else "ok"
     what = "the outcome" if name == LABEL else f"`{name}`"
