@@ -12,7 +12,7 @@ from typing import Any
 from evergreen import journal as tables
 from evergreen.attempts import GIVEN_UP
 from evergreen.cadence import last_due, missed
-from evergreen.data.landing import Delivery, Found, active, find, why_unknown
+from evergreen.data.landing import Delivery, Found, active, emptied, find, why_empty, why_unknown
 from evergreen.errors import DataError, EvergreenError
 from evergreen.files import shown
 from evergreen.gate.finding import Verdict
@@ -22,6 +22,7 @@ from evergreen.monitoring.alerts import LONGEST, Alert, alert
 from evergreen.monitoring.signals import findings
 from evergreen.moves import standing
 from evergreen.occasions import occasions_now
+from evergreen.revocations import in_words, learnt_by
 from evergreen.status import freshness, in_quarantine
 from evergreen.triggers import SIGNALS
 from evergreen.workspace import Workspace
@@ -41,7 +42,7 @@ def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
         what, awaited = f"Nothing that is delivered can be judged: {error}", set()
         found = [alert(space.problem, "stray", "unlisted", what=what, command="evergreen status")]
     found += [*_quarantined(space, lies), *_late(space, now, awaited), *_given_up(space, now), *_missing(space, awaited)]
-    found += [*(one for find in (_refused, _not_served, _spent, _seen) for one in find(space)), *_silence(space, now)]
+    found += [*(one for find in (_refused, _not_served, _spent, _seen, _spoilt) for one in find(space)), *_silence(space, now)]
     return [one for one in found if one.kind in space.problem.alerts.on]
 
 
@@ -104,8 +105,11 @@ def _missing(space: Workspace, awaited: Collection[str]) -> Iterator[Alert]:
     delivered = {source.name: bool(active(space.journal, source.name)) for source in space.problem.sources}
     for name, is_there in delivered.items():
         if not is_there and name not in awaited and any(delivered.values()):
-            what = f"Nothing of the source {name} has ever been published, while others have been: no model can be trained."
-            yield alert(space.problem, "missing", name, what=what, command="evergreen status")
+            words = emptied(space.journal, name)
+            never = f"Nothing of the source {name} has ever been published, while others have been: no model can be trained."
+            what = f"No model can be trained. {why_empty(name, words)}" if words else never
+            command = f"evergreen batch list {name}" if words else "evergreen status"
+            yield alert(space.problem, "missing", name, *(word.batch for word in words), what=what, command=command)
 
 
 def _refused(space: Workspace) -> Iterator[Alert]:
@@ -174,6 +178,14 @@ def _seen(space: Workspace) -> Iterator[Alert]:
             row = [row for row in space.journal.rows(tables.signals, kind=kind) if row["facts"]["champion"] == serves][-1]
             what = f"{kind.capitalize()} was found in {sum(windows)} of the last {len(windows)} windows: {row['facts']['sentence']}"
             yield alert(space.problem, kind, str(serves), what=what, command="evergreen train")
+
+
+def _spoilt(space: Workspace) -> Iterator[Alert]:
+    """A champion that has learnt from a batch which a person has taken back."""
+    serves = standing(space.journal).champion
+    if lost := learnt_by(space.journal, serves):
+        what = f"Version {serves} serves, and has learnt from {in_words(lost)}. The next training does without it."
+        yield alert(space.problem, "revoked", str(serves), *(one.word.batch for one in lost), what=what, command="evergreen run")
 
 
 def _silence(space: Workspace, now: datetime) -> Iterator[Alert]:

@@ -251,7 +251,9 @@ class CostPolicy(Part):
     max_load_seconds: Positive = 30.0
 
 
-AlertKind = Literal["quarantine", "stray", "late", "missing", "verdict", "budget", "silence", "failure", "drift", "decay", "refusal"]
+AlertKind = Literal[
+    "quarantine", "stray", "late", "missing", "verdict", "budget", "silence", "failure", "drift", "decay", "refusal", "revoked"
+]
 
 
 class AlertPolicy(Part):

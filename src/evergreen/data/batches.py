@@ -15,13 +15,14 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from evergreen.data.landing import Delivery, active, batch_path, has_verdict, stat_of
+from evergreen.data.landing import Delivery, active, batch_path, counted_now, has_verdict, stat_of
 from evergreen.data.reading import read_delivery
 from evergreen.errors import DataError, StoreError
 from evergreen.faults import reach
 from evergreen.files import atomic_path, digest_file, write_bytes, write_json
 from evergreen.journal import Journal, deliveries
 from evergreen.policies import Source
+from evergreen.revocations import SHORT, taken_back
 from evergreen.validation import Report, rules_digest, suite_path, validate
 
 Outcome = Literal["published", "quarantined", "duplicate", "waiting", "unreadable"]
@@ -40,12 +41,21 @@ class Refusal:
     at: datetime
     report: Report | None
     """None when the file could not even be held against its suite."""
+    batch: str = ""
+    """Digest of the batch that it would be, where a person has taken that one back."""
 
     @property
     def release(self) -> tuple[str, str]:
         """The two ways out of quarantine."""
+        corrected = f"put a corrected file at `landing/{self.source}/{self.name}`, under the same name, and run again."
+        if self.batch:
+            return (
+                f"If it is wrong, remove the file, or {corrected}",
+                f"If it is right after all, give its batch back with `evergreen batch restore {self.batch[:SHORT]} --reason ...` and run "
+                "again: it is then judged anew.",
+            )
         return (
-            f"If the delivery is wrong, put a corrected file at `landing/{self.source}/{self.name}`, under the same name, and run again.",
+            f"If the delivery is wrong, {corrected}",
             f"If the delivery is right and the rules are wrong, change `expectations/{self.suite}.json` (or the source's reader, key "
             "or numbers of rows in the contract) and run again: it is then judged anew.",
         )
@@ -82,6 +92,8 @@ class _Verdict:
     batch: bytes = b""
     rows: int | None = None
     newest: str | None = None
+    taken_back: str = ""
+    """Digest of the batch that it would be."""
 
 
 class _ChangedError(Exception):
@@ -103,14 +115,13 @@ def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datet
     suite = suite_path(source, intake.expectations)
     rules = rules_digest(source, suite)
     previous = intake.journal.last(deliveries, source=source.name, name=delivery.name)
-    counted = {row["delivery"] for row in active(intake.journal, source.name)}
-    if previous and has_verdict(delivery, previous, rules, intake.root, counted):
+    if previous and has_verdict(delivery, previous, rules, intake.root, counted_now(intake.journal, source.name)):
         return _told(previous, intake.root)
     try:
         digest = delivery.digest
         reach("begin judging a delivery")
-        verdict = _duplicate(intake.journal, delivery, digest) or _judge(delivery, source, suite)
-        refusal = Refusal(source.name, source.suite, delivery.name, digest, verdict.reason, now, verdict.report)
+        verdict = _verdict(intake.journal, delivery, source, suite, digest)
+        refusal = Refusal(source.name, source.suite, delivery.name, digest, verdict.reason, now, verdict.report, verdict.taken_back)
         batch = _keep(verdict, delivery, refusal, intake=intake)
     except (_ChangedError, FileNotFoundError):
         return Judged(source.name, delivery.name, "waiting", reason="changed while it was read; it is judged once it holds still")
@@ -119,7 +130,8 @@ def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datet
         return Judged(source.name, delivery.name, "unreadable", reason=reason)
     row = {
         **{"source": source.name, "name": delivery.name, "delivery": digest, "stat": delivery.stat, "rules": rules},
-        **{"outcome": verdict.outcome, "reason": verdict.reason, "batch": batch, "newest": verdict.newest, "row_count": verdict.rows},
+        **{"outcome": verdict.outcome, "reason": verdict.reason, "batch": batch or verdict.taken_back or None},
+        **{"newest": verdict.newest, "row_count": verdict.rows},
         "warnings": [check.finding for check in verdict.report.warnings] if verdict.report else [],
         "after": previous["seq"] if previous else 0,
     }
@@ -175,6 +187,21 @@ def load(root: Path, source: str, digest: str) -> pd.DataFrame:
         raise StoreError(f"The batch {path} is torn: its content is {found[:12]}, its name says {digest[:12]}. {cure}")
     frame: pd.DataFrame = pq.read_table(pa.BufferReader(content)).to_pandas()
     return frame
+
+
+def _verdict(journal: Journal, delivery: Delivery, source: Source, suite: Path, digest: str) -> _Verdict:
+    """A file is a duplicate, or what a person has taken back, by its bytes or by the batch that it makes; else its suite decides."""
+    if verdict := _duplicate(journal, delivery, digest):
+        return verdict
+    gone = taken_back(journal)
+    known = journal.rows(deliveries, source=source.name, delivery=digest, outcome="published") if gone else []
+    if (row := next((row for row in reversed(known) if row["batch"] in gone), None)) is not None:
+        return _Verdict("quarantined", gone[row["batch"]].sentence, rows=row["row_count"], taken_back=row["batch"])
+    verdict = _judge(delivery, source, suite)
+    batch = hashlib.sha256(verdict.batch).hexdigest() if verdict.outcome == "published" and gone else ""
+    if batch in gone:
+        return _Verdict("quarantined", gone[batch].sentence, verdict.report, rows=verdict.rows, taken_back=batch)
+    return verdict
 
 
 def _duplicate(journal: Journal, delivery: Delivery, digest: str) -> _Verdict | None:

@@ -21,6 +21,7 @@ ALERTS = {
     "drift": "data that drift",
     "decay": "a model that decays",
     "refusal": "a champion that a server would not serve",
+    "revoked": "a champion that has learnt from what was taken back",
 }
 TASKS = {
     "binary": "The answer is yes or no.",
