@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 from deliveries import House, rows
+from moves import under_way
 from toy.data import day_of_orders
 from workspaces import deliver, deliver_days, ingest, open_space
 
+from evergreen import brakes, revocations, triggers
 from evergreen import journal as tables
-from evergreen import revocations, triggers
 from evergreen.causes import find_alerts
 from evergreen.data import batches
 from evergreen.data.snapshots import take_snapshot
-from evergreen.errors import DataError, RefusedError
+from evergreen.errors import BusyError, DataError, RefusedError
 from evergreen.journal import Journal
 from evergreen.monitoring.signals import measure
 from evergreen.occasions import find_occasion, state_of
@@ -280,3 +281,11 @@ def test_other_sources_are_not_touched(tmp_path: Path):
     assert [row["name"] for row in batches.active(space.journal, "orders")] == ["orders-0000-0002.csv"]
     assert batches.active(space.journal, "customers") == []
     space.journal.close()
+
+
+def test_taking_back_waits_for_the_move_of_the_champion_that_is_under_way(house: House, monkeypatch: pytest.MonkeyPatch):
+    (first,) = published(house, rows(1, 2))
+    monkeypatch.setattr(brakes, "WAIT_SECONDS", 0.2)
+    with under_way(house.journal), pytest.raises(BusyError, match="busy with a promotion"):
+        revoke(house, first)
+    assert house.journal.rows(tables.revocations) == []

@@ -234,8 +234,14 @@ def test_a_verdict_whose_holdout_was_taken_back_is_not_carried_out_either(fresh:
     again = {name: value for name, value in row.items() if name not in {"seq", "at"}} | {"decision": "again", "snapshot": later.id}
     fresh.journal.add(tables.decisions, **again | {"record": record | {"decision": "again"}})
     assert waiting(fresh.journal) == record | {"decision": "again"}
-    revoke(fresh, 85)
+    batch = revoke(fresh, 85)
     assert waiting(fresh.journal) is None
+    assert unfreeze(fresh.journal, root=fresh.settings.root, reason="done", person="Grace")
+    carry_out(fresh.registry, record | {"decision": "again"})
+    assert standing(fresh.journal).champion is None
+    restore(fresh, batch)
+    carry_out(fresh.registry, record | {"decision": "again"})
+    assert standing(fresh.journal).champion == 1
 
 
 def test_a_promotion_that_was_cut_short_before_is_undone(fresh: Workspace):

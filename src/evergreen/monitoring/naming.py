@@ -108,5 +108,5 @@ def _nearest(journal: Journal, text: str) -> list[str]:
     known = {name.lower(): f"{name} ({kind})" for name, kind in (files | others).items()}
     length = min(max(len(text), SHORTEST), SHORT)
     known |= {name[:length]: f"{name[:SHORT]} ({kind})" for kind, name in _digests(journal)}
-    near = [known[name] for name in get_close_matches(text[: max(length, 40)], known, n=NEAREST, cutoff=0.6)]
+    near = [known[name] for name in get_close_matches(text[: max(length, 40)], known, n=NEAREST, cutoff=0.75)]
     return [*near, *(f"{name} (prediction)" for name in log.like(journal, text))][:NEAREST]
