@@ -13,16 +13,20 @@ from evergreen.moves import standing
 from evergreen.prediction import predict_all
 from evergreen.predictor import Job
 from evergreen.registry import Version
+from evergreen.status import is_complete
 from evergreen.workspace import Workspace, open_workspace
 from flows.steps import step
 
 
 @flow(name="batch prediction", flow_run_name="predict what is to come", timeout_seconds=3_600, persist_result=False)
 def predict_batch() -> Publication | None:
-    """Publish the champion's predictions for the newest rows without outcome; None while there is no champion, or no such row."""
+    """Publish the champion's predictions for the newest rows without outcome.
+
+    None while there is no champion or no such row, or nothing counts any more of a source.
+    """
     space = open_workspace()
     champion = find_champion(space)
-    if champion is None:
+    if champion is None or not is_complete(space):
         return None
     order = collect_rows(space, champion)
     if order.rows.empty:

@@ -12,6 +12,7 @@ from evergreen import nursery, occasions, promotion
 from evergreen.brakes import frozen
 from evergreen.data.checkups import Finding
 from evergreen.errors import BusyError, EvergreenError, JournalError, RefusedError, RegistryError
+from evergreen.marking import mark
 from evergreen.monitoring.signals import measure
 from evergreen.moves import standing
 from evergreen.promotion import Ending
@@ -176,13 +177,20 @@ def _told(space: Workspace, record: dict[str, Any], known: set[str], what: str, 
 
 
 def settle_what_is_due(space: Workspace) -> None:
-    """Go back from an override that has expired, and carry out a PROMOTE that waited for a freeze to end."""
+    """Show what was taken back, go back from an override that has expired, and carry out a PROMOTE that waited for a freeze to end."""
+    show_taken_back(space)
     tell_ending(end_override(space))
     tell_retreat(step_back(space))
     record = waiting(space.journal)
     if record and not frozen(space.journal):
         carry_out(space, record, write_down(space, record))
         account.done("gate", f"what waited is carried out: {record['headline']}", tone="good")
+
+
+@step()
+def show_taken_back(space: Workspace) -> None:
+    """Have MLflow show which versions have learnt from a batch that was taken back."""
+    mark(space.registry)
 
 
 @step()

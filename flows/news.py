@@ -137,7 +137,7 @@ def tell_deployed(deployed: Deployed | None) -> None:
 def tell_predictions(space: Workspace, publication: Publication | None) -> None:
     """Say what was published."""
     if publication is None:
-        account.done("predict", "nothing: there is no champion yet, or every row has its outcome")
+        account.done("predict", "nothing: there is no champion yet, every row has its outcome, or a source has no data")
     else:
         how = "published" if publication.is_new else "already published"
         since = f" from {publication.partition} on" if space.problem.time else ""

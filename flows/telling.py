@@ -11,6 +11,7 @@ from evergreen.errors import EvergreenError, RefusedError
 from evergreen.overrides import used
 from evergreen.report.contract import describe
 from evergreen.report.site import served_sentences, with_override, write_decision
+from evergreen.revocations import in_words, learnt_by
 from evergreen.settings import load_settings
 from evergreen.status import freshness, in_quarantine, in_shadow_now, look_at_landing, notices, realized_so_far, refresh_site, served_so_far
 from evergreen.workspace import Workspace, load_problem, open_workspace
@@ -86,8 +87,12 @@ def tell_history() -> None:
         (row["at"], "frozen" if row["frozen"] else "unfrozen", f"by {row['person']}: {row['reason']}")
         for row in space.journal.rows(tables.freezes)
     ]
+    doubted = [
+        (row["at"], "taken back" if row["revoked"] else "given back", f"batch {row['batch'][:12]} by {row['person']}: {row['reason']}")
+        for row in space.journal.rows(tables.revocations)
+    ]
     gone = [(row["at"], "removed", f"{row['kind']} {row['name']}: {row['reason']}") for row in space.journal.rows(tables.removals)]
-    for at, what, text in sorted([*decided, *moved, *overruled, *freed, *stopped, *gone]):
+    for at, what, text in sorted([*decided, *moved, *overruled, *freed, *stopped, *doubted, *gone]):
         account.say(f"{at[:19]}  {what:<10} {text}")
     _tell_notices(space)
     if not decided:
@@ -99,7 +104,7 @@ def release(version: int, *, reason: str, person: str | None) -> None:
     space = open_workspace()
     releases.release(space.registry, version, reason=reason, person=name_of(person))
     account.say(f"Version {version} serves, released by {name_of(person)}. To publish its predictions: evergreen predict")
-    _refresh(space)
+    refresh(space)
 
 
 def override(version: int, *, reason: str, person: str | None, expires: datetime) -> None:
@@ -107,8 +112,9 @@ def override(version: int, *, reason: str, person: str | None, expires: datetime
     space = open_workspace()
     word = releases.override(space.registry, version, reason=reason, person=name_of(person), expires=expires)
     account.say(f"{word.sentence}.")
+    _warn_of(space, version)
     account.say("The first round after that goes back to the champion before it. To publish its predictions: evergreen predict")
-    _refresh(space)
+    refresh(space)
     record = space.journal.rows(tables.decisions, decision=word.decision)[0]["record"]
     files = write_decision(space.settings.site, with_override(record, used(space.journal)), space.problem)
     space.registry.annotate(space.registry.version(version), record, files=files)
@@ -119,9 +125,10 @@ def go_back(*, reason: str, person: str | None) -> None:
     space = open_workspace()
     version = promotion.rollback(space.registry, reason=reason, person=name_of(person))
     account.say(f"Version {version} serves again. To publish its predictions: evergreen predict")
+    _warn_of(space, version)
     left = moves.standing(space.journal).previous
     account.say(f"Version {left} is barred; to free it: evergreen unbar {left} --reason ...")
-    _refresh(space)
+    refresh(space)
 
 
 def free(version: int, *, reason: str, person: str | None) -> None:
@@ -139,7 +146,7 @@ def stop(*, reason: str, person: str | None) -> None:
         account.say("Promotions are frozen already; nothing was recorded.")
     _tell_notices(space)
     _tell_unfinished(space)
-    _refresh(space)
+    refresh(space)
 
 
 def resume(*, reason: str, person: str | None) -> None:
@@ -152,7 +159,7 @@ def resume(*, reason: str, person: str | None) -> None:
     else:
         account.say("Promotions are not frozen; nothing was recorded.")
     _tell_notices(space)
-    _refresh(space)
+    refresh(space)
 
 
 def settle() -> None:
@@ -193,7 +200,13 @@ def _tell_notices(space: Workspace) -> None:
         account.say(sentence, style=account.SIGNS[tone])
 
 
-def _refresh(space: Workspace) -> None:
+def _warn_of(space: Workspace, version: int) -> None:
+    """Say so where a person has a version serve that has learnt from what was taken back."""
+    if lost := learnt_by(space.journal, version):
+        account.say(f"Mind that it has learnt from {in_words(lost)}.", style="yellow")
+
+
+def refresh(space: Workspace) -> None:
     """Make the pages tell it; that they cannot be written undoes nothing."""
     try:
         refresh_site(space, realized_so_far(space))

@@ -12,7 +12,7 @@ from typing import Any
 from evergreen import journal as tables
 from evergreen.attempts import GIVEN_UP
 from evergreen.cadence import last_due, missed
-from evergreen.data.landing import Delivery, Found, active, find, why_unknown
+from evergreen.data.landing import Delivery, Found, active, emptied, find, why_empty, why_unknown
 from evergreen.errors import DataError, EvergreenError
 from evergreen.files import shown
 from evergreen.gate.finding import Verdict
@@ -23,6 +23,7 @@ from evergreen.monitoring.pillars import failing
 from evergreen.monitoring.signals import findings
 from evergreen.moves import standing
 from evergreen.occasions import occasions_now
+from evergreen.revocations import in_words, learnt_by
 from evergreen.status import freshness, in_quarantine
 from evergreen.triggers import SIGNALS
 from evergreen.workspace import Workspace
@@ -42,7 +43,7 @@ def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
         what, awaited = f"Nothing that is delivered can be judged: {error}", set()
         found = [alert(space.problem, "stray", "unlisted", what=what, command="evergreen status")]
     found += [*_quarantined(space, lies), *_late(space, now, awaited), *_given_up(space, now), *_missing(space, awaited)]
-    found += [*(one for find in (_refused, _not_served, _spent, _seen, _unhealthy) for one in find(space)), *_silence(space, now)]
+    found += [*(one for find in FINDERS for one in find(space)), *_silence(space, now)]
     return [one for one in found if one.kind in space.problem.alerts.on]
 
 
@@ -105,8 +106,11 @@ def _missing(space: Workspace, awaited: Collection[str]) -> Iterator[Alert]:
     delivered = {source.name: bool(active(space.journal, source.name)) for source in space.problem.sources}
     for name, is_there in delivered.items():
         if not is_there and name not in awaited and any(delivered.values()):
-            what = f"Nothing of the source {name} has ever been published, while others have been: no model can be trained."
-            yield alert(space.problem, "missing", name, what=what, command="evergreen status")
+            words = emptied(space.journal, name)
+            never = f"Nothing of the source {name} has ever been published, while others have been: no model can be trained."
+            what = f"No model can be trained. {why_empty(name, words)}" if words else never
+            command = f"evergreen batch list {name}" if words else "evergreen status"
+            yield alert(space.problem, "missing", name, *(word.batch for word in words), what=what, command=command)
 
 
 def _refused(space: Workspace) -> Iterator[Alert]:
@@ -184,6 +188,14 @@ def _unhealthy(space: Workspace) -> Iterator[Alert]:
         yield alert(space.problem, "health", source, pillar, cell.at, what=what, command="evergreen status")
 
 
+def _spoilt(space: Workspace) -> Iterator[Alert]:
+    """A champion that has learnt from a batch which a person has taken back."""
+    serves = standing(space.journal).champion
+    if lost := learnt_by(space.journal, serves):
+        what = f"Version {serves} serves, and has learnt from {in_words(lost)}. The next training does without it."
+        yield alert(space.problem, "revoked", str(serves), *(one.word.batch for one in lost), what=what, command="evergreen run")
+
+
 def _silence(space: Workspace, now: datetime) -> Iterator[Alert]:
     """The dead man's switch: two hours of the schedule, and some patience, have passed without a sign of life of the loop.
 
@@ -203,3 +215,7 @@ def _silence(space: Workspace, now: datetime) -> Iterator[Alert]:
 def _hours(time: timedelta) -> str:
     hours = time.total_seconds() / 3_600
     return f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"  # noqa: PLR2004 - two days
+
+
+FINDERS = (_refused, _not_served, _spent, _seen, _unhealthy, _spoilt)
+"""What the journal alone tells."""

@@ -16,7 +16,8 @@
     ├── BusyError               another process holds the lock
     │   └── LostError           another process has taken over what this one was doing
     └── RefusedError            a person asked for something that the rules forbid
-        └── FrozenError         promotions are frozen
+        ├── FrozenError         promotions are frozen
+        └── RevokedError        a version has learnt from a batch that was taken back
 """
 
 import re
@@ -84,6 +85,10 @@ class RefusedError(EvergreenError):
 
 class FrozenError(RefusedError):
     """Promotions are frozen."""
+
+
+class RevokedError(RefusedError):
+    """A version has learnt from a batch that was taken back."""
 
 
 def what_helps(cause: str, *, program: str, setting: str) -> str:

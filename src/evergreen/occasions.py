@@ -10,7 +10,7 @@ from evergreen import attempts, resuming, triggers
 from evergreen import journal as tables
 from evergreen.attempts import Occasion
 from evergreen.cadence import last_due
-from evergreen.data.landing import active
+from evergreen.data.landing import active, emptied
 from evergreen.data.snapshots import Snapshot, published_now
 from evergreen.errors import RefusedError
 from evergreen.files import digest_text
@@ -20,7 +20,7 @@ from evergreen.monitoring.signals import findings
 from evergreen.moves import standing
 from evergreen.releases import is_carried_out
 from evergreen.retraining import inputs_digest
-from evergreen.status import current_state, freshness, has_new_deliveries, is_due, look_at_landing
+from evergreen.status import current_state, freshness, has_new_deliveries, is_complete, is_due, look_at_landing
 from evergreen.triggers import Decision, Kind, State, Trigger
 from evergreen.workspace import Workspace
 
@@ -140,6 +140,7 @@ def state_of(space: Workspace, trigger: Trigger, now: datetime) -> State:
     return State(
         now=now,
         missing=missing,
+        taken_back=tuple(name for name in missing if emptied(journal, name)),
         stale=tuple(one.source for one in freshness(space, now) if one.is_stale),
         is_judged=_is_judged(journal, trigger.inputs),
         failed=next((row["reason"] for row in own if row["rule"] == FAILED), ""),
@@ -169,7 +170,7 @@ def record_failure(journal: Journal, trigger: Trigger, error: Exception) -> None
 
 
 def _inputs(space: Workspace) -> str:
-    if not all(active(space.journal, source.name) for source in space.problem.sources):
+    if not is_complete(space):
         return ""
     return inputs_digest(space, published_now(space.journal, space.problem))
 

@@ -254,7 +254,19 @@ class CostPolicy(Part):
 
 
 AlertKind = Literal[
-    "quarantine", "stray", "late", "missing", "verdict", "budget", "silence", "failure", "drift", "decay", "refusal", "health"
+    "quarantine",
+    "stray",
+    "late",
+    "missing",
+    "verdict",
+    "budget",
+    "silence",
+    "failure",
+    "drift",
+    "decay",
+    "refusal",
+    "health",
+    "revoked",
 ]
 
 

@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 from evergreen.brakes import barred, one_move_at_a_time, refuse_barred, refuse_frozen
-from evergreen.errors import BusyError, ModelError, RefusedError, RegistryError, StoreError
+from evergreen.errors import BusyError, ModelError, RefusedError, RegistryError, RevokedError, StoreError
 from evergreen.faults import reach
 from evergreen.files import digest_text
 from evergreen.journal import Journal, bars, overrides, promotions
 from evergreen.moves import Standing, served_by, standing, unfinished
 from evergreen.overrides import Override, in_force, of_move, row_of, sound_before
 from evergreen.registry import Registry
+from evergreen.revocations import refuse_spoilt
 from evergreen.serving.rehearsal import rehearse
 
 CHALLENGER, CHAMPION = "challenger", "champion"
@@ -58,7 +59,8 @@ def promote(registry: Registry, version: int, word: Word, *, expected_champion: 
     Raises
     ------
     RefusedError
-        The champion is another one by now, the version is barred, or (FrozenError) promotions are frozen.
+        The champion is another one by now, the version is barred, or (FrozenError) promotions are frozen. Or (RevokedError) it has
+        learnt from a batch that was taken back, which an override alone passes over.
     ModelError, StoreError
         The version does not verify; everything is as before.
     RegistryError
@@ -79,6 +81,8 @@ def promote(registry: Registry, version: int, word: Word, *, expected_champion: 
             )
         refuse_barred(journal, number)
         refuse_frozen(journal, number)
+        if word.kind != "override":
+            refuse_spoilt(journal, number)
         anchor = number if rebase_anchor or now.anchor is None else now.anchor
         _move(registry, Standing(number, now.champion, anchor), word)
 
@@ -221,9 +225,11 @@ def _finish(registry: Registry, intent: dict[str, Any]) -> None:
     registry.set_alias(CHALLENGER, new.champion)
     reach("after alias challenger")
     try:
+        if intent["kind"] in {"promotion", "release"}:
+            refuse_spoilt(journal, intent["version"])  # what was cut short may have been spoilt since
         reach("begin verifying")
         rehearse(registry, registry.version(intent["version"]))
-    except (ModelError, StoreError):
+    except (ModelError, StoreError, RevokedError):
         _show(registry, standing(journal))
         journal.add(promotions, state="undone", **row)
         raise
@@ -248,7 +254,7 @@ def _settle(registry: Registry) -> list[str]:
         try:
             _finish(registry, intent)
             said.append(f"Finished {what}.")
-        except (ModelError, StoreError) as error:
+        except (ModelError, StoreError, RevokedError) as error:
             said.append(f"Undid {what}: {error}")
     now, shown = standing(registry.journal), registry.aliases()
     if shown.get(CHAMPION) != now.champion:

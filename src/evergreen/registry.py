@@ -137,11 +137,14 @@ class Registry:
                 self._client.set_model_version_tag(self.problem.name, str(version.number), name, record[name])
                 reach(f"after MLflow's tag {name}")
 
-    def tag(self, version: Version, **tags: str) -> None:
-        """Show something else on a version, in the place of what the same tags said before."""
+    def tag(self, version: Version, **tags: str | None) -> None:
+        """Show something else on a version, in the place of what the same tags said before; with None nothing any more."""
         with self._explained():
             for name, value in tags.items():
-                self._client.set_model_version_tag(self.problem.name, str(version.number), name, value)
+                if value is not None:
+                    self._client.set_model_version_tag(self.problem.name, str(version.number), name, value)
+                elif name in self._client.get_model_version(self.problem.name, str(version.number)).tags:
+                    self._client.delete_model_version_tag(self.problem.name, str(version.number), name)
 
     @property
     def _client(self) -> MlflowClient:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from evergreen.brakes import barred, refuse_removed
-from evergreen.errors import FrozenError, ModelError, RefusedError, StoreError
+from evergreen.errors import FrozenError, ModelError, RefusedError, RevokedError, StoreError
 from evergreen.files import digest_text
 from evergreen.gate.evidence import ANCHOR
 from evergreen.gate.finding import Outcome, Verdict
@@ -18,14 +18,20 @@ from evergreen.moves import served_by, standing
 from evergreen.overrides import Override
 from evergreen.promotion import Word, promote, rollback
 from evergreen.registry import Registry
+from evergreen.revocations import Lost, learnt_by, lost_from, taken_back
 
 
 def carry_out(registry: Registry, record: dict[str, Any]) -> None:
-    """Do what a verdict says, once: promote, or nothing. What a person did later stays; while promotions are frozen it waits."""
+    """Do what a verdict says, once: promote, or nothing. What a person did later stays.
+
+    It waits while promotions are frozen, and while a batch that it rests on is taken back.
+    """
     number = record["candidate"]["version"]
+    if rests_on(registry.journal, record):
+        return
     if record["verdict"] != Verdict.PROMOTE or is_carried_out(registry.journal, number) or number in barred(registry.journal):
         return
-    with suppress(FrozenError):
+    with suppress(FrozenError, RevokedError):
         promote(
             registry,
             number,
@@ -41,6 +47,21 @@ def is_carried_out(journal: Journal, version: int) -> bool:
 
 
 def waiting(journal: Journal) -> dict[str, Any] | None:
+    """The record of the newest PROMOTE, when it has not been carried out and still stands, and rests on nothing that was taken back."""
+    record = standing_promote(journal)
+    return None if record is None or rests_on(journal, record) else record
+
+
+def rests_on(journal: Journal, record: dict[str, Any]) -> tuple[Lost, ...]:
+    """The batches that a verdict rests on and that were taken back: what its version has learnt from, and what it was judged on."""
+    if not taken_back(journal):
+        return ()
+    row = journal.last(decisions, decision=record["decision"])
+    judged = lost_from(journal, row["snapshot"]) if row else ()
+    return tuple(dict.fromkeys((*learnt_by(journal, record["candidate"]["version"]), *judged)))
+
+
+def standing_promote(journal: Journal) -> dict[str, Any] | None:
     """The record of the newest PROMOTE, when it has not been carried out and still stands.
 
     It stands while the champion is the one it was made against, and its version has never been moved to: so none that is barred waits.
@@ -60,7 +81,7 @@ def release(registry: Registry, version: int, *, reason: str, person: str) -> No
     Raises
     ------
     RefusedError
-        The gate refuses it or has not judged it, it is barred, or promotions are frozen.
+        The gate refuses it or has not judged it, it is barred, it has learnt from a batch that was taken back, or promotions are frozen.
     """
     number, row = _judged(registry, version)
     if row["verdict"] == Verdict.REJECT:

@@ -18,12 +18,13 @@ from evergreen.policies import HashedSplit
 from evergreen.provenance import provenance_digests
 from evergreen.registry import Version
 from evergreen.retraining import Material, prepare
+from evergreen.revocations import learnt_by
 from evergreen.splitting import Split, leave_out, split_rows
 from evergreen.workspace import Workspace
 
 
 def held_version(space: Workspace, number: int | None = None) -> Version:
-    """The version to be judged again: the one named, or the newest whose last verdict is HOLD.
+    """The version to be judged again: the one named, or the newest whose last verdict is HOLD and that has learnt from nothing taken back.
 
     Raises
     ------
@@ -35,9 +36,10 @@ def held_version(space: Workspace, number: int | None = None) -> Version:
     last = {row["candidate"]: row["verdict"] for row in space.journal.rows(tables.decisions)}
     out = barred(space.journal) | {standing(space.journal).champion} | set(removed(space.journal))
     held = [one for one in sorted(last) if last[one] == Verdict.HOLD and one not in out]
-    if number is None and not held:
+    sound = [one for one in held if not learnt_by(space.journal, one)] if number is None else held
+    if number is None and not sound:
         raise RefusedError("No version is held. See what was decided: evergreen history")
-    chosen = held[-1] if number is None else space.registry.version(number).number
+    chosen = sound[-1] if number is None else space.registry.version(number).number
     if chosen in held:
         return space.registry.version(chosen)
     refuse_removed(space.journal, chosen)

@@ -26,6 +26,7 @@ from evergreen.journal import log
 from evergreen.leases import single_flight
 from evergreen.provenance import provenance_digests
 from evergreen.registry import cache_name, local_folder
+from evergreen.revocations import taken_back
 from evergreen.status import in_quarantine
 from evergreen.workspace import Workspace
 
@@ -190,6 +191,8 @@ def _batches(home: _Home) -> Iterator[Removal]:
     journal = home.space.journal
     rows = {(row["source"], row["batch"]): row for row in journal.rows(tables.deliveries, outcome="published")}
     needed = {(source, row["batch"]) for source in {source for source, _ in rows} for row in active(journal, source)}
+    gone = taken_back(journal)
+    needed |= {known for known in rows if known[1] in gone}  # whoever gives one back needs it, and the lineage leads to it
     recent = journal.rows(tables.decisions)[-home.space.settings.keep_decisions :]
     names = {row["snapshot"] for row in (*home.versions, *recent)}
     for snapshot in journal.rows(tables.snapshots):
@@ -253,7 +256,8 @@ def needed_since(space: Workspace, *, now: datetime) -> datetime | None:
     wall, the newest time in them, if that is earlier. Where outcomes have stopped to arrive nothing more goes: they may still come.
     """
     source = space.problem.source(space.problem.target.source)
-    rows = space.journal.rows(tables.deliveries, source=source.name, outcome="published")
+    gone = taken_back(space.journal)
+    rows = [row for row in space.journal.rows(tables.deliveries, source=source.name, outcome="published") if row["batch"] not in gone]
     if not rows:
         return None
     until = datetime.fromisoformat(rows[-1]["at"])

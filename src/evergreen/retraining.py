@@ -19,13 +19,13 @@ from evergreen.artefact import CODE_FOLDER
 from evergreen.candidate import Trained, predicted
 from evergreen.changes import Made, changes
 from evergreen.contract import Problem
-from evergreen.data.landing import active, batch_path
+from evergreen.data.landing import batch_path
 from evergreen.data.snapshots import Frame, Snapshot, build_frame, content_digest, row_fingerprints
 from evergreen.errors import BusyError, DataError
 from evergreen.examination import Examination, examine
 from evergreen.facts import facts_of, golden_rows
 from evergreen.files import digest_bytes, digest_file, digest_text
-from evergreen.gate.collection import Origin, collect_evidence
+from evergreen.gate.collection import Origin, batch_verdicts, collect_evidence, taken_back_since
 from evergreen.gate.comparison import groups_of
 from evergreen.gate.decision import judge
 from evergreen.gate.evidence import CHAMPION, DataVerdict, Evidence
@@ -93,7 +93,7 @@ def prepare(space: Workspace, snapshot: Snapshot) -> Material:
         raise DataError(f"The training data are not what expectations/training_data.json expects: {broken}. No model was trained on them.")
     refuse_apart(problem, frame)
     verdict = DataVerdict("training data", report.passed, tuple(check.sentence for check in report.failed))
-    data, warnings = (*_batch_verdicts(space, snapshot), verdict), tuple(check.finding for check in report.warnings)
+    data, warnings = (*batch_verdicts(space.journal, snapshot), verdict), tuple(check.finding for check in report.warnings)
     split = leave_out(split_rows(labelled, problem), _learnt_by_standing(space), problem)
     deals = [problem.split.group] if isinstance(problem.split, HashedSplit) else []
     content = content_digest(labelled[list(dict.fromkeys([*columns, *deals]))])
@@ -242,7 +242,7 @@ def _evidence(space: Workspace, material: Material, candidate: Version, asked: E
     origin = Origin(
         recorded=candidate.facts["provenance"],
         found=_found_now(space, candidate),
-        data=material.data,
+        data=(*material.data, *taken_back_since(space.journal, candidate.facts["snapshot"], material.snapshot.id)),
         margin=decided["record"]["margin_next"] if decided else None,
         is_restated=decided is not None and decided["record"]["provenance"]["contract"] != candidate.facts["provenance"]["contract"],
         is_overruled=decided is not None and in_force(space.journal, decided["candidate"]) is not None,
@@ -268,16 +268,6 @@ def _found_now(space: Workspace, candidate: Version) -> dict[str, str]:
 
 def _digest_or_none(path: Path) -> str:
     return digest_file(path) if path.is_file() else "missing"
-
-
-def _batch_verdicts(space: Workspace, snapshot: Snapshot) -> list[DataVerdict]:
-    """What the journal says of each source's batches; one that it does not know as published has no business in a snapshot."""
-    told = []
-    for name, digests in snapshot.batches.items():
-        published = {row["batch"] for row in active(space.journal, name)}
-        strange = [f"batch {digest[:12]} is not among the published ones" for digest in digests if digest not in published]
-        told.append(DataVerdict(f"{name}, {len(digests)} batches", not strange, tuple(strange)))
-    return told
 
 
 def _context(space: Workspace, candidate: Version, champion: Version | None, decision: str) -> Context:

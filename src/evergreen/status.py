@@ -10,7 +10,7 @@ from evergreen import journal as tables
 from evergreen import shadows
 from evergreen.brakes import frozen
 from evergreen.data.checkups import Finding
-from evergreen.data.landing import Delivery, Found, active, find, unjudged
+from evergreen.data.landing import Delivery, Found, active, emptied, find, unjudged, why_empty
 from evergreen.data.snapshots import build_frame, published_now
 from evergreen.errors import RefusedError
 from evergreen.files import digest_text
@@ -23,10 +23,11 @@ from evergreen.monitoring.pillars import look
 from evergreen.moves import history, standing
 from evergreen.overrides import in_force, used
 from evergreen.promotion import expired, way_back
-from evergreen.releases import waiting
+from evergreen.releases import rests_on, standing_promote, waiting
 from evergreen.report.shadow import account_sentences
 from evergreen.report.site import Overview, with_override, write_site
 from evergreen.retraining import inputs_digest
+from evergreen.revocations import in_words, learnt_by, taken_back
 from evergreen.validation import rules_of
 from evergreen.workspace import Workspace
 
@@ -57,15 +58,24 @@ def in_quarantine(space: Workspace) -> list[dict[str, Any]]:
 
 def current_inputs(space: Workspace) -> str | None:
     """Name of what a round would train and judge from (see `retraining.inputs_digest`); None while a source has no batch yet."""
-    if not all(active(space.journal, source.name) for source in space.problem.sources):
+    if not is_complete(space):
         return None
     return inputs_digest(space, published_now(space.journal, space.problem))
 
 
+def is_complete(space: Workspace) -> bool:
+    """Whether something counts of every source; until then, and when a person has taken the last batch of one back, nothing is joined."""
+    return all(active(space.journal, source.name) for source in space.problem.sources)
+
+
 def current_state(space: Workspace, inputs: str | None, serves: int | None) -> str:
-    """Name of where a round has come to: its inputs, the version that served at its end, and the one whose predictions are published."""
-    published = space.journal.last(tables.publications)
-    return digest_text(str(inputs), str(serves), str(published["version"] if published else None))
+    """Name of where a round has come to: its inputs, the version that served at its end, and the one whose predictions are published.
+
+    And the last word on a batch, where there is one: a round shows it everywhere.
+    """
+    published, word = space.journal.last(tables.publications), space.journal.last(tables.revocations)
+    words = [str(word["seq"])] if word else []
+    return digest_text(str(inputs), str(serves), str(published["version"] if published else None), *words)
 
 
 def freshness(space: Workspace, now: datetime) -> list[Freshness]:
@@ -74,8 +84,8 @@ def freshness(space: Workspace, now: datetime) -> list[Freshness]:
 
 
 def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
-    """What every published partition was worth; see `evergreen.monitoring.performance.realized`."""
-    if not space.journal.rows(tables.publications):
+    """What every published partition was worth; see `evergreen.monitoring.performance.realized`. Nothing while a source has no data."""
+    if not space.journal.rows(tables.publications) or not is_complete(space):
         return []
     labelled = build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem).labelled
     return realized(space.settings.root, space.journal, space.problem, labelled)
@@ -83,7 +93,7 @@ def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
 
 def look_at_health(space: Workspace, now: datetime) -> list[Finding]:
     """See how fresh all that was accepted is and how well it goes together, see `evergreen.monitoring.pillars.look`; empty without data."""
-    if not all(active(space.journal, source.name) for source in space.problem.sources):
+    if not is_complete(space):
         return []
     snapshot = published_now(space.journal, space.problem)
     frame = build_frame(space.settings.root, snapshot, space.problem)
@@ -92,7 +102,7 @@ def look_at_health(space: Workspace, now: datetime) -> list[Finding]:
 
 def served_so_far(space: Workspace) -> Served | None:
     """What became of what was predicted over HTTP, see `evergreen.monitoring.online.realized_online`; None without any, or data."""
-    if log.is_empty(space.journal) or not all(active(space.journal, source.name) for source in space.problem.sources):
+    if log.is_empty(space.journal) or not is_complete(space):
         return None
     frame = build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem)
     return realized_online(space.settings.root, space.journal, space.problem, frame)
@@ -100,7 +110,7 @@ def served_so_far(space: Workspace) -> Served | None:
 
 def shadow_so_far(space: Workspace) -> Comparison | None:
     """The version in shadow, or the last that was, beside what served; None where there was none, or no data yet."""
-    if shadows.newest(space.journal) is None or not all(active(space.journal, source.name) for source in space.problem.sources):
+    if shadows.newest(space.journal) is None or not is_complete(space):
         return None
     return in_shadow(space, build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem))
 
@@ -114,9 +124,9 @@ def in_shadow_now(space: Workspace) -> list[str]:
 
 
 def notices(space: Workspace, now: datetime) -> list[tuple[str, str]]:
-    """What a person should be told again and again, as tone (hold or bad) and sentence: a freeze, a PROMOTE that waits, an override.
+    """What a person should be told again and again, as tone (hold or bad) and sentence.
 
-    Answered from the journal alone.
+    That is a freeze, a PROMOTE that waits, an override, what follows from batches that were taken back. Answered from the journal alone.
     """
     told, journal = [], space.journal
     stopped, record, held = frozen(journal), waiting(journal), in_force(journal, standing(journal).champion)
@@ -131,7 +141,20 @@ def notices(space: Workspace, now: datetime) -> list[tuple[str, str]]:
     elif held:
         over = f"The override of version {held.version} by {held.person} expired after {held.last_day} (UTC), and the version still serves."
         told.append(("bad", f"{over} {_way_back(space)[1]}"))
-    return told
+    return [*told, *_taken_back(space)]
+
+
+def _taken_back(space: Workspace) -> list[tuple[str, str]]:
+    """What follows from batches that a person has taken back."""
+    told, journal = [], space.journal
+    serves, record, last = standing(journal).champion, standing_promote(journal), journal.last(tables.decisions)
+    if lost := learnt_by(journal, serves):
+        told.append(("bad", f"Version {serves} serves, and has learnt from {in_words(lost)}; the next training does without it."))
+    if record and (lost := rests_on(journal, record)) and last and record["decision"] == last["decision"]:
+        what = f"The PROMOTE of version {record['candidate']['version']} is not carried out"
+        told.append(("hold", f"{what}: it rests on {in_words(lost)}."))
+    sources = [source.name for source in space.problem.sources]
+    return told + [("bad", why_empty(name, words)) for name in sources if (words := emptied(journal, name))]
 
 
 def is_due(space: Workspace, now: datetime) -> bool:
@@ -145,7 +168,7 @@ def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
     overruled, now = used(space.journal), datetime.now(UTC)
     view = Overview(
         champion=standing(space.journal).champion,
-        deliveries=space.journal.rows(tables.deliveries),
+        deliveries=_deliveries(space),
         decisions=[with_override(row["record"], overruled) for row in space.journal.rows(tables.decisions)],
         publications=worth,
         promotions=history(space.journal),
@@ -155,6 +178,13 @@ def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
         in_shadow=shadow_so_far(space),
     )
     return write_site(space.settings.site, view, space.problem)
+
+
+def _deliveries(space: Workspace) -> list[dict[str, Any]]:
+    """The journal's rows; what was published and taken back has that as its outcome."""
+    gone = taken_back(space.journal)
+    rows = space.journal.rows(tables.deliveries)
+    return [row | {"outcome": "taken back"} if row["outcome"] == "published" and row["batch"] in gone else row for row in rows]
 
 
 def _way_back(space: Workspace) -> tuple[bool, str]:

@@ -41,7 +41,9 @@ class State:
 
     now: datetime
     missing: tuple[str, ...] = ()
-    """Sources of which nothing has been published yet."""
+    """Sources of which nothing has been published yet, or nothing counts any more."""
+    taken_back: tuple[str, ...] = ()
+    """Those of them of which all that counted was taken back by a person."""
     stale: tuple[str, ...] = ()
     """Sources that lie farther behind than the contract allows."""
     is_judged: bool = False
@@ -90,6 +92,8 @@ def decide(trigger: Trigger, policy: RetrainingPolicy, state: State) -> Decision
 
 def _refusals(trigger: Trigger, policy: RetrainingPolicy, state: State) -> Iterator[Decision]:
     """What stands against it whenever it is asked."""
+    if state.taken_back:
+        yield Decision("skip", "no data", f"all that counted of {', '.join(state.taken_back)} was taken back")
     if state.missing:
         yield Decision("skip", "no data", f"nothing has been published yet of {', '.join(state.missing)}")
     if state.is_judged:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -16,46 +16,18 @@ from typing import Any, Literal
 import pandas as pd
 
 from evergreen.data.checkups import NOTHING, CheckUp, Checkup, Finding, nothing_checked, row_of
-from evergreen.data.landing import Delivery, accepted_by_person, accepted_rules, active, batch_path, has_verdict, stat_of
+from evergreen.data.landing import Delivery, accepted_rules, active, batch_path, counted_now, has_verdict, stat_of
 from evergreen.data.reading import read_delivery
+from evergreen.data.refusals import Refusal
 from evergreen.errors import DataError, StoreError
 from evergreen.faults import reach
 from evergreen.files import atomic_path, digest_file, write_bytes, write_json
 from evergreen.journal import Journal, checkups, deliveries
 from evergreen.policies import Source
+from evergreen.revocations import given, taken_back
 from evergreen.validation import Report, rules_digest, suite_path, validate
 
 Outcome = Literal["published", "quarantined", "duplicate", "waiting", "unreadable"]
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Everything that is told about a quarantined delivery."""
-
-    source: str
-    suite: str
-    name: str
-    digest: str
-    reason: str
-    """Completes "the delivery ...": is empty: ...; cannot be read: ...; breaks 2 expectations: ..."""
-    at: datetime
-    report: Report | None
-    """None when the file could not even be held against its suite."""
-    checkup: Checkup = NOTHING
-    """How it differs from the deliveries that were accepted before it."""
-
-    @property
-    def release(self) -> tuple[str, ...]:
-        """The ways out of quarantine."""
-        ways = (
-            f"If the delivery is wrong, put a corrected file at `landing/{self.source}/{self.name}`, under the same name, and run again.",
-            f"If the delivery is right and the rules are wrong, change `expectations/{self.suite}.json` (or the source's reader, key "
-            "or numbers of rows in the contract) and run again: it is then judged anew.",
-        )
-        if not (self.checkup.of("fail") and self.report and self.report.passed):
-            return ways
-        accept = f"evergreen batch accept {self.source}/{self.name} --reason ..."
-        return (ways[0], f"If it is right, and the world has changed, accept it: `{accept}`; its expectations judge it still.", ways[1])
 
 
 @dataclass(frozen=True)
@@ -91,6 +63,8 @@ class _Verdict:
     rows: int | None = None
     newest: str | None = None
     checkup: Checkup = NOTHING
+    taken_back: str = ""
+    """Digest of the batch that it would be."""
 
 
 class _ChangedError(Exception):
@@ -112,14 +86,15 @@ def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datet
     suite = suite_path(source, intake.expectations)
     rules, judged_by = rules_digest(source, suite), accepted_rules(intake.journal)
     previous = intake.journal.last(deliveries, source=source.name, name=delivery.name)
-    counted = {row["delivery"] for row in active(intake.journal, source.name)}
+    counted = counted_now(intake.journal, source.name)
     if previous and has_verdict(delivery, previous, judged_by(rules, previous), intake.root, counted):
         return _told(previous, intake.root)
     try:
         digest = delivery.digest
         reach("begin judging a delivery")
-        verdict = _duplicate(intake.journal, delivery, digest) or _judge(delivery, source, suite, intake)
-        refusal = Refusal(source.name, source.suite, delivery.name, digest, verdict.reason, now, verdict.report, verdict.checkup)
+        verdict = _verdict(delivery, source, suite, digest, intake)
+        refusal = Refusal(source.name, source.suite, delivery.name, digest, verdict.reason, now, verdict.report)
+        refusal = replace(refusal, checkup=verdict.checkup, batch=verdict.taken_back)
         batch = _keep(verdict, delivery, refusal, intake=intake)
     except (_ChangedError, FileNotFoundError):
         return Judged(source.name, delivery.name, "waiting", reason="changed while it was read; it is judged once it holds still")
@@ -129,8 +104,8 @@ def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datet
     row = {
         **{"source": source.name, "name": delivery.name, "delivery": digest, "stat": delivery.stat},
         "rules": judged_by(rules, {"delivery": digest}),
-        **{"outcome": verdict.outcome, "reason": verdict.reason, "batch": batch, "newest": verdict.newest, "row_count": verdict.rows},
-        "warnings": _warnings(verdict),
+        **{"outcome": verdict.outcome, "reason": verdict.reason, "batch": batch or verdict.taken_back or None},
+        **{"newest": verdict.newest, "row_count": verdict.rows, "warnings": _warnings(verdict)},
         "after": previous["seq"] if previous else 0,
     }
     intake.journal.add_all([(deliveries, row), *([(checkups, row_of(verdict.checkup, row))] if verdict.checkup.findings else [])])
@@ -187,6 +162,22 @@ def load(root: Path, source: str, digest: str) -> pd.DataFrame:
     return frame
 
 
+def _verdict(delivery: Delivery, source: Source, suite: Path, digest: str, intake: Intake) -> _Verdict:
+    """A file is a duplicate, or what a person has taken back, by its bytes or by the batch that it makes; else its suite decides."""
+    journal = intake.journal
+    if verdict := _duplicate(journal, delivery, digest):
+        return verdict
+    gone = taken_back(journal)
+    known = journal.rows(deliveries, source=source.name, delivery=digest, outcome="published") if gone else []
+    if (row := next((row for row in reversed(known) if row["batch"] in gone), None)) is not None:
+        return _Verdict("quarantined", gone[row["batch"]].sentence, rows=row["row_count"], taken_back=row["batch"])
+    verdict = _judge(delivery, source, suite, intake)
+    batch = hashlib.sha256(verdict.batch).hexdigest() if verdict.outcome == "published" and gone else ""
+    if batch in gone:
+        return _Verdict("quarantined", gone[batch].sentence, verdict.report, rows=verdict.rows, checkup=verdict.checkup, taken_back=batch)
+    return verdict
+
+
 def _duplicate(journal: Journal, delivery: Delivery, digest: str) -> _Verdict | None:
     """The verdict on a file whose content counts already, under another name."""
     twin = next((row for row in active(journal, delivery.source) if row["delivery"] == digest and row["name"] != delivery.name), None)
@@ -218,7 +209,7 @@ def _reason(report: Report) -> str:
 def _unlike(journal: Journal, source: Source, delivery: Delivery, checkup: Checkup) -> str:
     """Why a delivery that meets its expectations is refused all the same: it is not like those before it. Empty where it is not refused."""
     failed = [one.sentence for one in checkup.of("fail") if one.pillar == "check" or one.pillar in source.health.refuse]
-    if not failed or delivery.digest in accepted_by_person(journal):
+    if not failed or delivery.digest in given(journal):
         return ""
     return f"is not like those that were accepted before: {'; '.join(failed[:3])}{_more(failed)}"
 

@@ -12,7 +12,8 @@ from typing import Any
 from evergreen.contract import Problem
 from evergreen.errors import DataError
 from evergreen.files import digest_file, digest_text, is_unfinished
-from evergreen.journal import Journal, deliveries, revocations
+from evergreen.journal import Journal, deliveries
+from evergreen.revocations import SHORT, Revocation, given, taken_back
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,13 @@ def find_settled(landing: Path, problem: Problem, *, settle_seconds: float, now:
 def unjudged(found: Found, journal: Journal, rules: Mapping[str, str], *, root: Path | None = None) -> list[Delivery]:
     """The ready deliveries that the journal has no verdict on, in their order.
 
-    A quarantined delivery is judged again once the rules of its source changed: that is how a quarantine is released.
+    A quarantined delivery is judged again once the rules of its source changed, or the batch that it would be is given back: that is how a
+    quarantine is released.
     `rules` has the digest of each source's rules, by its name. With the store's `root`, a published delivery whose batch
     is missing there is judged again too.
     """
     newest = {(row["source"], row["name"]): row for row in journal.rows(deliveries)}
-    counted = {source: {row["delivery"] for row in active(journal, source)} for source in rules}
+    counted = {source: counted_now(journal, source) for source in rules}
     last = [(delivery, newest.get((delivery.source, delivery.name))) for delivery in found.ready]
     judged_by = accepted_rules(journal)
     return [
@@ -115,34 +117,55 @@ def unjudged(found: Found, journal: Journal, rules: Mapping[str, str], *, root: 
     ]
 
 
-def accepted_by_person(journal: Journal) -> set[str]:
-    """sha256 of the deliveries that a person has accepted, however unlike the earlier ones they are."""
-    last = {row["batch"]: row["revoked"] for row in journal.rows(revocations)}
-    return {name for name, is_revoked in last.items() if not is_revoked}
-
-
 def accepted_rules(journal: Journal) -> Callable[[str, Mapping[str, Any] | None], str]:
     """What names the rules for the delivery of a row: others once a person has accepted it, so that it is judged anew."""
-    accepted = accepted_by_person(journal)
+    accepted = given(journal)
     return lambda rules, row: digest_text(rules, "accepted") if row and row["delivery"] in accepted else rules
 
 
 def active(journal: Journal, source: str) -> list[dict[str, Any]]:
-    """The journal's rows of the batches that count: the last one published under each name, in the order they were published."""
-    last = {row["name"]: row for row in journal.rows(deliveries, source=source, outcome="published")}
-    return sorted(last.values(), key=lambda row: int(row["seq"]))
+    """The journal's rows of the batches that count: the last one published under each name, in the order they were published.
 
-
-def has_verdict(delivery: Delivery, row: Mapping[str, Any] | None, rules: str, root: Path | None, counted: Collection[str]) -> bool:
-    """Whether `row`, the newest of that source and name, already judges these bytes; hashes them only if the file's stat changed.
-
-    `counted` are the deliveries of the source whose batches count: a duplicate of one that counts no more has to be judged anew.
+    Where a person has taken that one back, nothing counts under its name: what it had replaced was replaced for a reason.
     """
-    if row is None or (row["outcome"] == "quarantined" and row["rules"] != rules):
-        return False
-    if row["outcome"] == "duplicate" and row["delivery"] not in counted:
-        return False
-    if root and row["batch"] and not batch_path(root, row["source"], row["batch"]).exists():
+    gone = taken_back(journal)
+    return [row for row in _last_published(journal, source) if row["batch"] not in gone]
+
+
+def emptied(journal: Journal, source: str) -> tuple[Revocation, ...]:
+    """The words by which nothing counts of a source of which something would; none while something does, or nothing ever has."""
+    gone, rows = taken_back(journal), _last_published(journal, source)
+    return tuple(gone[row["batch"]] for row in rows) if rows and all(row["batch"] in gone for row in rows) else ()
+
+
+def why_empty(source: str, words: Collection[Revocation]) -> str:
+    """That nothing counts of a source any more, and what to do, in sentences."""
+    last = list(words)[-1]
+    batch, more = last.batch[:SHORT], f", and {len(words) - 1} more" if len(words) > 1 else ""
+    return (
+        f"Nothing counts of {source} any more: the batch {batch} {last.sentence.rstrip('.')}{more}. Deliver a corrected file under the "
+        f"same name, or give it back: evergreen batch restore {batch} --reason ..."
+    )
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What the verdicts on a source's files rest on."""
+
+    deliveries: frozenset[str]
+    """The last that were published under their names, taken back or not."""
+    taken_back: frozenset[str]
+    """Batches."""
+
+
+def counted_now(journal: Journal, source: str) -> Counted:
+    """What counts of a source at this moment, and what was taken back."""
+    return Counted(frozenset(row["delivery"] for row in _last_published(journal, source)), frozenset(taken_back(journal)))
+
+
+def has_verdict(delivery: Delivery, row: Mapping[str, Any] | None, rules: str, root: Path | None, counted: Counted) -> bool:
+    """Whether `row`, the newest of that source and name, already judges these bytes; hashes them only if the file's stat changed."""
+    if row is None or not _stands(row, rules, root, counted):
         return False
     try:
         return bool(row["stat"] == delivery.stat or row["delivery"] == delivery.digest)
@@ -153,6 +176,22 @@ def has_verdict(delivery: Delivery, row: Mapping[str, Any] | None, rules: str, r
 def batch_path(root: Path, source: str, digest: str) -> Path:
     """Where the batch made from a published delivery lies."""
     return root / "batches" / source / f"{digest}.parquet"
+
+
+def _last_published(journal: Journal, source: str) -> list[dict[str, Any]]:
+    last = {row["name"]: row for row in journal.rows(deliveries, source=source, outcome="published")}
+    return sorted(last.values(), key=lambda row: int(row["seq"]))
+
+
+def _stands(row: Mapping[str, Any], rules: str, root: Path | None, counted: Counted) -> bool:
+    """Whether a verdict holds for as long as the bytes are the same: a duplicate of what counts no more has to be judged anew."""
+    is_out = row["batch"] in counted.taken_back
+    if row["outcome"] == "quarantined":
+        # One that names a batch was refused because that was taken back.
+        return bool(row["rules"] == rules and (is_out or not row["batch"]))
+    if row["outcome"] == "duplicate":
+        return row["delivery"] in counted.deliveries
+    return is_out or root is None or batch_path(root, row["source"], row["batch"]).exists()
 
 
 def why_unknown(path: Path, problem: Problem) -> str:

@@ -12,7 +12,7 @@ from evergreen import journal as tables
 from evergreen.contract import Problem, called
 from evergreen.data import batches
 from evergreen.data.joins import PREDICTION_TIME, JoinReport, check_same_kind, join_sources
-from evergreen.data.landing import active
+from evergreen.data.landing import active, emptied, why_empty
 from evergreen.errors import ContractError, DataError
 from evergreen.files import digest_bytes, digest_text
 from evergreen.journal import Journal
@@ -76,7 +76,7 @@ def take_snapshot(journal: Journal, problem: Problem) -> Snapshot:
     Raises
     ------
     DataError
-        A source has no published batch yet.
+        A source has no published batch yet, or none any more.
     """
     snapshot = published_now(journal, problem)
     journal.add(tables.snapshots, snapshot=snapshot.id, batches={name: list(digests) for name, digests in snapshot.batches.items()})
@@ -89,10 +89,13 @@ def published_now(journal: Journal, problem: Problem) -> Snapshot:
     Raises
     ------
     DataError
-        A source has no published batch yet.
+        A source has no published batch yet, or none any more.
     """
     found = {source.name: [row["batch"] for row in active(journal, source.name)] for source in problem.sources}
-    if missing := [name for name, digests in found.items() if not digests]:
+    missing = [name for name, digests in found.items() if not digests]
+    if gone := [why_empty(name, words) for name in missing if (words := emptied(journal, name))]:
+        raise DataError(" ".join(gone))
+    if missing:
         raise DataError(
             f"Nothing has been published yet of {', '.join(missing)}. Deliver files to the landing folder, then: evergreen ingest"
         )

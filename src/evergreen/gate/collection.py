@@ -12,7 +12,8 @@ import pandas as pd
 
 from evergreen.contract import Problem
 from evergreen.data.joins import late_features
-from evergreen.data.snapshots import clusters, row_fingerprints
+from evergreen.data.landing import active
+from evergreen.data.snapshots import Snapshot, clusters, row_fingerprints
 from evergreen.evaluation import Predicted, central_cost, dummy, measure, rule_of_thumb, trivial_policies
 from evergreen.gate.evidence import (
     DUMMY,
@@ -27,6 +28,8 @@ from evergreen.gate.evidence import (
     Shadowed,
     Support,
 )
+from evergreen.journal import Journal
+from evergreen.revocations import lost_from
 from evergreen.splitting import Split
 from evergreen.training import training_target
 
@@ -76,6 +79,22 @@ class Origin:
     """What the champion's decision and its promotion say of these two: see `Evidence`."""
     silent: dict[str, str] = field(default_factory=dict)
     """Why champion and anchor have no answer; see `Evidence`."""
+
+
+def batch_verdicts(journal: Journal, snapshot: Snapshot) -> list[DataVerdict]:
+    """What the journal says of each source's batches; one that it does not know as published has no business in a snapshot."""
+    told = []
+    for name, digests in snapshot.batches.items():
+        published = {row["batch"] for row in active(journal, name)}
+        strange = [f"batch {digest[:12]} is not among the published ones" for digest in digests if digest not in published]
+        told.append(DataVerdict(f"{name}, {len(digests)} batches", not strange, tuple(strange)))
+    return told
+
+
+def taken_back_since(journal: Journal, *snapshots: str) -> list[DataVerdict]:
+    """Whether a person has taken back what a candidate has learnt from, or is judged on, at this moment; nothing when nobody has."""
+    lost = dict.fromkeys(one.sentence for snapshot in dict.fromkeys(snapshots) for one in lost_from(journal, snapshot))
+    return [DataVerdict("what it rests on", passed=False, failed=tuple(lost))] if lost else []
 
 
 def collect_evidence(problem: Problem, split: Split, answers: dict[str, ModelAnswer], origin: Origin) -> Evidence:

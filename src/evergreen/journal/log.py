@@ -48,6 +48,32 @@ def count(journal: Journal) -> int:
         return int(connection.exec_driver_sql("SELECT count(*) FROM served").scalar_one())
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What a version has in the log."""
+
+    version: int
+    rows: int
+    since: str
+    until: str
+    """When the first and the last of them were asked (ISO, UTC)."""
+
+
+def by_version(journal: Journal) -> tuple[Answered, ...]:
+    """How many predictions of each version are in the log, and since when; the database counts them."""
+    query = "SELECT version, count(*), min(asked_at), max(asked_at) FROM served GROUP BY version ORDER BY version"
+    with journal.reading() as connection:
+        return tuple(Answered(*row) for row in connection.exec_driver_sql(query))
+
+
+def beginning_with(journal: Journal, text: str, *, most: int) -> list[str]:
+    """The first ids that begin so, by the index."""
+    column = served.c.prediction
+    query = served.select().with_only_columns(column).where(column >= text, column.startswith(text, autoescape=True)).order_by(column)
+    with journal.reading() as connection:
+        return [row.prediction for row in connection.execute(query.limit(most))]
+
+
 def find(journal: Journal, prediction: str) -> dict[str, Any]:
     """The row of a prediction.
 
@@ -58,7 +84,7 @@ def find(journal: Journal, prediction: str) -> dict[str, Any]:
     """
     if rows := journal.rows(served, prediction=prediction):
         return rows[0]
-    near = _like(journal, prediction)
+    near = like(journal, prediction)
     newest = _some(journal, served.select().order_by(served.c.seq.desc()))
     told = f"The nearest: {', '.join(near)}." if near else f"The newest: {', '.join(newest)}." if newest else "Nothing is in the log."
     gone = journal.last(removals, kind=KIND)
@@ -130,7 +156,7 @@ def _moment(time: datetime) -> str:
     return time.astimezone(UTC).isoformat()
 
 
-def _like(journal: Journal, prediction: str) -> list[str]:
+def like(journal: Journal, prediction: str) -> list[str]:
     """The ids that begin as this one does: its neighbours in order, by the index."""
     column = served.c.prediction
     after = _some(journal, served.select().where(column >= prediction).order_by(column))

@@ -42,8 +42,9 @@ deliveries = _table(
     unique=("source", "name", "delivery", "rules", "after"),
 )
 """One judged file. `delivery`: sha256 of its bytes; `rules`: digest of what judged it; `outcome`: published, quarantined or duplicate;
-`stat`: size and time of change; `batch`: sha256 of the published parquet; `newest`: newest time in it; `after`: `seq` of the row
-before it for the same source and name (0: the first), so that a file that changes back is a delivery of its own."""
+`stat`: size and time of change; `batch`: sha256 of the published parquet, or of the one that a quarantined delivery would be, were it not
+taken back (`revocations`); `newest`: newest time in it; `after`: `seq` of the row before it for the same source and name (0: the first),
+so that a file that changes back is a delivery of its own."""
 snapshots = _table("snapshots", _text("snapshot"), sa.Column("batches", sa.JSON), unique=("snapshot",))
 versions = _table(
     "versions",

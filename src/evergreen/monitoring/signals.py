@@ -11,6 +11,7 @@ import pandas as pd
 
 from evergreen import journal as tables
 from evergreen.candidate import is_answer
+from evergreen.data.landing import emptied
 from evergreen.data.snapshots import Frame, Snapshot, build_frame, row_fingerprints, take_snapshot
 from evergreen.files import digest_text
 from evergreen.gate.record import json_safe
@@ -32,7 +33,7 @@ def measure(space: Workspace) -> list[dict[str, Any]]:
     -------
     list of dict
         The journal's rows, drift first; their `facts` hold `champion`, `snapshot`, `found`, `is_judged`, `sentence` and the figures of
-        `Drift` or `Decay`. Empty while there is no champion.
+        `Drift` or `Decay`. Empty while there is no champion, or nothing counts any more of a source.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def measure(space: Workspace) -> list[dict[str, Any]]:
         The frame cannot be built, or stored evidence or predictions are not what was recorded.
     """
     number = standing(space.journal).champion
-    if number is None:
+    if number is None or any(emptied(space.journal, source.name) for source in space.problem.sources):
         return []
     champion, snapshot = space.registry.version(number), take_snapshot(space.journal, space.problem)
     return [_once(space, kind, champion, snapshot) for kind in JUDGES]

@@ -23,6 +23,7 @@ ALERTS = {
     "decay": "a model that decays",
     "refusal": "a champion that a server would not serve",
     "health": "accepted data that are not well",
+    "revoked": "a champion that has learnt from what was taken back",
 }
 TASKS = {
     "binary": "The answer is yes or no.",

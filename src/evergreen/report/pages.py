@@ -16,7 +16,7 @@ NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 # A verdict is a word and a sign, and only then a colour. Paths of the signs on a 16 x 16 grid.
 SIGNS = {"good": "M3 8.5 6.5 12 13 4.5", "hold": "M5.5 3v10M10.5 3v10", "bad": "M4 4l8 8M12 4l-8 8"}
-TONES = {"PROMOTE": "good", "PASS": "good", "PUBLISHED": "good", "HOLD": "hold", "DUPLICATE": "plain"}
+TONES = {"PROMOTE": "good", "PASS": "good", "PUBLISHED": "good", "HOLD": "hold", "TAKEN BACK": "hold", "DUPLICATE": "plain"}
 
 
 def render(template: str, **values: Any) -> str:

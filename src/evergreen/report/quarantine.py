@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from evergreen.data.batches import Refusal
 from evergreen.data.checkups import Checkup
+from evergreen.data.refusals import Refusal
 from evergreen.monitoring.profiles import LABEL
 from evergreen.report import pages
 

@@ -1,0 +1,124 @@
+"""Following data from the command line: lineage, and a batch that a person takes back and gives back."""
+
+import json
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+import arming
+import commands
+import pytest
+from commands import Home, told
+
+DAYS = 90
+TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+@pytest.fixture(scope="module")
+def serving(_server: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home in which version 1 serves, has learnt from three deliveries of each source, and its predictions are published."""
+    home = commands.make_home(tmp_path_factory.mktemp("serving"))
+    home.deliver(DAYS)
+    first = home.evergreen("run")
+    assert (first.code, first.err) == (0, "")
+    assert [row["version"] for row in home.rows("promotions") if row["state"] == "done"] == [1]
+    return home
+
+
+def batch_of(home: Home, start: int = 0) -> str:
+    return next(row["batch"] for row in home.rows("deliveries") if row["name"] == f"orders-{start:04d}-{start + 29:04d}.csv")
+
+
+def tags(home: Home) -> dict[str, str]:
+    """MLflow's tag by version."""
+    return {str(row["version"]): row["value"] for row in home.rows("model_version_tags", "mlflow.db") if row["key"] == "taken_back"}
+
+
+def test_lineage_is_told_in_both_directions(serving: Home):
+    batch, (published,) = batch_of(serving), serving.rows("publications")
+    shown = serving.evergreen("lineage", batch[:8])
+    assert (shown.code, shown.err) == (0, "")
+    lines = [line.strip() for line in shown.out.splitlines()]
+    assert lines[0].startswith(f"batch {batch[:12]} of orders, ")
+    assert lines[0].endswith(", counts")
+    at = f"{published['partition']}: {published['row_count']:,} rows by version 1, {published['path']}, shown now"
+    assert f"{at}; reached through the model and the rows" in lines
+    assert lines[-3:] == ["", "Predictions over HTTP, in the log, by versions that have learnt from it", "none"]
+    assert next(line for line in lines if line.startswith("version 1")) == f"version 1, {TODAY}, serves"
+
+    version = serving.evergreen("lineage", "v1").out
+    assert "and 7 more batches; all of them: --all" in version
+    whole = serving.evergreen("lineage", "v1", "--all").out
+    assert "more batches" not in whole
+    assert whole.count("  batch ") == 12
+    machines = json.loads(serving.evergreen("lineage", published["partition"], "--json").out)
+    assert machines["focus"] == ["publication", published["publication"]]
+    told(serving.evergreen("lineage", "abcxyz"), "Got 'abcxyz', which names nothing here; expected a version (3 or v3)")
+
+
+def test_a_batch_is_taken_back_and_given_back(serving: Home, tmp_path: Path):
+    """One story: taken back by a command that is killed before MLflow shows it, learnt without, given back."""
+    batch = batch_of(serving)
+    told(serving.evergreen("batch", "revoke", "abcdef", "--reason", "wrong"), "Got 'abcdef', which names no published batch")
+    told(serving.evergreen("batch", "list", "nothing"), "There is no source 'nothing' in the contract; there are orders, stock")
+    assert "was not taken back. Nothing was recorded." in serving.evergreen("batch", "restore", batch, "--reason", "sorry").out
+
+    revoke = ("batch", "revoke", batch[:6], "--reason", "wrong currency", "--by", "Ada")
+    armed = {arming.TRACE: str(tmp_path / "trace"), arming.POINT: "after revocations"}
+    assert serving.evergreen(*revoke, **armed).code == -signal.SIGKILL
+    assert [(row["batch"], row["person"], row["revoked"]) for row in serving.rows("revocations")] == [(batch, "Ada", 1)]
+    assert tags(serving) == {}
+    word = f"batch {batch[:12]} of orders, which was taken back by Ada on {TODAY}: wrong currency"
+    notice = f"Version 1 serves, and has learnt from {word}; the next training does without it."
+    assert notice in serving.evergreen("status").out
+
+    explained = serving.evergreen("retrain", "--explain")
+    assert "data      retrain, data: there is something new to learn from" in explained.out
+    went = serving.evergreen("retrain")
+    assert (went.code, went.err) == (0, "")
+    assert tags(serving) == {"1": word}
+    assert [row["version"] for row in serving.rows("versions")] == [1, 2]
+    snapshots = {row["snapshot"]: row["batches"] for row in serving.rows("snapshots")}
+    assert [batch in snapshots[row["snapshot"]] for row in serving.rows("versions")] == [True, False]
+
+    again = serving.evergreen(*revoke)
+    assert (again.code, again.err) == (0, "")
+    assert f"was taken back by Ada on {TODAY}: wrong currency. Nothing was recorded." in again.out
+    assert len(serving.rows("revocations")) == 1
+    listed = serving.evergreen("batch", "list", "orders").out
+    assert f"orders/orders-0000-0029.csv  was taken back by Ada on {TODAY}: wrong currency" in listed
+    assert "orders/orders-0030-0059.csv  counts" in listed
+    assert "version 1, " in (traced := serving.evergreen("lineage", batch[:6]).out)
+    assert ", has learnt from 1 batch that a person has taken back" in traced
+
+    if [row["version"] for row in serving.rows("promotions")][-1] == 1:
+        assert serving.evergreen("promote", "2", "--reason", "without it", "--by", "Ada").code == 0
+    assert notice not in serving.evergreen("status").out
+    back = serving.evergreen("rollback", "--reason", "it is worse", "--by", "Ada")
+    assert (back.code, back.err) == (0, "")
+    assert f"Mind that it has learnt from {word}." in back.out
+
+    restored = serving.evergreen("batch", "restore", batch[:6], "--reason", "it was right", "--by", "Grace")
+    assert (restored.code, restored.err) == (0, "")
+    assert "counts again. The next training learns from it: evergreen run" in restored.out
+    assert tags(serving) == {}
+    assert "has learnt from" not in serving.evergreen("status").out
+    history = serving.evergreen("history").out
+    assert f"taken back batch {batch[:12]} by Ada: wrong currency" in history
+    assert f"given back batch {batch[:12]} by Grace: it was right" in history
+
+
+def test_a_source_without_a_batch_left_is_told_by_every_command(serving: Home):
+    (row,) = [row for row in serving.rows("deliveries") if row["source"] == "customers"]
+    gone = serving.evergreen("batch", "revoke", row["batch"][:10], "--reason", "test data", "--by", "Ada")
+    why = f"Nothing counts of customers any more: the batch {row['batch'][:12]} was taken back by Ada on {TODAY}: test data. Deliver a "
+    assert why in gone.out
+    told(serving.evergreen("run"), why)
+    told(serving.evergreen("train"), why)
+    assert why in serving.evergreen("status").out
+    for command in ("retrain", "predict"):
+        ended = serving.evergreen(command)
+        assert (ended.code, ended.err) == (0, "")
+    assert why in serving.evergreen("retrain").out
+    assert serving.evergreen("batch", "restore", row["batch"], "--reason", "no test", "--by", "Ada").code == 0
+    assert serving.evergreen("run").code == 0
