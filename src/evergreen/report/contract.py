@@ -8,6 +8,8 @@ from datetime import timedelta
 
 from evergreen import policies as p
 from evergreen.contract import Problem
+from evergreen.report.watched import watched
+from evergreen.report.words import counted, percent
 
 ALERTS = {
     "quarantine": "a delivery in quarantine that nothing has taken the place of",
@@ -21,6 +23,9 @@ ALERTS = {
     "drift": "data that drift",
     "decay": "a model that decays",
     "refusal": "a champion that a server would not serve",
+    "bias": "a mean prediction that is off",
+    "estimate": "predictions that are expected to cost too much",
+    "features": "predictions over HTTP from other features than the data have",
 }
 TASKS = {
     "binary": "The answer is yes or no.",
@@ -40,7 +45,7 @@ def describe(problem: Problem) -> list[tuple[str, list[str]]]:
         ("What it is judged on", _judged_on(problem)),
         ("How sure we must be", _sureness(problem)),
         ("When it retrains", _retraining(problem.retraining, tuned=problem.search_space is not None)),
-        ("What is watched in service", _watched(problem)),
+        ("What is watched in service", watched(problem)),
         ("How it must react", _behaviour(problem)),
         ("What it may take", _limits(problem)),
         ("What people are told of", _alerts(problem)),
@@ -55,11 +60,6 @@ def span(time: timedelta) -> str:
         if seconds and seconds % size == 0:
             return f"{seconds // size} {unit}{'' if seconds == size else 's'}"
     return f"{seconds} second{'' if seconds == 1 else 's'}"
-
-
-def percent(share: float) -> str:
-    """A share in percent, without needless digits: 0.05 is "5%"."""
-    return f"{100 * share:.3g}%"
 
 
 def entity_name(problem: Problem) -> str:
@@ -148,8 +148,8 @@ def _judged_on(problem: Problem) -> list[str]:
     split, gate = problem.split, problem.gate
     if isinstance(split, p.ForwardSplit):
         lines = [
-            f"The newest {_count(split.holdout_days, 'day')} with known outcomes, which no compared model has trained on;"
-            f" training needs at least {_count(split.min_train_days, 'day')} before them.",
+            f"The newest {counted(split.holdout_days, 'day')} with known outcomes, which no compared model has trained on;"
+            f" training needs at least {counted(split.min_train_days, 'day')} before them.",
         ]
         if problem.embargo:
             lines.append(f"Between training and those days {span(problem.embargo)} is left out, so that nothing reaches across.")
@@ -177,7 +177,7 @@ def _sureness(problem: Problem) -> list[str]:
     least += [f"{gate.min_events:,} rows of each outcome"] if problem.task != "regression" else []
     return [
         f"The accepted chance of promoting a worse model is {percent(gate.alpha_per_year)} a year, shared by"
-        f" {_count(gate.gates_per_year, 'decision')}.",
+        f" {counted(gate.gates_per_year, 'decision')}.",
         f"Worse means: by more than {margin}.",
         f"The first model must beat the rule of thumb, with a chance of at most {percent(gate.alpha_first)} of being wrong.",
         f"No verdict on less than {_listed(least, 'or')}.",
@@ -189,7 +189,7 @@ def _retraining(policy: p.RetrainingPolicy, *, tuned: bool) -> list[str]:
     lines = ["Whenever it is run and there is something new.", *_by_itself(policy)]
     lines.append(f"Each recipe is tried on {policy.folds} earlier stretches of the training data first; the seed is {policy.seed}.")
     if tuned:
-        lines.append(f"When tuning is asked for, {_count(policy.tuning_iterations, 'setting')} of the parameters are tried.")
+        lines.append(f"When tuning is asked for, {counted(policy.tuning_iterations, 'setting')} of the parameters are tried.")
     return lines
 
 
@@ -204,24 +204,7 @@ def _by_itself(policy: p.RetrainingPolicy) -> list[str]:
     again = f", not within {span(policy.cooldown)} of the one before" if policy.cooldown else ""
     return [
         f"By itself, where the platform is up: {_listed([occasions[kind] for kind in policy.on], 'and')}.",
-        f"At most {_count(policy.per_day, 'training')} in 24 hours begin by themselves{again}, and none while a source is stale.",
-    ]
-
-
-def _watched(problem: Problem) -> list[str]:
-    drift, decay = problem.retraining.drift, problem.retraining.decay
-    rows = f"the newest {_count(drift.days, 'day')} of rows are" if problem.time else "the rows that wait to be predicted are"
-    outcomes = f"the newest {_count(decay.days, 'day')} with known outcomes" if problem.time else "all rows with known outcomes"
-    times = "" if drift.times_usual == 1 else f"{drift.times_usual:g} times "
-    usual = f", and by more than {times}what neighbouring windows do" if drift.times_usual else ""
-    return [
-        f"Drift: {rows} held against windows as long of what the model has learnt from. A column has drifted when it differs by"
-        f" {percent(drift.min_distance)} of the rows or more (and a PSI of {drift.min_psi:g}) from the most similar window{usual}."
-        f" Drift is {_count(drift.min_features, 'such column')} or more.",
-        f"Decay: {outcomes}, as far as the model itself predicted them, surely cost {percent(decay.margin_share)} more than what it was"
-        f" judged on, with a chance of {percent(decay.alpha)} of being wrong.",
-        f"Drift is not judged on less than {drift.min_rows:,} rows, decay not on less than {decay.min_rows:,} rows or"
-        f" {decay.min_clusters:,} pieces of evidence.",
+        f"At most {counted(policy.per_day, 'training')} in 24 hours begin by themselves{again}, and none while a source is stale.",
     ]
 
 
@@ -282,10 +265,6 @@ def _said_by(function: object) -> str:
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!")) else f"{text}."
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _listed(names: Iterable[str], word: str) -> str:
