@@ -74,7 +74,7 @@ def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
     with account.working("predict what is to come"):
         publication = predict_batch()
     tell_predictions(space, publication)
-    tell_estimate(space, foresee(space))
+    tell_estimate(space, publication, foresee(space))
     refresh_site(space, worth)
     serves = publication.version if publication else standing(space.journal).champion
     close_round(space, name, record, current_state(space, inputs, serves))

@@ -137,9 +137,9 @@ def tell_predictions(space: Workspace, publication: Publication | None) -> None:
         account.done("predict", f"{rows}, {how} by version {publication.version}")
 
 
-def tell_estimate(space: Workspace, row: dict[str, Any] | None) -> None:
-    """Say what was published is expected to cost; that it cannot be estimated is in the journal only."""
-    if row is None or not row["facts"]["is_judged"]:
+def tell_estimate(space: Workspace, publication: Publication | None, row: dict[str, Any] | None) -> None:
+    """Say what is expected of what was published just now; that it cannot be estimated is in the journal only."""
+    if publication is None or not publication.is_new or row is None or not row["facts"]["is_judged"]:
         return
     cost, unit, things = row["facts"]["cost"], space.problem.business.unit, space.problem.things
     between = f"{cost['low']:,.0f} to {cost['high']:,.0f}"

@@ -45,8 +45,7 @@ def history(journal: Journal, problem: Problem, now: datetime) -> Told:
 
         `features`: the newest facts of `served_features.measure` with `at`; None where nothing was served.
 
-        `age`: `version`, `training_end` (newest row that the champion has learnt from), `days` since by the contract's clock, `clock`
-        ("now", or "the newest row of all"); None without a champion or without time.
+        `age`: `version`, `training_end` (newest row that the champion has learnt from), `days` since, `clock`; None without one or time.
     """
     windows = [*_published(journal), *_served(journal)]
     compared = journal.last(tables.signals, kind=served_features.KIND)

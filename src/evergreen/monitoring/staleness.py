@@ -96,6 +96,6 @@ def _left_out(space: Workspace, version: Version, rows: pd.DataFrame) -> str:
 
 
 def _facts_of(version: Version, end: str | None) -> dict[str, Any]:
-    learnt_until = version.facts["training_end"]
+    learnt_until = version.facts.get("training_end")
     age = (pd.Timestamp(end) - pd.Timestamp(learnt_until)) / np.timedelta64(1, "D") if end and learnt_until else None
     return {"version": version.number, "window_end": end, "training_end": learnt_until, "age_days": age}
