@@ -104,6 +104,35 @@ def test_what_cannot_be_estimated_says_why():
     assert isinstance(estimate(wide, few, coming), Estimate)
 
 
+def test_a_class_that_nothing_came_to_costs_nothing_and_needs_no_price():
+    rng = np.random.default_rng(10)
+    answered = []
+    for start in (0, 30):
+        day = np.repeat(np.arange(start, start + 30), 20)
+        rows = pd.DataFrame({PREDICTION_TIME: START + pd.to_timedelta(day, unit="D"), "wanted": rng.integers(0, 2, len(day)).astype(float)})
+        answered.append(Answered(rows, Predicted(np.zeros(len(day), dtype=int), np.full((len(day), 3), 1 / 3), ("0", "1", "2"))))
+    found = estimated(*answered, problem=MULTICLASS)  # its costs are looked up by number: the name of a class would be none
+    assert found.cost.estimate == pytest.approx(2.5, abs=0.3)
+
+
+def test_a_cost_or_a_cluster_that_is_missing_is_said_and_not_guessed():
+    known, _ = world(EARLIER)
+    coming, _ = world(LATER)
+    business = changed(PROBLEM.business, row_cost=lambda rows, y, decision: np.full(len(rows), np.nan))
+    assert estimate(changed(business=business), known, coming) == "the cost of some row is missing or infinite"
+    apart = changed(gate=changed(PROBLEM.gate, cluster="product"))
+    without = Answered(coming.rows.assign(product=None), coming.said)
+    assert estimate(apart, known, without) == "the cluster of some row is missing"
+    nothing = Answered(known.rows.head(0), Predicted(known.said.decision[:0], known.said.probability[:0]))
+    assert estimate(PROBLEM, nothing, coming) == "there is no row to calibrate on, or none to come"
+
+
+def test_probabilities_that_separate_the_outcomes_are_calibrated_all_the_same():
+    told = np.linspace(0.05, 0.95, 200)
+    calibrated = WAYS["Platt"](told, (told > 0.5).astype(float))(np.array([0.2, 0.8]))
+    assert calibrated == pytest.approx([0, 1], abs=0.01)
+
+
 def test_the_better_way_is_taken_as_rows_show_that_it_was_not_fitted_on():
     rng = np.random.default_rng(9)
     told, day = rng.uniform(0.05, 0.95, 6_000), np.repeat(np.arange(30), 200)

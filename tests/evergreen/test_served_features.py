@@ -13,6 +13,7 @@ from evergreen.contract import Problem
 from evergreen.data.snapshots import build_frame, published_now
 from evergreen.monitoring import served_features
 from evergreen.monitoring.concerns import find_concerns
+from evergreen.monitoring.outcomes import outcomes_of
 from evergreen.monitoring.served_features import Pairs, compare
 from evergreen.watches import PerformancePolicy
 from evergreen.workspace import Workspace
@@ -33,7 +34,8 @@ def serve(space: Workspace, asked: pd.DataFrame, *, entities: list[Any] | None =
 def measured(space: Workspace, problem: Problem | None = None) -> dict[str, Any]:
     snapshot, problem = published_now(space.journal, space.problem), problem or space.problem
     frame = build_frame(space.settings.root, snapshot, space.problem)
-    row = served_features.measure(space.settings.root, space.journal, problem, frame, snapshot=snapshot.id)
+    outcomes = outcomes_of(space.settings.root, space.journal, problem, frame)
+    row = served_features.measure(space.journal, problem, frame, outcomes, snapshot=snapshot.id)
     assert row is not None
     return dict(row["facts"])
 
@@ -125,7 +127,8 @@ def test_the_same_rows_and_data_are_compared_once(space: Workspace):
 
 def test_where_nothing_was_served_nothing_is_compared(space: Workspace):
     frame = build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem)
-    assert served_features.measure(space.settings.root, space.journal, space.problem, frame, snapshot="s") is None
+    outcomes = outcomes_of(space.settings.root, space.journal, space.problem, frame)
+    assert served_features.measure(space.journal, space.problem, frame, outcomes, snapshot="s") is None
     assert compare(Pairs((), (), {}, {})) == {"rows": 0, "differing": 0, "share": None, "low": None, "features": []}
 
 

@@ -15,6 +15,8 @@ from evergreen.gate.calibration import NEAREST, blocks_of
 
 Calibrate = Callable[[np.ndarray], np.ndarray]
 Fit = Callable[[np.ndarray, np.ndarray], Calibrate]
+HARDLY = 1e6
+"""Inverse strength of the penalty: it counts only where probabilities separate the outcomes, and else there would be no end."""
 PARTS = 5
 """So many stretches of clusters, neighbours together, are left out in turn."""
 
@@ -30,7 +32,7 @@ def straightened(probability: np.ndarray, happened: np.ndarray) -> Calibrate:
     if np.ptp(happened) == 0 or not np.ptp(odds) > 0:
         share = float(np.mean(happened))
         return lambda told: np.full(len(told), share)
-    fitted = LogisticRegression(C=np.inf).fit(odds[:, None], happened)
+    fitted = LogisticRegression(C=HARDLY, max_iter=1_000).fit(odds[:, None], happened)
     return lambda told: np.asarray(fitted.predict_proba(_log_odds(told)[:, None])[:, 1])
 
 

@@ -70,8 +70,11 @@ def estimate(problem: Problem, known: Answered, coming: Answered) -> Estimate | 
     fitted = [WAYS[way](told, truth) for told, truth in zip(_columns(known.said).T, happened.T, strict=True)]
     chance = _whole(np.column_stack([calibrate(told) for calibrate, told in zip(fitted, _columns(coming.said).T, strict=True)]))
     surprise = central_cost(problem, known.rows, y, known.said) - _expected(problem, known, labels, apart)
-    ratio = len(np.unique(groups)) / len(np.unique(clusters(coming.rows, problem.gate.cluster)))
-    cost = _around(float(_expected(problem, coming, labels, chance).mean()), paired_interval(surprise, groups, alpha=alpha), ratio, alpha)
+    expected = _expected(problem, coming, labels, chance)
+    if not (np.isfinite(surprise).all() and np.isfinite(expected).all()):
+        return "the cost of some row is missing or infinite"
+    ratio = pd.Series(groups).nunique() / pd.Series(clusters(coming.rows, problem.gate.cluster)).nunique()
+    cost = _around(float(expected.mean()), paired_interval(surprise, groups, alpha=alpha), ratio, alpha)
     auc = predicted = None
     if problem.task == "binary":
         predicted, found = float(chance[:, 1].mean()), expected_auc(_columns(coming.said)[:, 1], chance[:, 1])
@@ -83,30 +86,37 @@ def estimate(problem: Problem, known: Answered, coming: Answered) -> Estimate | 
 
 def _fault(problem: Problem, known: Answered, coming: Answered) -> str:
     """Why nothing can be estimated; empty where it can."""
-    policy = problem.performance
     if problem.task == "regression":
         return "a number has no probability that an estimate could rest on"
     if any(answered.said.probability is None or not np.isfinite(answered.said.probability).all() for answered in (known, coming)):
         return "the version gives no finite probabilities"
-    counted = [
-        (len(each.rows), pd.Series(clusters(each.rows, problem.gate.cluster)).nunique()) for each in (known, coming) if len(each.rows)
-    ]
-    if len(counted) < 2 or counted[0][0] < policy.min_rows or counted[0][1] < policy.min_clusters:  # noqa: PLR2004 (both)
-        got = f"{counted[0][0]:,} rows in {counted[0][1]:,} clusters" if len(known.rows) else "no row"
-        least = f"{policy.min_rows:,} in {policy.min_clusters:,}"
-        return f"{got} with outcomes that the version has not learnt from can calibrate its probabilities; expected at least {least}"
+    if few := _too_few(problem, known.rows, coming.rows):
+        return few
     y = training_target(known.rows, problem)
     if problem.task == "multiclass" and {str(one) for one in y.tolist()} - set(known.said.classes):
         return "some outcomes are of classes that the version does not know"
     return ""
 
 
+def _too_few(problem: Problem, known: pd.DataFrame, coming: pd.DataFrame) -> str:
+    policy = problem.performance
+    if known.empty or coming.empty:
+        return "there is no row to calibrate on, or none to come"
+    groups, others = (pd.Series(clusters(rows, problem.gate.cluster)) for rows in (known, coming))
+    if groups.isna().any() or others.isna().any():
+        return "the cluster of some row is missing"
+    if len(groups) < policy.min_rows or groups.nunique() < policy.min_clusters:
+        got, least = f"{len(groups):,} rows in {groups.nunique():,} clusters", f"{policy.min_rows:,} in {policy.min_clusters:,}"
+        return f"{got} with outcomes that the version has not learnt from can calibrate its probabilities; expected at least {least}"
+    return ""
+
+
 def _labels(task: str, said: Predicted, y: np.ndarray) -> list[object]:
-    """The label of each column of `_columns`, as the outcomes have it; a class without an outcome by its name."""
+    """The label of each column of `_columns`, as the outcomes have it; None for a class that none of them is of, whose chance is 0."""
     if task == "binary":
         return [0, 1]
     seen = {str(one): one for one in y.tolist()}
-    return [seen.get(name, name) for name in said.classes]
+    return [seen.get(name) for name in said.classes]
 
 
 def _columns(said: Predicted) -> np.ndarray:
@@ -136,6 +146,8 @@ def _expected(problem: Problem, answered: Answered, labels: list[object], chance
     """What each decision is expected to cost, shape (n,)."""
     total = np.zeros(len(answered.rows))
     for number, label in enumerate(labels):
+        if label is None:
+            continue
         total += chance[:, number] * central_cost(problem, answered.rows, np.full(len(total), label), answered.said)
     return total
 

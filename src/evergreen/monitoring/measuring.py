@@ -27,7 +27,7 @@ from evergreen.monitoring import served_features, staleness
 from evergreen.monitoring.asking import ask, unseen
 from evergreen.monitoring.estimating import Answered, Estimate, estimate
 from evergreen.monitoring.figures import bounds, by_slice, figures
-from evergreen.monitoring.outcomes import LastBefore, outcomes_of
+from evergreen.monitoring.outcomes import LastBefore, Outcomes, outcomes_of
 from evergreen.monitoring.performance import last_predictions
 from evergreen.monitoring.windows import newest
 from evergreen.workspace import Workspace
@@ -69,10 +69,13 @@ def measure(space: Workspace) -> list[dict[str, Any]]:
     if frame is None:
         return []
     root, journal, problem = space.settings.root, space.journal, space.problem
-    rows = [_realized(journal, problem, window) for window in _windows(root, journal, problem, frame)]
+    outcomes = None if log.is_empty(journal) else outcomes_of(root, journal, problem, frame)
+    rows = [_realized(journal, problem, window) for window in _windows(root, journal, problem, frame, outcomes)]
     rows += staleness.measure(space, frame)
-    compared = served_features.measure(root, journal, problem, frame, snapshot=published_now(journal, problem).id)
-    return [row for row in (*rows, compared) if row]
+    if outcomes is not None:
+        snapshot = published_now(journal, problem).id
+        rows.append(served_features.measure(journal, problem, frame, outcomes, snapshot=snapshot))
+    return [row for row in rows if row]
 
 
 def estimate_published(space: Workspace) -> dict[str, Any] | None:
@@ -150,11 +153,11 @@ def _realized(journal: Journal, problem: Problem, window: Window) -> dict[str, A
     return known
 
 
-def _windows(root: Path, journal: Journal, problem: Problem, frame: Frame) -> Iterator[Window]:
-    """The newest windows with outcomes, published ones first, each kind in order of time."""
+def _windows(root: Path, journal: Journal, problem: Problem, frame: Frame, outcomes: Outcomes | None) -> Iterator[Window]:
+    """The newest windows with outcomes, published ones first, each kind in order of time; `outcomes`: None where nothing was served."""
     said = last_predictions(root, journal, problem)
     published = _with_answers(frame.labelled, said, problem.key)
-    served = _served(root, journal, problem, frame)
+    served = _served(journal, frame, outcomes)
     starts = sorted({row["partition"] for row in journal.rows(tables.publications)})
     names = pd.Series([_name(time, starts) for time in served[PREDICTION_TIME]] if PREDICTION_TIME in served else ALL, index=served.index)
     for origin, rows, by in ((PUBLISHED, published, published["partition"]), (SERVED, served, names)):
@@ -168,12 +171,12 @@ def _name(time: pd.Timestamp, starts: list[str]) -> str:
     return starts[at - 1] if at else time.strftime("%Y-%m-01")
 
 
-def _served(root: Path, journal: Journal, problem: Problem, frame: Frame) -> pd.DataFrame:
+def _served(journal: Journal, frame: Frame, outcomes: Outcomes | None) -> pd.DataFrame:
     """The labelled rows that were served, each by the last answer before its outcome was recorded; in memory is one for each such row."""
     empty = frame.labelled.head(0).assign(**{DECISION: [], VERSION: []})
-    if log.is_empty(journal):
+    if outcomes is None:
         return empty
-    last = LastBefore[tuple[str, int]](outcomes_of(root, journal, problem, frame))
+    last = LastBefore[tuple[str, int]](outcomes)
     for entity, asked_at, answer, version in log.with_entity(journal):
         last.put(entity, asked_at, (answer, version))
     rows, told = last.judged()

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,7 +18,7 @@ from evergreen.files import digest_text
 from evergreen.gate.record import json_safe
 from evergreen.gate.statistics import share_lower_bound
 from evergreen.journal import Journal, log
-from evergreen.monitoring.outcomes import outcomes_of
+from evergreen.monitoring.outcomes import Outcomes
 from evergreen.serving.frames import plain_columns
 
 KIND = "features"
@@ -41,7 +40,7 @@ class Pairs:
     computed: dict[str, list[Any]]
 
 
-def measure(root: Path, journal: Journal, problem: Problem, frame: Frame, *, snapshot: str) -> dict[str, Any] | None:
+def measure(journal: Journal, problem: Problem, frame: Frame, outcomes: Outcomes, *, snapshot: str) -> dict[str, Any] | None:
     """Compare the newest served rows with the data; the same rows and the same data once. None where nothing was served.
 
     Returns
@@ -57,7 +56,7 @@ def measure(root: Path, journal: Journal, problem: Problem, frame: Frame, *, sna
     name = digest_text(KIND, rows[0]["prediction"], snapshot, problem.digest())
     known = journal.last(tables.signals, signal=name)
     if known is None:
-        pairs, counts = _pairs(root, journal, problem, frame, rows)
+        pairs, counts = _pairs(problem, frame, outcomes, rows)
         facts = {"looked_at": len(rows), **counts, **compare(pairs)}
         journal.add(tables.signals, signal=name, kind=KIND, window=rows[0]["asked_at"], facts=json_safe(facts))
         known = journal.last(tables.signals, signal=name)
@@ -90,8 +89,8 @@ def compare(pairs: Pairs) -> dict[str, Any]:
     return {"rows": rows, "differing": differing, **shares, "features": told}
 
 
-def _pairs(root: Path, journal: Journal, problem: Problem, frame: Frame, rows: Sequence[dict[str, Any]]) -> tuple[Pairs, dict[str, int]]:
-    recorded, counts, kept = outcomes_of(root, journal, problem, frame).recorded, {"unknown": 0, "late": 0}, []
+def _pairs(problem: Problem, frame: Frame, outcomes: Outcomes, rows: Sequence[dict[str, Any]]) -> tuple[Pairs, dict[str, int]]:
+    recorded, counts, kept = outcomes.recorded, {"unknown": 0, "late": 0}, []
     keys = pd.Index(frame.rows[problem.key].astype(str))
     positions = keys.get_indexer(pd.Index([row["entity"] for row in rows]))
     for row, at in zip(rows, positions.tolist(), strict=True):
