@@ -1,7 +1,7 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
 .PHONY: help run up down status serve turn test faults check ci-local workflow-check audit sbom format lock python-there image image-check \
-	compose-check compose-rehearsal secrets bench-loop bench-gate bench-platform bench-serving bench-health update-template fork-check clean
+	compose-check compose-rehearsal secrets bench-loop bench-gate bench-platform bench-estimates bench-serving bench-health update-template fork-check clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -107,6 +107,9 @@ bench-health: $(READY) ## Which planted faults of the data are found, by what, a
 
 bench-platform: $(READY) ## What the platform takes while nothing happens
 	@$(BIN)/python -m benchmarks.platform $(ARGS)
+
+bench-estimates: $(READY) ## What predictions are worth, estimated before and realized afterwards (ARGS="--write" writes the page)
+	@$(BIN)/python -m benchmarks.estimates $(ARGS)
 
 bench-serving: $(READY) ## Answers over HTTP beside MLflow's server, BentoML and MLServer (ARGS="--write" writes the page)
 	@$(BIN)/python -m benchmarks.serving $(ARGS)

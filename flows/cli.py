@@ -169,6 +169,14 @@ def status() -> None:
 
 
 @app.command()
+def performance(as_json: Annotated[bool, typer.Option("--json", help="All of it, as JSON.")] = False) -> None:
+    """Tell how predictions did, what the newest are expected to cost, and how versions grow old."""
+    from flows.performance import tell_performance
+
+    tell_performance(as_json=as_json)
+
+
+@app.command()
 def explain_prediction(
     prediction: Annotated[str, typer.Argument(help="Its id, as the answer over HTTP has it; with --published the key of a row.")],
     published: Annotated[str | None, typer.Option(help="The date of published predictions, such as 2013-06-01.")] = None,

@@ -13,6 +13,7 @@ from evergreen.brakes import frozen
 from evergreen.data.checkups import Finding
 from evergreen.errors import BusyError, EvergreenError, JournalError, RefusedError, RegistryError
 from evergreen.marking import mark
+from evergreen.monitoring import measuring
 from evergreen.monitoring.signals import measure
 from evergreen.moves import standing
 from evergreen.promotion import Ending
@@ -29,6 +30,7 @@ from flows.news import (
     tell_deliveries,
     tell_deployed,
     tell_ending,
+    tell_estimate,
     tell_health,
     tell_notices,
     tell_predictions,
@@ -76,6 +78,7 @@ def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
     with account.working("predict what is to come"):
         publication = predict_batch()
     tell_predictions(space, publication)
+    tell_estimate(space, publication, foresee(space))
     refresh_site(space, worth)
     serves = publication.version if publication else standing(space.journal).champion
     close_round(space, name, record, current_state(space, inputs, serves))
@@ -112,8 +115,15 @@ def check_up(space: Workspace) -> list[Finding]:
 
 @step()
 def watch(space: Workspace) -> list[dict[str, Any]]:
-    """Measure drift and decay of the version that serves."""
+    """Measure how predictions in service did, and drift and decay of the version that serves."""
+    measuring.measure(space)
     return measure(space)
+
+
+@step()
+def foresee(space: Workspace) -> dict[str, Any] | None:
+    """Estimate what was published just now, before anybody knows its outcomes."""
+    return measuring.estimate_published(space)
 
 
 @step()

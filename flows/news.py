@@ -145,6 +145,17 @@ def tell_predictions(space: Workspace, publication: Publication | None) -> None:
         account.done("predict", f"{rows}, {how} by version {publication.version}")
 
 
+def tell_estimate(space: Workspace, publication: Publication | None, row: dict[str, Any] | None) -> None:
+    """Say what is expected of what was published just now; that it cannot be estimated is in the journal only."""
+    if publication is None or not publication.is_new or row is None or not row["facts"]["is_judged"]:
+        return
+    cost, unit, things = row["facts"]["cost"], space.problem.business.unit, space.problem.things
+    between = f"{cost['low']:,.0f} to {cost['high']:,.0f}"
+    account.done(
+        "expected", f"{cost['estimate']:,.0f} {unit} per 1,000 {things}, {between} unless the world changes otherwise than rows do"
+    )
+
+
 def _shown(space: Workspace, path: Path) -> str:
     home = space.settings.root.parent
     return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)

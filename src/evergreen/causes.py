@@ -19,6 +19,7 @@ from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
 from evergreen.leases import is_at_work
 from evergreen.monitoring.alerts import LONGEST, Alert, alert
+from evergreen.monitoring.concerns import find_concerns
 from evergreen.monitoring.pillars import failing
 from evergreen.monitoring.signals import findings
 from evergreen.moves import standing
@@ -43,7 +44,7 @@ def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
         what, awaited = f"Nothing that is delivered can be judged: {error}", set()
         found = [alert(space.problem, "stray", "unlisted", what=what, command="evergreen status")]
     found += [*_quarantined(space, lies), *_late(space, now, awaited), *_given_up(space, now), *_missing(space, awaited)]
-    found += [*(one for find in FINDERS for one in find(space)), *_silence(space, now)]
+    found += [*(one for find in FINDERS for one in find(space)), *_silence(space, now), *find_concerns(space.journal, space.problem)]
     return [one for one in found if one.kind in space.problem.alerts.on]
 
 

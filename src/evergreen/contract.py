@@ -18,6 +18,7 @@ from evergreen.errors import ContractError, EvergreenError
 from evergreen.files import digest_file, digest_text
 from evergreen.limits import OnlinePolicy
 from evergreen.parts import ColumnNames, Columns, Name, Part, Span, Text
+from evergreen.watches import PerformancePolicy
 
 
 class Problem(Part):
@@ -50,6 +51,7 @@ class Problem(Part):
     clock: Literal["wall", "data"] = "wall"
     """What a source's `max_age` is measured by: the time of day, or for data that are replayed the newest row of any source."""
     retraining: p.RetrainingPolicy = p.RetrainingPolicy()
+    performance: PerformancePolicy = PerformancePolicy()
     serving: p.ServingPolicy = p.ServingPolicy()
     online: OnlinePolicy | None = None
     """How the champion answers over HTTP; None where batches are all that is wanted."""

@@ -253,21 +253,10 @@ class CostPolicy(Part):
     max_load_seconds: Positive = 30.0
 
 
-AlertKind = Literal[
-    "quarantine",
-    "stray",
-    "late",
-    "missing",
-    "verdict",
-    "budget",
-    "silence",
-    "failure",
-    "drift",
-    "decay",
-    "refusal",
-    "health",
-    "revoked",
-]
+# fmt: off
+AlertKind = Literal["quarantine", "stray", "late", "missing", "verdict", "budget", "silence", "failure", "drift", "decay", "refusal",
+                    "health", "revoked", "bias", "estimate", "features"]
+# fmt: on
 
 
 class AlertPolicy(Part):

@@ -1,4 +1,4 @@
-"""What is watched: deliveries (health), and of a serving model its rows (drift) and what its decisions come to cost (decay)."""
+"""What is watched: deliveries (health), and of a serving model its rows (drift), its decisions' cost (decay) and how good they are."""
 
 from __future__ import annotations
 
@@ -77,3 +77,27 @@ class HealthPolicy(Part):
     """A number that stands still for so many rows in time may be stuck..."""
     stuck_times: Annotated[float, Field(gt=1)] = 3.0
     """...where it is so many times longer than ever before."""
+
+
+class PerformancePolicy(Part):
+    """How predictions in service are measured, and from when on people are told of it."""
+
+    days: Count = 30
+    """Of the newest days with outcomes, in data time: probabilities are calibrated on them, and older versions are asked about them."""
+    windows: Count = 24
+    """The newest windows are measured, whose outcomes may still come or be corrected; earlier ones stay as they were measured last."""
+    min_rows: Annotated[int, Field(ge=2)] = 200
+    """Fewer rows are not judged, as a whole or in a slice."""
+    min_clusters: Annotated[int, Field(ge=2)] = 10
+    """Likewise fewer clusters (see `GatePolicy.cluster`)."""
+    alpha: Chance = 0.05
+    """Chance of error of each bound of an interval."""
+    versions: Count = 6
+    """At most so many versions, the newest ones that are still stored, are asked about the newest outcomes to see how they grow old."""
+    max_bias: Share = 0.5
+    """How far the mean prediction may surely lie from what was observed, as a share of the rarer outcome's (binary) or of the standard
+    deviation (regression)."""
+    served_rows: Count = 10_000
+    """So many predictions over HTTP, the newest ones, have their features computed anew from the data."""
+    max_features_share: Share = 0.05
+    """Share of them that may surely differ in some feature."""

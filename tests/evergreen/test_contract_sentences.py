@@ -5,9 +5,10 @@ from toy.contract import PROBLEM
 
 from evergreen import policies as p
 from evergreen.contract import Problem
+from evergreen.limits import OnlinePolicy
 from evergreen.report.contract import describe
-from evergreen.report.wording import percent, span
-from evergreen.watches import DecayPolicy, DriftPolicy
+from evergreen.report.words import percent, span
+from evergreen.watches import DecayPolicy, DriftPolicy, PerformancePolicy
 
 
 def changed(**values: object) -> Problem:
@@ -150,3 +151,26 @@ def test_spans_are_told_in_their_largest_whole_unit(time: timedelta, words: str)
 
 def test_shares_are_told_in_percent_without_needless_digits():
     assert [percent(share) for share in (0.05, 1.0, 1 / 6)] == ["5%", "100%", "16.7%"]
+
+
+def test_how_performance_is_measured_is_told_with_every_limit():
+    policy = PerformancePolicy(
+        days=14, windows=6, min_rows=70, min_clusters=7, alpha=0.02, versions=3, max_bias=0.3, served_rows=400, max_features_share=0.01
+    )
+    told = text(changed(performance=policy, online=OnlinePolicy()), "What is watched in service")
+    assert "of the newest 6 windows of predictions in service is measured" in told
+    assert "each bound with a chance of 2% of being wrong; not on less than 70 rows or 7 pieces of evidence." in told
+    assert "farther from what was observed than 30% of the share of the rarer outcome." in told
+    assert "calibrated on the newest 14 days with known outcomes that the version has not learnt from" in told
+    assert "Alarming is what surely costs 10% more" in told
+    assert "The newest 3 stored versions are asked" in told
+    assert "Of the newest 400 predictions over HTTP surely no more than 1% may differ from the data" in told
+
+
+def test_of_performance_only_what_applies_to_the_task_is_told():
+    business = p.Business(**{**dict(PROBLEM.business), "row_cost": lambda rows, y_true, decision: y_true})
+    told = text(changed(task="regression", business=business), "What is watched in service")
+    assert "30% of a standard deviation" not in told
+    assert "50% of a standard deviation" in told
+    assert "Before outcomes are known" not in told
+    assert "over HTTP" not in told

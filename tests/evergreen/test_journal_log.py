@@ -46,7 +46,7 @@ def test_a_prediction_is_found_by_its_id_and_the_nearest_ids_are_named(journal: 
 def test_only_what_names_its_thing_is_read_in_the_order_it_was_written(journal: Journal):
     put_decisions(journal, ["o1", None, 7], [1, 0, 0])
     put_decisions(journal, ["o1"], [0], asked=LATER)
-    read = [(entity, asked, answer[:13]) for entity, asked, answer in log.with_entity(journal)]
+    read = [(entity, asked, answer[:13]) for entity, asked, answer, _ in log.with_entity(journal)]
     early, late = ASKED.isoformat(), LATER.isoformat()
     assert read == [("o1", early, '{"decision":1'), ("7", early, '{"decision":0'), ("o1", late, '{"decision":0')]
 

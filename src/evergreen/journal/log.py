@@ -92,12 +92,19 @@ def find(journal: Journal, prediction: str) -> dict[str, Any]:
     raise JournalError(f"There is no prediction {prediction!r} in the log. {told}{why} An answer over HTTP names its id, prediction_id.")
 
 
-def with_entity(journal: Journal) -> Iterator[tuple[str, str, str]]:
-    """Entity, time asked and answer (JSON) of each prediction that names what it is about, in the order they were written."""
+def with_entity(journal: Journal) -> Iterator[tuple[str, str, str, int]]:
+    """Entity, time asked, answer (JSON) and version of each prediction that names what it is about, in the order they were written."""
     with journal.reading() as connection:
         # As plain text: SQLAlchemy's own statement makes a million rows take three times as long.
-        for row in connection.exec_driver_sql("SELECT entity, asked_at, answer FROM served WHERE entity IS NOT NULL ORDER BY seq"):
+        for row in connection.exec_driver_sql("SELECT entity, asked_at, answer, version FROM served WHERE entity IS NOT NULL ORDER BY seq"):
             yield row._t
+
+
+def newest(journal: Journal, *, most: int) -> list[dict[str, Any]]:
+    """The newest rows that name what they are about, at most so many, newest first."""
+    chosen = served.select().where(served.c.entity.is_not(None)).order_by(served.c.seq.desc()).limit(most)
+    with journal.reading() as connection:
+        return [dict(row) for row in connection.execute(chosen).mappings()]
 
 
 def share_before(journal: Journal, end: datetime) -> Share | None:

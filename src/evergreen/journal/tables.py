@@ -113,7 +113,8 @@ triggers = _table(
 asked. A trigger is skipped once by each rule, and acted upon once. `action` ask: a
 person's request; start and excuse: see `evergreen.attempts`."""
 signals = _table("signals", *map(_text, ("signal", "kind", "window")), sa.Column("facts", sa.JSON), unique=("signal",))
-"""What drift or decay came to on one window of rows: found or not, with figures."""
+"""What was found on one window of rows. `kind`: drift or decay (found or not, with figures), or what predictions in service came to, see
+`evergreen.monitoring.measuring`: realized, estimate, staleness, features. Whoever reads them asks for a kind."""
 removals = _table("removals", *map(_text, ("removal", "kind", "name", "reason")), unique=("removal",))
 """What was removed to save room although the journal names it. `kind`: model (`name`: its version), prediction (its path)
 or served (how many rows of the log, until when)."""

@@ -59,7 +59,7 @@ def judge(problem: Problem, rows: pd.DataFrame, record: dict[str, Any] | None, *
     """
     policy, counted = problem.retraining.decay, pd.Series(_clusters(problem, rows)).nunique()
     untold = Decay(found=False, is_judged=False, sentence="", window_end=window_end, rows=len(rows), clusters=int(counted))
-    before = _level(problem, record)
+    before = level(problem, record)
     if isinstance(before, str):
         return _not_judged(untold, before)
     if untold.rows < policy.min_rows or untold.clusters < policy.min_clusters:
@@ -76,7 +76,7 @@ def _compared(problem: Problem, rows: pd.DataFrame, before: Interval, untold: De
     if not np.isfinite([cost, rule]).all() or pd.isna(groups).any():
         return _not_judged(untold, "the cost or the cluster of some row is missing or infinite")
     now, margin = paired_interval(cost, groups, alpha=policy.alpha), policy.margin_share * abs(before.estimate)
-    low = _low(now, before, policy.alpha)
+    low = surely_more(now, before, alpha=policy.alpha)
     return replace(
         untold,
         found=low > margin,
@@ -98,8 +98,8 @@ def _not_judged(untold: Decay, why: str) -> Decay:
     return replace(untold, sentence=f"Decay was not judged: {why}.")
 
 
-def _level(problem: Problem, record: dict[str, Any] | None) -> Interval | str:
-    """What the champion cost on its holdout, or why that cannot be held against today's costs."""
+def level(problem: Problem, record: dict[str, Any] | None) -> Interval | str:
+    """What the champion cost on its holdout, a row, or why that cannot be held against today's costs."""
     if record is None:
         return "no decision on the champion is recorded"
     level = record.get("cost_level")
@@ -110,8 +110,8 @@ def _level(problem: Problem, record: dict[str, Any] | None) -> Interval | str:
     return Interval(**level)
 
 
-def _low(now: Interval, before: Interval, alpha: float) -> float:
-    """Lower bound of `now` less `before`."""
+def surely_more(now: Interval, before: Interval, *, alpha: float) -> float:
+    """Lower bound of `now` less `before`, a row; see `judge`."""
     apart = math.hypot(now.estimate - now.low, upper_bound(before, alpha) - before.estimate)
     return now.estimate - before.estimate - apart
 

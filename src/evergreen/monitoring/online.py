@@ -48,7 +48,7 @@ def realized_online(root: Path, journal: Journal, problem: Problem, frame: Frame
     if log.is_empty(journal):
         return None
     total, last = log.count(journal), LastBefore[str](outcomes_of(root, journal, problem, frame))
-    for entity, asked_at, answer in log.with_entity(journal):
+    for entity, asked_at, answer, _ in log.with_entity(journal):
         last.put(entity, asked_at, answer)
     without_entity = max(total - last.rows, 0)
     rows, answers = last.judged()

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from evergreen import policies as p
 from evergreen.contract import Problem
-from evergreen.report.wording import count, entity_name, listed, percent, sentence, span
+from evergreen.report.watched import watched
+from evergreen.report.words import counted, entity_name, listed, percent, sentence, span
 from evergreen.watches import HealthPolicy
 
 ALERTS = {
@@ -24,6 +25,9 @@ ALERTS = {
     "refusal": "a champion that a server would not serve",
     "health": "accepted data that are not well",
     "revoked": "a champion that has learnt from what was taken back",
+    "bias": "a mean prediction that is off",
+    "estimate": "predictions that are expected to cost too much",
+    "features": "predictions over HTTP from other features than the data have",
 }
 TASKS = {
     "binary": "The answer is yes or no.",
@@ -44,7 +48,7 @@ def describe(problem: Problem) -> list[tuple[str, list[str]]]:
         ("What it is judged on", _judged_on(problem)),
         ("How sure we must be", _sureness(problem)),
         ("When it retrains", _retraining(problem.retraining, tuned=problem.search_space is not None)),
-        ("What is watched in service", _watched(problem)),
+        ("What is watched in service", watched(problem)),
         ("How it must react", _behaviour(problem)),
         ("What it may take", _limits(problem)),
         ("What people are told of", _alerts(problem)),
@@ -122,7 +126,7 @@ def _health(policy: HealthPolicy) -> list[str]:
     low, high = map(percent, policy.day_range)
     rules = {
         "schema": "Where a column of the last accepted delivery is gone, or of another kind.",
-        "volume": f"Where {count(policy.days, 'day')} have less than {low} or more than {high} of their weekday's rows, or one has none.",
+        "volume": f"Where {counted(policy.days, 'day')} have less than {low} or more than {high} of their weekday's rows, or one has none.",
         "distribution": (
             f"Where a column, or what it misses, differs by {policy.min_distance:g} (PSI {policy.min_psi:g}) from the last one and by "
             f"{policy.times_usual:g} times what two in turn ever did; where more than {percent(policy.max_unseen)} of the rows have a "
@@ -163,8 +167,8 @@ def _judged_on(problem: Problem) -> list[str]:
     split, gate = problem.split, problem.gate
     if isinstance(split, p.ForwardSplit):
         lines = [
-            f"The newest {count(split.holdout_days, 'day')} with known outcomes, which no compared model has trained on;"
-            f" training needs at least {count(split.min_train_days, 'day')} before them.",
+            f"The newest {counted(split.holdout_days, 'day')} with known outcomes, which no compared model has trained on;"
+            f" training needs at least {counted(split.min_train_days, 'day')} before them.",
         ]
         if problem.embargo:
             lines.append(f"Between training and those days {span(problem.embargo)} is left out, so that nothing reaches across.")
@@ -192,7 +196,7 @@ def _sureness(problem: Problem) -> list[str]:
     least += [f"{gate.min_events:,} rows of each outcome"] if problem.task != "regression" else []
     return [
         f"The accepted chance of promoting a worse model is {percent(gate.alpha_per_year)} a year, shared by"
-        f" {count(gate.gates_per_year, 'decision')}.",
+        f" {counted(gate.gates_per_year, 'decision')}.",
         f"Worse means: by more than {margin}.",
         f"The first model must beat the rule of thumb, with a chance of at most {percent(gate.alpha_first)} of being wrong.",
         f"No verdict on less than {listed(least, 'or')}.",
@@ -204,7 +208,7 @@ def _retraining(policy: p.RetrainingPolicy, *, tuned: bool) -> list[str]:
     lines = ["Whenever it is run and there is something new.", *_by_itself(policy)]
     lines.append(f"Each recipe is tried on {policy.folds} earlier stretches of the training data first; the seed is {policy.seed}.")
     if tuned:
-        lines.append(f"When tuning is asked for, {count(policy.tuning_iterations, 'setting')} of the parameters are tried.")
+        lines.append(f"When tuning is asked for, {counted(policy.tuning_iterations, 'setting')} of the parameters are tried.")
     return lines
 
 
@@ -219,24 +223,7 @@ def _by_itself(policy: p.RetrainingPolicy) -> list[str]:
     again = f", not within {span(policy.cooldown)} of the one before" if policy.cooldown else ""
     return [
         f"By itself, where the platform is up: {listed([occasions[kind] for kind in policy.on], 'and')}.",
-        f"At most {count(policy.per_day, 'training')} in 24 hours begin by themselves{again}, and none while a source is stale.",
-    ]
-
-
-def _watched(problem: Problem) -> list[str]:
-    drift, decay = problem.retraining.drift, problem.retraining.decay
-    rows = f"the newest {count(drift.days, 'day')} of rows are" if problem.time else "the rows that wait to be predicted are"
-    outcomes = f"the newest {count(decay.days, 'day')} with known outcomes" if problem.time else "all rows with known outcomes"
-    times = "" if drift.times_usual == 1 else f"{drift.times_usual:g} times "
-    usual = f", and by more than {times}what neighbouring windows do" if drift.times_usual else ""
-    return [
-        f"Drift: {rows} held against windows as long of what the model has learnt from. A column has drifted when it differs by"
-        f" {percent(drift.min_distance)} of the rows or more (and a PSI of {drift.min_psi:g}) from the most similar window{usual}."
-        f" Drift is {count(drift.min_features, 'such column')} or more.",
-        f"Decay: {outcomes}, as far as the model itself predicted them, surely cost {percent(decay.margin_share)} more than what it was"
-        f" judged on, with a chance of {percent(decay.alpha)} of being wrong.",
-        f"Drift is not judged on less than {drift.min_rows:,} rows, decay not on less than {decay.min_rows:,} rows or"
-        f" {decay.min_clusters:,} pieces of evidence.",
+        f"At most {counted(policy.per_day, 'training')} in 24 hours begin by themselves{again}, and none while a source is stale.",
     ]
 
 

@@ -32,7 +32,7 @@ def sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
-def count(number: int, thing: str) -> str:
+def counted(number: int, thing: str) -> str:
     """A number of things: "1 day", "1,200 days"."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 

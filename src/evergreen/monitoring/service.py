@@ -1,0 +1,142 @@
+"""How the models in service do, for whoever shows it: read from the journal, nothing is computed anew but differences."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evergreen import journal as tables
+from evergreen.contract import Problem
+from evergreen.data.landing import active
+from evergreen.journal import Journal
+from evergreen.monitoring import served_features, staleness
+from evergreen.monitoring.measuring import ESTIMATE, PUBLISHED, REALIZED
+from evergreen.moves import standing
+
+Told = dict[str, Any]
+
+
+def history(journal: Journal, problem: Problem, now: datetime) -> Told:
+    """Everything that is known of models in service, as JSON values; reads the journal only, and no file.
+
+    Returns
+    -------
+    dict
+        `unit`, `things`, `task` and `level` (of every interval: each bound errs with half of what is left of 1).
+
+        `windows`: one for each published partition and each window of served rows, by time, published first. Each has
+
+        - `origin` ("published" or "served"), `window` (its first day, or "all"), `version` (the newest in it), `predicted` (rows that were
+          published; None for served ones);
+        - `realized`: None while no outcome is known, else what `figures.figures` tells with `slices` (`figures.by_slice`), `at`, when it
+          was measured, and `measured`, how many times (outcomes come in parts and are corrected: the newest counts, the journal has all);
+        - `estimate`: None where none was made, else the facts of `measuring.estimate_published` with `at`;
+        - `missed`: estimate less realized, `cost` per 1,000 rows and `auc`; None where one of both is not there.
+
+        `accuracy`: over the published windows with both, mean absolute error of the estimates, and of taking the window before for the next
+        one, on the same windows: `windows`, `cost`, `cost_as_before`, `auc`, `auc_as_before`; None where there is none.
+
+        `staleness`: `window_end` and `points`, one for each version that was asked about the newest window, see `staleness.measure`; and
+        `earlier`, the same for windows before, oldest first.
+
+        `features`: the newest facts of `served_features.measure` with `at`; None where nothing was served.
+
+        `age`: `version`, `training_end` (newest row that the champion has learnt from), `days` since, `clock`; None without one or time.
+    """
+    windows = [*_published(journal), *_served(journal)]
+    compared = journal.last(tables.signals, kind=served_features.KIND)
+    return {
+        "unit": problem.business.unit,
+        "things": problem.things,
+        "task": problem.task,
+        "level": 1 - 2 * problem.performance.alpha,
+        "windows": windows,
+        "accuracy": _accuracy([one for one in windows if one["origin"] == PUBLISHED]),
+        "staleness": _staleness(journal),
+        "features": {**compared["facts"], "at": compared["at"]} if compared else None,
+        "age": _age(journal, problem, now),
+    }
+
+
+def _published(journal: Journal) -> list[Told]:
+    newest = {row["partition"]: row for row in journal.rows(tables.publications)}
+    realized, estimates = _realized(journal, PUBLISHED), journal.rows(tables.signals, kind=ESTIMATE)
+    told = []
+    for partition in sorted(newest):
+        row = newest[partition]
+        made = [one for one in estimates if one["facts"]["publication"] == row["publication"] and one["window"] == partition]
+        estimate = {**made[0]["facts"], "at": made[0]["at"]} if made else None
+        told.append(
+            _window(PUBLISHED, partition, realized.get(partition), estimate) | {"predicted": row["row_count"], "version": row["version"]}
+        )
+    return told
+
+
+def _served(journal: Journal) -> list[Told]:
+    found = _realized(journal, "served")
+    return [_window("served", name, found[name], None) for name in sorted(found)]
+
+
+def _realized(journal: Journal, origin: str) -> dict[str, Told]:
+    """The newest measurement of each window."""
+    told: dict[str, Told] = {}
+    for row in journal.rows(tables.signals, kind=REALIZED):
+        if row["facts"]["origin"] == origin:
+            before = told.get(row["window"], {"measured": 0})
+            told[row["window"]] = {**row["facts"], "at": row["at"], "measured": before["measured"] + 1}
+    return told
+
+
+def _window(origin: str, name: str, realized: Told | None, estimate: Told | None) -> Told:
+    version = realized["version"] if realized else None
+    missed = {what: _apart(estimate, realized, what) for what in ("cost", "auc")}
+    return {
+        **{"origin": origin, "window": name, "version": version, "predicted": None},
+        **{"realized": realized, "estimate": estimate, "missed": missed},
+    }
+
+
+def _apart(one: Told | None, other: Told | None, what: str) -> float | None:
+    a, b = _value(one, what), _value(other, what)
+    return None if a is None or b is None else a - b
+
+
+def _value(told: Told | None, what: str) -> float | None:
+    found = (told or {}).get(what)
+    return None if found is None else float(found["estimate"])
+
+
+def _accuracy(windows: list[Told]) -> Told | None:
+    told: Told = {"windows": 0}
+    for what in ("cost", "auc"):
+        pairs = [(one["missed"][what], _apart(before["realized"], one["realized"], what)) for before, one in pairwise(windows)]
+        both = [(missed, naive) for missed, naive in pairs if missed is not None and naive is not None]
+        missed, naive = np.abs(np.array(both)).mean(axis=0).tolist() if both else (None, None)
+        told |= {what: missed, f"{what}_as_before": naive, "windows": max(told["windows"], len(both))}
+    return told if told["windows"] else None
+
+
+def _staleness(journal: Journal) -> Told | None:
+    by_window: dict[str, dict[int, Told]] = {}
+    for row in journal.rows(tables.signals, kind=staleness.KIND):
+        by_window.setdefault(row["window"], {})[row["facts"]["version"]] = row["facts"]
+    told = [{"window_end": window, "points": [points[number] for number in sorted(points)]} for window, points in by_window.items()]
+    return {**told[-1], "earlier": told[:-1]} if told else None
+
+
+def _age(journal: Journal, problem: Problem, now: datetime) -> Told | None:
+    champion = standing(journal).champion
+    row = journal.last(tables.versions, version=champion) if champion is not None else None
+    learnt_until = row["facts"].get("training_end") if row else None
+    if learnt_until is None:
+        return None
+    clock, name = pd.Timestamp(now), "now"
+    if problem.clock == "data":
+        times = [pd.Timestamp(one["newest"]) for source in problem.sources for one in active(journal, source.name) if one["newest"]]
+        clock, name = max(times, default=clock), "the newest row of all"
+    days = (clock - pd.Timestamp(learnt_until)) / np.timedelta64(1, "D")
+    return {"version": champion, "training_end": learnt_until, "days": float(days), "clock": name}
