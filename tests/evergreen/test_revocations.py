@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from deliveries import House, rows
+from deliveries import GAUGE, NOW, House, read_gauge, rows
 from moves import under_way
 from toy.data import day_of_orders
 from workspaces import deliver, deliver_days, ingest, open_space
@@ -21,6 +21,7 @@ from evergreen.errors import BusyError, DataError, RefusedError
 from evergreen.journal import Journal
 from evergreen.monitoring.signals import measure
 from evergreen.occasions import find_occasion, state_of
+from evergreen.policies import Source
 from evergreen.retention import find_removable, needed_since
 from evergreen.status import current_inputs, freshness, notices, realized_so_far
 from evergreen.triggers import Trigger
@@ -143,6 +144,16 @@ def test_other_bytes_that_make_the_same_batch_are_refused(house: House):
     restore(house, first)
     assert [one.outcome for one in house.ingest()] == ["published"]
     assert len(house.levels()) == 2
+
+
+def test_the_same_bytes_are_refused_although_another_reader_makes_another_batch_of_them(house: House):
+    (first,) = published(house, rows(1, 2))
+    revoke(house, first)
+    house.deliver("copy.csv", rows(1, 2))
+    halved = Source(**{**dict(GAUGE), "read": lambda path: read_gauge(path).assign(level=0.5)})
+    (delivery,) = house.look()
+    judged = batches.ingest_one(delivery, halved, intake=house.intake, now=NOW)
+    assert (judged.outcome, judged.reason) == ("quarantined", REFUSED)
 
 
 def test_a_file_that_changes_back_to_what_was_taken_back_is_refused_and_displaces_nothing(house: House):
