@@ -48,7 +48,8 @@ def _tell_windows(told: Told) -> None:
             continue
         account.title(f"{title}, cost in {told['unit']} per 1,000 {told['things']}; in brackets {told['level']:.0%} intervals")
         columns = ["from", "version", told["things"], "cost", "estimate", "AUC", "estimate", "bias", "error"]
-        account.table(columns, rows)
+        filled = [at for at in range(len(columns)) if any(row[at] for row in rows)]
+        account.table([columns[at] for at in filled], [[row[at] for at in filled] for row in rows])
     if found := told["accuracy"]:
         account.say(_accuracy(found, told["unit"]))
 
@@ -61,7 +62,7 @@ def _window(one: Told) -> list[str]:
     return [
         *(one["window"], str(one["version"]), f"{rows:,}", cost, _amount(estimate.get("cost"), "{:,.0f}")),
         *(_amount(realized.get("auc"), "{:.3f}"), _amount(estimate.get("auc"), "{:.3f}")),
-        *(_amount(realized.get("bias"), "{:+.3f}"), _plain(realized.get("error"))),
+        *(_amount(realized.get("bias"), "{:+.3f}"), _plain(realized.get("error")) if realized.get("auc") is None else ""),
     ]
 
 

@@ -479,3 +479,15 @@ def test_the_contract_says_what_people_are_told_of_and_how_often():
         "The same cause is told again after 6 hours.",
     ]
     assert dict(describe(changed(PROBLEM, alerts=AlertPolicy(on=()))))[heading] == ["Of nothing: who wants to know must look."]
+
+
+@pytest.mark.parametrize(("low", "high", "is_told"), [(0.11, 0.3, True), (-0.3, -0.11, True), (0.09, 0.3, False), (-0.3, -0.09, False)])
+def test_what_is_alarming_of_predictions_in_service_is_told_unless_the_contract_leaves_it_out(
+    space: Workspace, low: float, high: float, is_told: bool
+):
+    moved(space, 1)
+    bias = {"estimate": (low + high) / 2, "low": low, "high": high}
+    facts = {"origin": "published", "version": 1, "is_judged": True, "bias": bias, "predicted": 0.4, "observed": 0.2, "spread": 0.2}
+    space.journal.add(tables.signals, signal="realized", kind="realized", window="2026-02-01", facts=facts)
+    assert [one.kind for one in found(space)] == ["bias"] * is_told
+    assert found(space, problem=changed(alerts=AlertPolicy(on=("drift",)))) == []
