@@ -10,6 +10,7 @@ from prefect import flow
 from evergreen import journal as tables
 from evergreen import nursery, occasions, promotion
 from evergreen.brakes import frozen
+from evergreen.control import refresh_site
 from evergreen.data.checkups import Finding
 from evergreen.errors import BusyError, EvergreenError, JournalError, RefusedError, RegistryError
 from evergreen.marking import mark
@@ -18,7 +19,7 @@ from evergreen.monitoring.signals import measure
 from evergreen.moves import standing
 from evergreen.promotion import Ending
 from evergreen.releases import waiting
-from evergreen.status import current_inputs, current_state, look_at_health, realized_so_far, refresh_site
+from evergreen.status import current_inputs, current_state, look_at_health, realized_so_far
 from evergreen.triggers import Decision, Kind, Trigger
 from evergreen.workspace import Workspace, open_workspace
 from flows import account

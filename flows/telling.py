@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 from evergreen import brakes, moves, promotion, releases
 from evergreen import journal as tables
+from evergreen.control import refresh_site
 from evergreen.errors import EvergreenError, RefusedError
 from evergreen.overrides import used
 from evergreen.report.contract import describe
 from evergreen.report.site import served_sentences, with_override, write_decision
 from evergreen.revocations import in_words, learnt_by
 from evergreen.settings import load_settings
-from evergreen.status import freshness, in_quarantine, in_shadow_now, look_at_landing, notices, realized_so_far, refresh_site, served_so_far
+from evergreen.status import freshness, in_quarantine, in_shadow_now, look_at_landing, notices, realized_so_far, served_so_far
 from evergreen.workspace import Workspace, load_problem, open_workspace
 from flows import account, health
 

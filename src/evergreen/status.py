@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from evergreen import journal as tables
@@ -20,14 +19,13 @@ from evergreen.monitoring.freshness import Freshness, of_sources
 from evergreen.monitoring.online import Served, realized_online
 from evergreen.monitoring.performance import realized
 from evergreen.monitoring.pillars import look
-from evergreen.moves import history, standing
-from evergreen.overrides import in_force, used
+from evergreen.moves import standing
+from evergreen.overrides import in_force
 from evergreen.promotion import expired, way_back
 from evergreen.releases import rests_on, standing_promote, waiting
 from evergreen.report.shadow import account_sentences
-from evergreen.report.site import Overview, with_override, write_site
 from evergreen.retraining import inputs_digest
-from evergreen.revocations import in_words, learnt_by, taken_back
+from evergreen.revocations import in_words, learnt_by
 from evergreen.validation import rules_of
 from evergreen.workspace import Workspace
 
@@ -161,30 +159,6 @@ def is_due(space: Workspace, now: datetime) -> bool:
     """Whether the next round has a move to make before it looks at the data: a PROMOTE that waited, an override that expired."""
     journal = space.journal
     return bool(waiting(journal) and not frozen(journal)) or bool(expired(journal, now) and _way_back(space)[0])
-
-
-def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
-    """Write the overview and the pages of all decisions; returns the overview's path."""
-    overruled, now = used(space.journal), datetime.now(UTC)
-    view = Overview(
-        champion=standing(space.journal).champion,
-        deliveries=_deliveries(space),
-        decisions=[with_override(row["record"], overruled) for row in space.journal.rows(tables.decisions)],
-        publications=worth,
-        promotions=history(space.journal),
-        made_at=now.isoformat(timespec="seconds"),
-        notices=notices(space, now),
-        served=served_so_far(space),
-        in_shadow=shadow_so_far(space),
-    )
-    return write_site(space.settings.site, view, space.problem)
-
-
-def _deliveries(space: Workspace) -> list[dict[str, Any]]:
-    """The journal's rows; what was published and taken back has that as its outcome."""
-    gone = taken_back(space.journal)
-    rows = space.journal.rows(tables.deliveries)
-    return [row | {"outcome": "taken back"} if row["outcome"] == "published" and row["batch"] in gone else row for row in rows]
 
 
 def _way_back(space: Workspace) -> tuple[bool, str]:

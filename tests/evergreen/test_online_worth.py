@@ -10,10 +10,11 @@ from toy import data, tasks
 from workspaces import changed, deliver, deliver_days, ingest, open_space, toy_frame, with_source
 
 from evergreen.contract import Problem
+from evergreen.control import refresh_site
 from evergreen.data.snapshots import build_frame, published_now
 from evergreen.monitoring.online import Served
 from evergreen.report.site import Overview, render_overview, served_sentences
-from evergreen.status import refresh_site, served_so_far
+from evergreen.status import served_so_far
 from evergreen.training import training_target
 from evergreen.workspace import Workspace
 

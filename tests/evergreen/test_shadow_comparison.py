@@ -16,6 +16,7 @@ from workspaces import changed, deliver_days, ingest, open_space, toy_frame
 
 from evergreen import shadows
 from evergreen.contract import Problem
+from evergreen.control import refresh_site
 from evergreen.data.snapshots import build_frame, published_now
 from evergreen.evaluation import Predicted, central_cost, measure
 from evergreen.gate.checks_shadow import saved_in_shadow
@@ -28,7 +29,7 @@ from evergreen.monitoring.comparison import MOST_POINTS, Comparison, compare, sh
 from evergreen.monitoring.outcomes import Outcomes
 from evergreen.report.shadow import account_sentences, picture, shadow_sentences, side_by_side
 from evergreen.report.site import Overview, render_overview
-from evergreen.status import in_shadow_now, refresh_site, served_so_far, shadow_so_far
+from evergreen.status import in_shadow_now, served_so_far, shadow_so_far
 from evergreen.training import training_target
 from evergreen.workspace import Workspace
 

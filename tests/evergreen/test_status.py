@@ -8,12 +8,13 @@ from workspaces import changed, deliver_days, ingest, with_source
 
 from evergreen import brakes
 from evergreen import journal as tables
+from evergreen.control import refresh_site
 from evergreen.data.publishing import Order, publish
 from evergreen.data.snapshots import build_frame, take_snapshot
 from evergreen.monitoring.freshness import Freshness
 from evergreen.overrides import Override, row_of
 from evergreen.retraining import inputs_digest
-from evergreen.status import current_inputs, freshness, has_new_deliveries, is_due, notices, realized_so_far, refresh_site
+from evergreen.status import current_inputs, freshness, has_new_deliveries, is_due, notices, realized_so_far
 from evergreen.workspace import Workspace
 
 TWO_DAYS = pd.Timedelta(days=2)

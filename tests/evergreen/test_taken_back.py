@@ -16,6 +16,7 @@ from evergreen import journal as tables
 from evergreen import resuming, retraining, revocations
 from evergreen.brakes import freeze, unfreeze
 from evergreen.causes import find_alerts
+from evergreen.control import refresh_site
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import RefusedError, RevokedError
 from evergreen.marking import mark
@@ -23,7 +24,7 @@ from evergreen.occasions import weigh
 from evergreen.policies import GatePolicy
 from evergreen.promotion import Word, promote, reconcile, rollback, standing
 from evergreen.releases import carry_out, override, release, waiting
-from evergreen.status import current_state, is_due, notices, refresh_site
+from evergreen.status import current_state, is_due, notices
 from evergreen.workspace import Workspace
 
 TODAY = f"{datetime.now(UTC):%Y-%m-%d}"

@@ -40,6 +40,8 @@ class Cell:
     """ISO time (UTC)."""
     name: str
     """The delivery's file, or LOOK."""
+    delivery: str
+    """sha256 of the file, or the snapshot that was looked at."""
     is_refused: bool = False
     """Whether the delivery was kept from the models."""
 
@@ -128,4 +130,4 @@ def _cell(row: dict[str, Any], findings: Iterable[dict[str, Any]], *, is_refused
     ordered = sorted(findings, key=lambda one: ORDER.index(one["state"]))
     worst = ordered[0]["state"]
     said = tuple(one["sentence"] for one in ordered if one["state"] == worst)
-    return Cell(worst, said if worst in {"fail", "warn"} else said[:1], row["at"], row["name"], is_refused)
+    return Cell(worst, said if worst in {"fail", "warn"} else said[:1], row["at"], row["name"], row["delivery"], is_refused)

@@ -11,11 +11,15 @@ from evergreen.faults import reach
 from evergreen.files import read_json, write_bytes, write_json
 from evergreen.monitoring.comparison import Comparison
 from evergreen.monitoring.online import Served
-from evergreen.report import plots, shadow
+from evergreen.monitoring.pillars import PILLARS, Cell
+from evergreen.report import plots, rooms, shadow
 from evergreen.report.contract import describe
 from evergreen.report.decision import render_decision
 from evergreen.report.pages import render
+from evergreen.report.service_plots import NAMES, realized_and_estimated, saved_so_far
 
+BACKTEST = "backtest.json"
+"""What `evergreen backtest` leaves beside its page."""
 COMPARED = ("candidate", "champion", "rule of thumb")
 
 
@@ -41,6 +45,20 @@ class Overview:
     """What became of the predictions over HTTP; None where there were none."""
     in_shadow: Comparison | None = None
     """The version that is in shadow, or was last; None where none ever was."""
+    health: dict[str, dict[str, list[Cell]]] = field(default_factory=dict)
+    """See `evergreen.monitoring.pillars.history`."""
+    alerts: list[tuple[str, str, str]] = field(default_factory=list)
+    """What holds now: kind, what happened, the command to run."""
+    told: list[tuple[str, str, str]] = field(default_factory=list)
+    """What people were told of: when, kind and text."""
+    signals: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of `journal.signals` about drift and decay."""
+    service: dict[str, Any] = field(default_factory=dict)
+    """See `evergreen.monitoring.service.history`."""
+    ahead: list[str] = field(default_factory=list)
+    """What happens next, in sentences."""
+    backtest: dict[str, Any] | None = None
+    """What a backtest of the retraining policy told; None where none was made."""
 
 
 def render_overview(view: Overview, problem: Problem) -> str:
@@ -68,6 +86,19 @@ def render_overview(view: Overview, problem: Problem) -> str:
         saved=sum(row["saved"] for row in known),
         judged_rows=sum(row["rows"] for row in known),
         plot=plots.costs_over_decisions(decisions, amount=amount),
+        why=last["headline"] if last else "",
+        reasons=last["why"][:2] if last and last["verdict"].upper() != "PROMOTE" else [],
+        matrix=rooms.matrix(view),
+        pillars=PILLARS,
+        health=rooms.health_words(view),
+        worth=rooms.worth_words(view, problem),
+        changes=rooms.changes(view),
+        windows=rooms.lines(view),
+        accuracy=rooms.accuracy_words(view),
+        backtest=rooms.backtest_words(view),
+        told=view.told[: -rooms.TOLD - 1 : -1],
+        estimates=_estimates(view, amount),
+        savings=saved_so_far([{"partition": row["partition"], **row["realized"]} for row in view.publications if row["realized"]], unit),
         sources=_sources(view, problem),
         refused=_refused(view),
         budget=last["budget"] if last else None,
@@ -136,6 +167,14 @@ def served_sentences(served: Served, problem: Problem) -> list[str]:
         "were asked when the outcome was recorded already": served.late,
     }
     return [*told, *(f"{count:,} {what}." for what, count in others.items() if count)]
+
+
+def _estimates(view: Overview, amount: str) -> list[tuple[str, str]]:
+    """Headings and plots of what predictions came to and what was expected of them."""
+    windows = [one for one in view.service.get("windows", []) if one["origin"] == "published"]
+    notes = {"cost": amount, "auc": "1 is perfect, 0.5 is chance"}
+    drawn = [(NAMES[what], realized_and_estimated(windows, what=what, note=note)) for what, note in notes.items()]
+    return [(heading, plot) for heading, plot in drawn if plot]
 
 
 def _page(record: dict[str, Any]) -> str:

@@ -1,0 +1,83 @@
+"""Gathers what the control room shows: how things stand, what was decided, how the data are, how the models do, what comes next."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evergreen import journal as tables
+from evergreen.brakes import frozen
+from evergreen.cadence import next_due
+from evergreen.causes import find_alerts
+from evergreen.errors import EvergreenError
+from evergreen.files import read_json
+from evergreen.gate.finding import Verdict
+from evergreen.gate.ledger import has_room_from
+from evergreen.monitoring import service
+from evergreen.monitoring.pillars import history as health_history
+from evergreen.monitoring.telling import AGAIN, SENT
+from evergreen.moves import history, standing
+from evergreen.overrides import used
+from evergreen.releases import waiting
+from evergreen.report.site import BACKTEST, Overview, with_override, write_site
+from evergreen.status import notices, served_so_far, shadow_so_far
+from evergreen.workspace import Workspace
+
+
+def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
+    """Write the control room and the pages that it links to; returns its path."""
+    return write_site(space.settings.site, gather(space, worth, datetime.now(UTC)), space.problem)
+
+
+def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Overview:
+    """All that the control room shows; `worth` is what `evergreen.monitoring.performance.realized` returns."""
+    journal, overruled = space.journal, used(space.journal)
+    told = [row for row in journal.rows(tables.alerts) if row["kind"] not in {AGAIN, SENT}]
+    file = space.settings.site / BACKTEST
+    return Overview(
+        champion=standing(journal).champion,
+        deliveries=journal.rows(tables.deliveries),
+        decisions=[with_override(row["record"], overruled) for row in journal.rows(tables.decisions)],
+        publications=worth,
+        promotions=history(journal),
+        made_at=now.isoformat(timespec="seconds"),
+        notices=notices(space, now),
+        served=served_so_far(space),
+        in_shadow=shadow_so_far(space),
+        health=health_history(journal, space.problem),
+        alerts=_alerts(space, now),
+        told=[(row["at"], row["kind"], row["text"]) for row in told],
+        signals=journal.rows(tables.signals, kind="drift") + journal.rows(tables.signals, kind="decay"),
+        service=service.history(journal, space.problem, now),
+        ahead=ahead(space, now),
+        backtest=read_json(file) if file.is_file() else None,
+    )
+
+
+def ahead(space: Workspace, now: datetime) -> list[str]:
+    """What happens next, in sentences: by the schedule, by the data, and what waits for a person."""
+    policy, journal = space.problem.retraining, space.journal
+    starts = [what for kind, what in (("data", "new data"), ("drift", "drift"), ("decay", "decay")) if kind in policy.on]
+    told = []
+    if "schedule" in policy.on:
+        hour = f"{next_due(policy.cron, now):%Y-%m-%d %H:%M} UTC"
+        told.append(f"The schedule asks for a training at {hour}; without anything new to learn from it is skipped.")
+    if starts:
+        told.append(f"Before that, {' or '.join(starts)} may ask for one, where the platform is up or a job looks: `evergreen retrain`.")
+    last = journal.last(tables.decisions)
+    if last and last["verdict"] == Verdict.HOLD and last["candidate"] != standing(journal).champion:
+        told.append(f"Version {last['candidate']} is held, and is judged again when more outcomes are known: `evergreen gate resume`.")
+    if (record := waiting(journal)) and not frozen(journal):
+        told.append(f"The next round promotes version {record['candidate']['version']}.")
+    if last and (again := has_room_from(journal, data_time=datetime.fromisoformat(last["data_time"]), policy=space.problem.gate)):
+        told.append(f"The error budget is spent: until outcomes reach {again:%Y-%m-%d}, the gate promotes nothing.")
+    return told
+
+
+def _alerts(space: Workspace, now: datetime) -> list[tuple[str, str, str]]:
+    """Kind, what happened and the command of all that holds now; that it cannot be found out is one of them."""
+    try:
+        return [(one.kind, one.what, one.command) for one in find_alerts(space, now)]
+    except EvergreenError as error:
+        return [("failure", f"What else holds cannot be found out: {error}", "evergreen status")]

@@ -1,0 +1,126 @@
+"""What the control room's sections say, as plain values for its template."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from evergreen.contract import Problem
+from evergreen.monitoring.pillars import PILLARS, Cell
+from evergreen.report.pages import money
+
+if TYPE_CHECKING:
+    from evergreen.report.site import Overview
+
+MARKS = 12
+"""So many of the newest states of a pillar are shown."""
+WORDS = {"ok": "well", "warn": "unusual", "fail": "fails", "unjudged": "not judged"}
+TONES = {"ok": "good", "warn": "hold", "fail": "bad", "unjudged": "plain"}
+TOLD = 20
+"""So many of the newest alerts are listed."""
+
+
+def matrix(view: Overview) -> list[dict[str, Any]]:
+    """Each source with its pillars: the newest state, why, and the states before it."""
+    return [
+        {"source": source, "cells": [_pillar(source, own.get(pillar, [])) for pillar in PILLARS]} for source, own in view.health.items()
+    ]
+
+
+def refused_page(source: str, delivery: str) -> str:
+    """Where the page of a refused delivery is, seen from the site."""
+    return f"quarantine/{source}-{delivery[:16]}.html"
+
+
+def health_words(view: Overview) -> dict[str, str]:
+    """Whether the data are well, as tone, word and sentence."""
+    newest = [(source, pillar, own[-1]) for source, known in view.health.items() for pillar, own in known.items() if own]
+    if not newest:
+        return {"tone": "plain", "word": "Not known yet", "said": "nothing has been checked"}
+    failing = [f"{source} ({pillar})" for source, pillar, cell in newest if cell.state == "fail"]
+    odd = [f"{source} ({pillar})" for source, pillar, cell in newest if cell.state == "warn"]
+    if failing:
+        kept = " What was refused reaches no model." if any(cell.is_refused for *_, cell in newest) else ""
+        return {"tone": "bad", "word": f"{_sources(failing)} not well", "said": f"{', '.join(failing)}.{kept}"}
+    sources = sum(bool(own) for own in ({p for p, cells in known.items() if cells} for known in view.health.values()))
+    said = f"in all {sources} sources" + (f"; unusual, and accepted: {', '.join(odd)}" if odd else "")
+    return {"tone": "good", "word": "Well", "said": said}
+
+
+def worth_words(view: Overview, problem: Problem) -> dict[str, Any] | None:
+    """Whether the model in service is good: the newest window with outcomes, and what is expected of the open one."""
+    windows = [one for one in view.service.get("windows", []) if one["origin"] == "published"]
+    judged = [one for one in windows if one["realized"] and one["realized"]["is_judged"]]
+    if not judged:
+        return None
+    last, later = judged[-1], [one for one in windows if one["estimate"] and one["estimate"].get("cost") and not one["realized"]]
+    cost, rule = last["realized"]["cost"], last["realized"]["rule_of_thumb"]
+    is_surely_better, is_worse = cost["high"] < rule["estimate"], cost["estimate"] > rule["estimate"]
+    return {
+        "tone": "good" if is_surely_better else "bad" if is_worse else "hold",
+        "window": last["window"],
+        "cost": cost,
+        "rule": rule,
+        "share": 1 - cost["estimate"] / rule["estimate"] if rule["estimate"] else None,
+        "expected": later[-1]["estimate"]["cost"] if later else None,
+        "open": later[-1]["window"] if later else None,
+        "unit": problem.business.unit,
+    }
+
+
+def changes(view: Overview) -> list[dict[str, Any]]:
+    """What drift and decay came to, newest first: one row for each window and champion."""
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in view.signals:
+        facts = row["facts"]
+        known = rows.setdefault((row["window"], facts["champion"]), {"window": row["window"], "version": facts["champion"]})
+        moved = [one["feature"] for one in facts.get("features", ()) if one["is_drifted"]]
+        known[row["kind"]] = {"state": _state(facts), "sentence": facts["sentence"], "moved": moved}
+    return [rows[key] for key in sorted(rows, reverse=True)]
+
+
+def backtest_words(view: Overview) -> str:
+    """What a backtest says of the contract's policy; empty where none was made."""
+    return str((view.backtest or {}).get("sentence", ""))
+
+
+def lines(view: Overview) -> list[dict[str, Any]]:
+    """Windows of published and served predictions, newest first, for the table."""
+    return list(reversed(view.service.get("windows", [])))
+
+
+def accuracy_words(view: Overview) -> str:
+    """How far estimates were from what came, in one sentence; empty while nothing can be compared."""
+    told = view.service.get("accuracy")
+    if not told or told["cost"] is None:
+        return ""
+    said = f"Over {told['windows']} windows the estimates of cost were {money(told['cost'])} off on average"
+    before = told["cost_as_before"]
+    return f"{said}; to take the window before for the next one would have been {money(before)} off." if before is not None else f"{said}."
+
+
+def _pillar(source: str, cells: list[Cell]) -> dict[str, Any]:
+    if not cells:
+        return {"state": None}
+    last, shown = cells[-1], cells[-MARKS:]
+    counts = Counter(WORDS[cell.state] for cell in shown)
+    return {
+        "state": last.state,
+        "word": WORDS[last.state],
+        "tone": TONES[last.state],
+        "sentences": last.sentences,
+        "at": last.at,
+        "name": last.name,
+        "page": refused_page(source, last.delivery) if last.is_refused else None,
+        "marks": [cell.state for cell in shown],
+        "said": f"The last {len(shown)}: {', '.join(f'{number} {word}' for word, number in counts.items())}",
+    }
+
+
+def _state(facts: dict[str, Any]) -> str:
+    return "not judged" if not facts["is_judged"] else "found" if facts["found"] else "none"
+
+
+def _sources(names: list[str]) -> str:
+    sources = list(dict.fromkeys(name.partition(" ")[0] for name in names))
+    return f"{sources[0]} is" if len(sources) == 1 else f"{len(sources)} sources are"
