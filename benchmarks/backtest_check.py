@@ -13,6 +13,7 @@ import argparse
 import importlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -95,7 +96,13 @@ def evergreen(home: Path, *words: str) -> str:
     return done.stdout
 
 
-def page(told: dict[str, Any], by_hand: dict[str, list[float]], seconds: tuple[float, float]) -> str:
+def processor_seconds() -> float:
+    """Of all commands that have ended."""
+    told = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return told.ru_utime + told.ru_stime
+
+
+def page(told: dict[str, Any], by_hand: dict[str, list[float]], seconds: Sequence[tuple[float, float]]) -> str:
     """The page of the documents."""
     unit = f"{told['unit']} per 1,000 {told['things']}"
     lines = [
@@ -112,8 +119,10 @@ def page(told: dict[str, Any], by_hand: dict[str, list[float]], seconds: tuple[f
     for at, window in enumerate(told["windows"]):
         cells = (f"{window['costs'][name]:.6f} | {by_hand[name][at]:.6f}" for name in CHECKED)
         lines.append(f"| {window['start'][:10]} | {' | '.join(cells)} |")
-    lines += ["", f"Largest difference: {apart(told, by_hand):.3g}. The backtest took {seconds[0]:.0f} s from an empty folder, and"]
-    return "\n".join([*lines, f"{seconds[1]:.0f} s once its fits were there.", ""])
+    lines += ["", f"Largest difference: {apart(told, by_hand):.3g}.", ""]
+    for (clock, processor), when in zip(seconds, ("from an empty folder", "once its fits were there"), strict=True):
+        lines.append(f"The backtest took {processor:.0f} s of processor time {when}, {clock:.0f} s by the clock.")
+    return "\n".join([*lines, f"The machine has {os.cpu_count()} cores, and had {os.getloadavg()[2]:.1f} processes to run on average.", ""])
 
 
 def line(one: dict[str, Any]) -> str:
@@ -143,16 +152,16 @@ def main() -> None:
             evergreen(home, "ingest")
         times, texts = [], []
         for _ in range(2):
-            begun = time.monotonic()
+            begun, worked = time.monotonic(), processor_seconds()
             texts.append(evergreen(home, "backtest", "--json"))
-            times.append(time.monotonic() - begun)
+            times.append((time.monotonic() - begun, processor_seconds() - worked))
         if texts[0] != texts[1]:
             sys.exit("Run again, the backtest says something else.")
         told = json.loads(texts[0])
         by_hand = costs_by_hand(flights(home / "landing", problem), problem, STARTS, END)
     if len(told["windows"]) != len(STARTS):
         sys.exit(f"Got {len(told['windows'])} windows; expected {len(STARTS)}.")
-    PAGE.write_text(page(told, by_hand, (times[0], times[1])))
+    PAGE.write_text(page(told, by_hand, times))
     print(PAGE.read_text())
     if apart(told, by_hand):
         sys.exit("The two opinions differ.")
