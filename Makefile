@@ -1,7 +1,7 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
 .PHONY: help run up down status serve turn test faults check ci-local workflow-check audit sbom format lock python-there image image-check \
-	compose-check compose-rehearsal secrets bench-loop bench-gate bench-platform bench-estimates bench-serving bench-health update-template fork-check clean
+	compose-check compose-rehearsal secrets bench-backtest bench-loop bench-gate bench-platform bench-estimates bench-serving bench-health update-template fork-check clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -95,6 +95,9 @@ compose-rehearsal: $(READY) ## What compose.yaml says as processes of this machi
 
 secrets: ## Make the secrets of compose.yaml that are not there yet
 	@deploy/secrets
+
+bench-backtest: $(READY) ## The backtest of the flights' year, twice, and once more by hand (ARGS="--home var": what is there already)
+	@$(BIN)/python -m benchmarks.backtest_check $(ARGS)
 
 bench-loop: $(READY) ## What the tools cost on top of the bare computation
 	@$(BIN)/python benchmarks/loop.py $(ARGS)

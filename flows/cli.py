@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from flows import deciding, housekeeping, tracing
+from flows import backtest, deciding, housekeeping, tracing
 from flows.interrupts import insisting
 
 INTERRUPTED = 130
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 contract = typer.Typer(help="What the problem is.", no_args_is_help=True)
 app.add_typer(contract, name="contract")
+app.add_typer(backtest.app)
 app.add_typer(deciding.app)
 app.add_typer(housekeeping.app)
 app.add_typer(deciding.gate, name="gate")

@@ -1,6 +1,6 @@
 """One archive of a home, and the home out of it again: whole and checked, or not at all.
 
-Not in an archive are `cache/` and `prefect/`, on which nothing depends, locks, and files that are being written.
+Not in an archive are `backtest/`, `cache/` and `prefect/`, on which nothing depends, locks, and files that are being written.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from evergreen.journal import Journal
 from evergreen.settings import Settings
 
 DATABASES = ("journal.db", "mlflow.db")
-LEFT_OUT = ("cache", "prefect")
+LEFT_OUT = ("backtest", "cache", "prefect")
 POINTERS = f"predictions/*/{POINTER}"
 
 

@@ -73,7 +73,11 @@ def need_probabilities(estimator: Any) -> None:
 
 def read_predicted(path: Path, task: str) -> Predicted:
     """Read what a prediction process wrote."""
-    answers = pd.read_parquet(path)
+    return predicted_of(pd.read_parquet(path), task)
+
+
+def predicted_of(answers: pd.DataFrame, task: str) -> Predicted:
+    """Predictions from the columns that `candidate.answers` names."""
     names = [name for name in answers.columns if name == PROBABILITY or name.startswith(f"{PROBABILITY}_")]
     decision, probability = answers[DECISION].to_numpy(), answers[names].to_numpy(dtype=float)
     if not names:

@@ -74,7 +74,7 @@ def examine(space: Workspace, split: Split, candidate: Version, frame: Frame) ->
         seeds_se=_number(facts["seeds_se"]),
         random_without_seed=facts["random_without_seed"],
         reactions=_perturb(space, candidate, split.holdout, folder),
-        support=_support(space.problem, split.train, frame, answers.get(now.champion) if now.champion else None),
+        support=support_of(space.problem, split.train, frame, answers.get(now.champion) if now.champion else None),
         shadow=shown_in_shadow(space, frame, candidate.number, now.champion),
     )
     silent = {
@@ -173,13 +173,22 @@ def _perturb(space: Workspace, candidate: Version, holdout: pd.DataFrame, folder
     problem = space.problem
     if not problem.behaviour:
         return ()
-    rows = holdout.sample(min(PERTURBED_ROWS, len(holdout)), random_state=problem.retraining.seed)[list(problem.features)]
-    told = pd.concat([rows, *(perturbed(problem, index, rows) for index in range(len(problem.behaviour)))], ignore_index=True)
+    told = rows_to_react_to(problem, holdout)
     told.insert(0, problem.key, np.arange(len(told)))
     _write(told, folder / "perturbed.parquet")
     job = _job(space, candidate, folder / "perturbed.parquet", folder / "reactions.parquet")
-    answer = _amounts(read_predicted(predict(job, seconds=problem.cost.max_predict_seconds), problem.task))
-    before, *after = np.split(answer, len(problem.behaviour) + 1)
+    return reactions_of(problem, read_predicted(predict(job, seconds=problem.cost.max_predict_seconds), problem.task))
+
+
+def rows_to_react_to(problem: Problem, holdout: pd.DataFrame) -> pd.DataFrame:
+    """Features of some holdout rows as they are, and below them the same once more for each perturbation of the contract, changed by it."""
+    rows = holdout.sample(min(PERTURBED_ROWS, len(holdout)), random_state=problem.retraining.seed)[list(problem.features)]
+    return pd.concat([rows, *(perturbed(problem, index, rows) for index in range(len(problem.behaviour)))], ignore_index=True)
+
+
+def reactions_of(problem: Problem, said: Predicted) -> tuple[Reaction, ...]:
+    """What each perturbation did to the answers; `said` are those to `rows_to_react_to`."""
+    before, *after = np.split(_amounts(said), len(problem.behaviour) + 1)
     return tuple(Reaction(claim, _moved(now - before)) for claim, now in zip(problem.behaviour, after, strict=True))
 
 
@@ -214,7 +223,7 @@ def _moved(change: np.ndarray) -> np.ndarray:
     return change if change.ndim == 1 else np.abs(change).max(axis=1)
 
 
-def _support(problem: Problem, learnt: pd.DataFrame, frame: Frame, champion: ModelAnswer | None) -> Support:
+def support_of(problem: Problem, learnt: pd.DataFrame, frame: Frame, champion: ModelAnswer | None) -> Support:
     """The rows that wait against those that the candidate has learnt from, and against the champion's, which may be others."""
     features, unlike = (
         list(problem.features),

@@ -38,15 +38,15 @@ def facts_of(problem: Problem, split: Split, fitted: Fitted, tried: Recipe) -> d
         **{"training_start": start, "training_end": end, "rows": len(train), "holdout_rows": len(split.holdout)},
         **{"threshold": fitted.threshold, "folds": list(fitted.folds), "commit": code_version(problem.package)},
         "columns": describe(train[list(problem.features)]),
-        "promise": _promise(fitted),
+        "promise": promise_of(fitted),
         "seeds": {seed: float(measured.mean()) for seed, measured in tried.seeds.items()},
-        "seeds_se": _apart_by_chance(tried, clusters(split.holdout, problem.gate.cluster)),
+        "seeds_se": apart_by_chance(tried, clusters(split.holdout, problem.gate.cluster)),
         "random_without_seed": tried.random_without_seed,
         "learning_curve": tried.learning_curve,
     }
 
 
-def _promise(fitted: Fitted) -> dict[str, Any] | None:
+def promise_of(fitted: Fitted) -> dict[str, Any] | None:
     """What the folds say that the recipe saves against the constant decision that was cheapest over all of them; None of no numbers."""
     judged = fitted.out_of_fold
     if not np.isfinite(judged["measure"]).all():
@@ -58,7 +58,7 @@ def _promise(fitted: Fitted) -> dict[str, Any] | None:
     return asdict(Promise(saved.estimate, saved.se, saved.clusters, saved.n))
 
 
-def _apart_by_chance(tried: Recipe, groups: np.ndarray) -> float:
+def apart_by_chance(tried: Recipe, groups: np.ndarray) -> float:
     """The largest standard error of a difference between two seeds; NaN where a cost is none."""
     found = [0.0]
     for one, other in combinations(tried.seeds.values(), 2):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,8 +38,12 @@ class Recipe:
     """Fitted again it costs otherwise, and nothing in it takes a seed."""
 
 
-def try_recipe(problem: Problem, split: Split, fitted: Fitted, *, progress: Progress = lambda _: None) -> Recipe:
+def try_recipe(
+    problem: Problem, split: Split, fitted: Fitted, *, sizes: Sequence[float] = SIZES, progress: Progress = lambda _: None
+) -> Recipe:
     """Fit the recipe again with other seeds (once where it takes none: is it random all the same?), and on random parts of the rows.
+
+    `sizes` are the shares of the training rows for the learning curve, which no check judges; it may be left out.
 
     Raises
     ------
@@ -49,7 +53,7 @@ def try_recipe(problem: Problem, split: Split, fitted: Fitted, *, progress: Prog
     own = problem.retraining.seed
     seeds = [own + more for more in range(1, problem.gate.seeds)]
     order = np.random.default_rng(own).permutation(len(split.train))
-    parts = [part for size in SIZES if _is_whole(problem, split, part := split.train.iloc[np.sort(order[: int(size * len(order))])])]
+    parts = [part for size in sizes if _is_whole(problem, split, part := split.train.iloc[np.sort(order[: int(size * len(order))])])]
 
     def with_seed(seed: int) -> np.ndarray:
         model = fit_estimator(shipped_estimator(problem, fitted.parameters, seed=seed), *_learnt(problem, split.train))

@@ -57,7 +57,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write(root / name, name)
     for name in ("predictions/dt=2026-01-05/current.json", "site/index.html", "expectations/orders.json", "mlartifacts/0/.kept"):
         write(root / name, name)
-    for name in ("cache/model/x", "prefect/prefect.db", ".command.lock", "predictions/dt=2026-01-05/.a.parquet.12.tmp", "landing/.b.csv"):
+    for name in (
+        "backtest/x.npz",
+        "cache/model/x",
+        "prefect/prefect.db",
+        ".command.lock",
+        "predictions/dt=2026-01-05/.a.parquet.12.tmp",
+        "landing/.b.csv",
+    ):
         write(root / name, "left out")
     return root
 
@@ -90,7 +97,7 @@ def beside(home: Path) -> set[str]:
 def test_a_home_comes_back_as_it_was(wiped: Path, archive: Path):
     away = wiped.with_name("away")
     told = restore(settings_of(wiped), "toy", archive)
-    kept = {name: text for name, text in contents(away).items() if not name.startswith(("cache/", "prefect/"))}
+    kept = {name: text for name, text in contents(away).items() if not name.startswith(("backtest/", "cache/", "prefect/"))}
     assert contents(wiped) == kept
     assert {"landing/orders/a.csv", "site/index.html", "predictions/dt=2026-01-05/current.json"} <= set(kept)
     assert (wiped / "mlartifacts" / "0" / ".kept").exists()

@@ -214,7 +214,7 @@ def test_what_a_champion_has_seen_is_counted_although_the_candidate_neither_lear
     frame = Frame(rows, (), {}, 0, "returned", "ordered_at", rows.loc[day < 8, "ordered_at"].max())
     learnt = row_fingerprints(rows[day < 7], PROBLEM.key)  # as with a version that is judged again and learnt from the first 5 days
     champion = ModelAnswer(2, Predicted(np.zeros(0)), learnt, None)
-    support = examination._support(PROBLEM, rows[day < 5], frame, champion)
+    support = examination.support_of(PROBLEM, rows[day < 5], frame, champion)
     assert support.outside == support.features["product"] == support.rows == int((day >= 8).sum())
     assert support.champion_outside == 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,17 @@ class Frame:
         """The rows to be predicted: without outcome, and later than where outcomes are known."""
         unknown = self.rows[self.target].isna()
         return self.rows[unknown & (self.rows[self.time] > self.settled)] if self.time and self.settled is not None else self.rows[unknown]
+
+
+def as_of(frame: Frame, moment: pd.Timestamp, problem: Problem) -> Frame:
+    """What a frame was at an earlier moment: the rows whose prediction was due, and of them the outcomes that had matured.
+
+    Corrections that came later are in it all the same: it shows today's knowledge of what could be known then.
+    """
+    due = frame.rows[frame.rows[PREDICTION_TIME] < moment]
+    matured = due[frame.time] <= moment - pd.Timedelta(problem.target.label_delay)
+    rows = due.assign(**{frame.target: due[frame.target].where(matured)})
+    return replace(frame, rows=rows, settled=_settled(rows, frame.target, frame.time))
 
 
 def _settled(rows: pd.DataFrame, target: str, time: str | None) -> pd.Timestamp | None:

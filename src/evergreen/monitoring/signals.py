@@ -21,6 +21,7 @@ from evergreen.monitoring.performance import last_predictions
 from evergreen.monitoring.windows import end_of, newest, successive
 from evergreen.moves import standing
 from evergreen.registry import Version
+from evergreen.watches import DriftPolicy
 from evergreen.workspace import Workspace
 
 Kind = Literal["drift", "decay"]
@@ -76,14 +77,18 @@ def _once(space: Workspace, kind: Kind, champion: Version, snapshot: Snapshot) -
 
 def _drift(space: Workspace, champion: Version, frame: Frame) -> drift.Drift:
     """The champion's own features in the newest rows, and what it said of the newest that it predicted."""
-    problem, policy = space.problem, space.problem.retraining.drift
+    problem = space.problem
     features = [name for name in champion.facts["features"] if name in frame.rows]
     learnt = frame.rows[np.isin(row_fingerprints(frame.rows, problem.key), space.registry.training_rows(champion))]
+    return drift_of(frame, learnt, features=features, policy=problem.retraining.drift, said=_said(space, champion, frame))
+
+
+def drift_of(frame: Frame, learnt: pd.DataFrame, *, features: list[str], policy: DriftPolicy, said: drift.Said | None) -> drift.Drift:
+    """The newest rows of a frame, and what a model said of them, against the rows that it has learnt from."""
     windows = [window[features] for window in successive(learnt, frame.time, days=policy.days, most=policy.windows)]
     if frame.time and policy.times_usual and len(windows) == 1:
         windows = []  # nobody knows how far apart two of them usually are
     recent = frame.still_open if frame.time is None else newest(frame.rows, frame.time, days=policy.days)
-    said = _said(space, champion, frame)
     return drift.compare(windows, recent[features], policy, said=said, window_end=end_of(frame.rows, frame.time))
 
 
