@@ -15,6 +15,14 @@ From = Annotated[Path, typer.Argument(help="An archive that `evergreen backup` w
 
 
 @app.command()
+def site() -> None:
+    """Write the control room anew, and say where it is."""
+    from flows.telling import tell_site
+
+    tell_site()
+
+
+@app.command()
 def backup(file: Into = None) -> None:
     """Write the whole home into one archive and read it back; others may go on working meanwhile."""
     from evergreen.backups import back_up

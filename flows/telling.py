@@ -59,6 +59,14 @@ def tell_status() -> None:
     health.tell(seen)
 
 
+def tell_site() -> None:
+    """Write the control room from what is known now."""
+    space = open_workspace()
+    with account.working("write the pages"):
+        page = refresh_site(space, realized_so_far(space))
+    account.say(f"The control room: {page}")
+
+
 def tell_triggers() -> None:
     """Say every decision on whether to retrain, oldest first."""
     space = open_workspace()

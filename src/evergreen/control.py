@@ -21,13 +21,15 @@ from evergreen.moves import history, standing
 from evergreen.overrides import used
 from evergreen.releases import waiting
 from evergreen.report.site import BACKTEST, Overview, with_override, write_site
+from evergreen.revocations import taken_back
 from evergreen.status import notices, served_so_far, shadow_so_far
 from evergreen.workspace import Workspace
 
 
 def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
     """Write the control room and the pages that it links to; returns its path."""
-    return write_site(space.settings.site, gather(space, worth, datetime.now(UTC)), space.problem)
+    settings = space.settings
+    return write_site(settings.site, gather(space, worth, datetime.now(UTC)), space.problem, quarantine=settings.root / "quarantine")
 
 
 def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Overview:
@@ -37,7 +39,7 @@ def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Over
     file = space.settings.site / BACKTEST
     return Overview(
         champion=standing(journal).champion,
-        deliveries=journal.rows(tables.deliveries),
+        deliveries=_deliveries(space),
         decisions=[with_override(row["record"], overruled) for row in journal.rows(tables.decisions)],
         publications=worth,
         promotions=history(journal),
@@ -53,6 +55,13 @@ def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Over
         ahead=ahead(space, now),
         backtest=read_json(file) if file.is_file() else None,
     )
+
+
+def _deliveries(space: Workspace) -> list[dict[str, Any]]:
+    """The journal's rows; what was published and taken back has that as its outcome."""
+    gone = taken_back(space.journal)
+    rows = space.journal.rows(tables.deliveries)
+    return [row | {"outcome": "taken back"} if row["outcome"] == "published" and row["batch"] in gone else row for row in rows]
 
 
 def ahead(space: Workspace, now: datetime) -> list[str]:

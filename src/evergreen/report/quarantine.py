@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,9 @@ from evergreen.data.checkups import Checkup
 from evergreen.data.refusals import Refusal
 from evergreen.monitoring.profiles import LABEL
 from evergreen.report import pages
+
+BESIDE, WAY_BACK = re.compile("<!--beside-->.*?<!--/beside-->", re.DOTALL), "<!--way back-->"
+"""What the template marks."""
 
 
 def render(refusal: Refusal) -> str:
@@ -29,6 +33,11 @@ def render(refusal: Refusal) -> str:
         copy=quote(f"delivered/{refusal.name}"),
         prose=prose,
     )
+
+
+def on_the_site(page: str) -> str:
+    """The page as part of the site: without what lies beside it in the quarantine, the delivered file above all, and with a way back."""
+    return BESIDE.sub("", page).replace(WAY_BACK, '<a href="../index.html">Control room</a>')
 
 
 def side_by_side(checkup: Checkup) -> list[dict[str, Any]]:

@@ -71,17 +71,18 @@ def worth_words(view: Overview, problem: Problem) -> dict[str, Any] | None:
 def changes(view: Overview) -> list[dict[str, Any]]:
     """What drift and decay came to, newest first: one row for each window and champion."""
     rows: dict[tuple[str, int], dict[str, Any]] = {}
-    for row in view.signals:
+    for row in sorted(view.signals, key=lambda row: row["seq"]):
         facts = row["facts"]
-        known = rows.setdefault((row["window"], facts["champion"]), {"window": row["window"], "version": facts["champion"]})
+        known = rows.setdefault((facts["snapshot"], facts["champion"]), {"window": row["window"], "version": facts["champion"]})
         moved = [one["feature"] for one in facts.get("features", ()) if one["is_drifted"]]
         known[row["kind"]] = {"state": _state(facts), "sentence": facts["sentence"], "moved": moved}
-    return [rows[key] for key in sorted(rows, reverse=True)]
+        known["window"] = max(known["window"], row["window"])
+    return list(rows.values())[::-1]
 
 
 def backtest_words(view: Overview) -> str:
     """What a backtest says of the contract's policy; empty where none was made."""
-    return str((view.backtest or {}).get("sentence", ""))
+    return str(next(iter((view.backtest or {}).get("answer", ())), ""))
 
 
 def lines(view: Overview) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ from evergreen.report import plots, rooms, shadow
 from evergreen.report.contract import describe
 from evergreen.report.decision import render_decision
 from evergreen.report.pages import render
+from evergreen.report.quarantine import on_the_site
+from evergreen.report.rooms import refused_page
 from evergreen.report.service_plots import NAMES, realized_and_estimated, saved_so_far
 
 BACKTEST = "backtest.json"
@@ -62,7 +64,7 @@ class Overview:
 
 
 def render_overview(view: Overview, problem: Problem) -> str:
-    """The overview, as HTML in one file; its links lead to `decisions/<id>.html` and to the quarantine beside the site's folder."""
+    """The control room, as HTML in one file; its links lead to pages beside it."""
     decisions = [_decision_row(record) for record in view.decisions]
     known = [row["realized"] for row in view.publications if row["realized"]]
     last = view.decisions[-1] if view.decisions else None
@@ -86,19 +88,7 @@ def render_overview(view: Overview, problem: Problem) -> str:
         saved=sum(row["saved"] for row in known),
         judged_rows=sum(row["rows"] for row in known),
         plot=plots.costs_over_decisions(decisions, amount=amount),
-        why=last["headline"] if last else "",
-        reasons=last["why"][:2] if last and last["verdict"].upper() != "PROMOTE" else [],
-        matrix=rooms.matrix(view),
-        pillars=PILLARS,
-        health=rooms.health_words(view),
-        worth=rooms.worth_words(view, problem),
-        changes=rooms.changes(view),
-        windows=rooms.lines(view),
-        accuracy=rooms.accuracy_words(view),
-        backtest=rooms.backtest_words(view),
-        told=view.told[: -rooms.TOLD - 1 : -1],
-        estimates=_estimates(view, amount),
-        savings=saved_so_far([{"partition": row["partition"], **row["realized"]} for row in view.publications if row["realized"]], unit),
+        **_rooms(view, problem, amount),
         sources=_sources(view, problem),
         refused=_refused(view),
         budget=last["budget"] if last else None,
@@ -109,16 +99,19 @@ def render_overview(view: Overview, problem: Problem) -> str:
     )
 
 
-def write_site(folder: Path, view: Overview, problem: Problem, *, anew: bool = False) -> Path:
+def write_site(folder: Path, view: Overview, problem: Problem, *, quarantine: Path | None = None, anew: bool = False) -> Path:
     """Write the overview, and page and record of every decision that has none yet; return the overview's path.
 
     Parameters
     ----------
+    quarantine
+        The folder of refused deliveries; their pages are copied into the site.
     anew
         Also write the pages of earlier decisions again, as after a change of the templates.
     """
     for record in view.decisions:
         write_decision(folder, record, problem, anew=anew)
+    _copy_refused(folder, quarantine, view)
     page = write_bytes(folder / "index.html", render_overview(view, problem).encode())
     reach("after the overview")
     return page
@@ -169,6 +162,28 @@ def served_sentences(served: Served, problem: Problem) -> list[str]:
     return [*told, *(f"{count:,} {what}." for what, count in others.items() if count)]
 
 
+def _rooms(view: Overview, problem: Problem, amount: str) -> dict[str, Any]:
+    """What the sections say of the data, of models in service and of money."""
+    last, unit = view.decisions[-1] if view.decisions else None, problem.business.unit
+    known = [{"partition": row["partition"], **row["realized"]} for row in view.publications if row["realized"]]
+    return {
+        "why": last["headline"] if last else "",
+        "reasons": last["why"][:2] if last and last["verdict"].upper() != "PROMOTE" else [],
+        "matrix": rooms.matrix(view),
+        "pillars": PILLARS,
+        "marks": rooms.MARKS,
+        "health": rooms.health_words(view),
+        "worth": rooms.worth_words(view, problem),
+        "changes": rooms.changes(view),
+        "windows": rooms.lines(view),
+        "accuracy": rooms.accuracy_words(view),
+        "backtest": rooms.backtest_words(view),
+        "told": view.told[: -rooms.TOLD - 1 : -1],
+        "estimates": _estimates(view, amount),
+        "savings": saved_so_far(known, unit),
+    }
+
+
 def _estimates(view: Overview, amount: str) -> list[tuple[str, str]]:
     """Headings and plots of what predictions came to and what was expected of them."""
     windows = [one for one in view.service.get("windows", []) if one["origin"] == "published"]
@@ -191,6 +206,17 @@ def _decision_row(record: dict[str, Any]) -> dict[str, Any]:
         "overruled": "override_used" in record,
         **{name: costs.get(name) for name in COMPARED},
     }
+
+
+def _copy_refused(folder: Path, quarantine: Path | None, view: Overview) -> None:
+    """Have the pages of refused deliveries in the site too, which is published without the quarantine and what was delivered into it."""
+    for row in view.deliveries if quarantine else ():
+        page = quarantine / row["source"] / row["delivery"][:16] / "index.html" if quarantine else folder
+        if row["outcome"] != "quarantined" or not page.is_file():
+            continue
+        copy, content = folder / refused_page(row["source"], row["delivery"]), on_the_site(page.read_text()).encode()
+        if not copy.exists() or copy.read_bytes() != content:
+            write_bytes(copy, content)
 
 
 def _in_shadow(seen: Comparison, problem: Problem) -> dict[str, Any]:
@@ -218,6 +244,5 @@ def _refused(view: Overview) -> list[dict[str, Any]]:
 
 
 def _with_page(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with the address of its page in the quarantine, seen from the site."""
-    page = f"../quarantine/{row['source']}/{row['delivery'][:16]}/index.html" if row["outcome"] == "quarantined" else None
-    return row | {"page": page}
+    """The row with the address of its page, where it was refused."""
+    return row | {"page": refused_page(row["source"], row["delivery"]) if row["outcome"] == "quarantined" else None}
