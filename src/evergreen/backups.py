@@ -26,7 +26,7 @@ from evergreen.journal import Journal
 from evergreen.settings import Settings
 
 DATABASES = ("journal.db", "mlflow.db")
-LEFT_OUT = ("backtest", "cache", "prefect")
+LEFT_OUT = ("backtest", "cache", "prefect", "profiles")
 POINTERS = f"predictions/*/{POINTER}"
 
 

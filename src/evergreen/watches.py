@@ -57,6 +57,8 @@ class HealthPolicy(Part):
     """What refuses a delivery; the others only warn."""
     history: Annotated[int, Field(ge=2)] = 4
     """So many accepted deliveries must tell how far apart two of them usually are, before a distribution can refuse one."""
+    compared: Annotated[int, Field(ge=3)] = 60
+    """With so many deliveries one is compared, the newest that were accepted: twice a month of daily ones."""
     min_rows: Count = 200
     """Of fewer values on either side nothing is said."""
     min_psi: NotNegative = 0.25

@@ -302,13 +302,48 @@ def test_rows_that_came_before_under_another_name_are_told(clinic: Clinic):
     assert told.startswith("18.2% of its rows were delivered before, under another name")
 
 
-def test_deliveries_of_the_time_before_check_ups_are_compared_with_all_the_same(clinic: Clinic):
-    with clinic.journal.writing() as connection:
-        connection.execute(tables.checkups.delete())
+def profiles(clinic: Clinic) -> dict[str, float]:
+    """When each profile was written."""
+    return {path.name: path.stat().st_mtime_ns for path in sorted((clinic.root / "profiles" / "meter").iterdir())}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b'{"maker": "1", "profile": [1]}', b'{"maker": "0", "profile": {"rows": 1}}'])
+def test_a_profile_that_is_missing_torn_or_made_otherwise_is_made_from_the_batch(clinic: Clinic, content: bytes | None):
+    whole = profiles(clinic)
+    for name in whole:
+        path = clinic.root / "profiles" / "meter" / name
+        path.unlink() if content is None else path.write_bytes(content)
     assert clinic.deliver("6.csv", rows(6, FAHRENHEIT)).outcome == "quarantined"
-    assert clinic.states()[:5] == [(f"{month}.csv", set()) for month in range(1, 6)]
-    clinic.deliver("6.csv", rows(6))
-    assert len(clinic.journal.rows(tables.checkups)) == 7  # their profiles were made once
+    mended = profiles(clinic)
+    assert set(mended) == set(whole)
+    assert clinic.deliver("6.csv", rows(6)).outcome == "published"
+    assert {name: at for name, at in profiles(clinic).items() if name in whole} == mended  # made once
+
+
+def test_a_batch_that_is_gone_keeps_no_delivery_from_being_judged(clinic: Clinic):
+    first = landing.active(clinic.journal, "meter")[0]["batch"]
+    (clinic.root / "profiles" / "meter" / f"{first}.json").unlink()
+    landing.batch_path(clinic.root, "meter", first).unlink()
+    (clinic.root / "landing" / "meter" / "1.csv").unlink()
+    assert clinic.deliver("6.csv", rows(6, FAHRENHEIT)).outcome == "quarantined"  # four others are there
+    assert clinic.deliver("6.csv", rows(6)).outcome == "published"
+
+
+def test_a_delivery_is_compared_with_the_newest_accepted_ones_only(clinic: Clinic):
+    few = changed(METER, health=HealthPolicy(compared=4))
+    for name in list(profiles(clinic)):
+        (clinic.root / "profiles" / "meter" / name).unlink()
+    assert clinic.deliver("6.csv", rows(6, FAHRENHEIT), few).outcome == "quarantined"
+    assert len(profiles(clinic)) == 4
+
+
+def test_the_journal_keeps_what_is_not_well_and_of_each_pillar_that_it_was_looked_at(clinic: Clinic):
+    clinic.deliver("6.csv", rows(6, FAHRENHEIT))
+    findings = clinic.journal.last(tables.checkups)["facts"]["findings"]
+    assert {one["state"] for one in findings} == {"ok", "fail"}
+    assert [one["pillar"] for one in findings if one["state"] == "ok"] == ["schema", "volume", "distribution", "duplicates"]
+    odd = Checkup((Finding("volume", "days", "fail", "x", value=float("nan"), usual=float("inf")),))
+    assert (odd.facts["findings"][0]["value"], odd.facts["findings"][0]["usual"]) == (None, None)
 
 
 def test_a_file_that_cannot_be_read_is_a_fault_of_its_schema(clinic: Clinic):
@@ -334,4 +369,4 @@ def test_the_page_shows_both_deliveries_side_by_side(clinic: Clinic):
 
 
 def test_nothing_is_found_where_nobody_looks():
-    assert Checkup().facts == {"findings": [], "profile": {}}
+    assert Checkup().facts == {"findings": []}

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from evergreen.data.checkups import NOTHING, CheckUp, Checkup, Finding, nothing_checked, row_of
+from evergreen.data.checkups import NOTHING, CheckUp, Checkup, Finding, keep_profile, nothing_checked, row_of
 from evergreen.data.landing import Delivery, accepted_rules, active, batch_path, counted_now, has_verdict, stat_of
 from evergreen.data.reading import read_delivery
 from evergreen.data.refusals import Refusal
@@ -231,7 +231,9 @@ def _keep(verdict: _Verdict, delivery: Delivery, refusal: Refusal, *, intake: In
         raise _ChangedError
     try:
         if verdict.outcome == "published":
-            return publish(verdict.batch, delivery.source, root=intake.root)
+            batch = publish(verdict.batch, delivery.source, root=intake.root)
+            keep_profile(intake.root, delivery.source, batch, verdict.checkup)
+            return batch
         if verdict.outcome == "quarantined":
             _quarantine(refusal, delivery.path, _cell(intake.root, refusal.source, refusal.digest), intake.render)
     except OSError as error:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
-from evergreen import journal as tables
-from evergreen.data.landing import active
-from evergreen.files import digest_text
-from evergreen.journal import Journal
+from evergreen.files import digest_text, write_json
 from evergreen.policies import Source
 
 State = Literal["ok", "warn", "fail", "unjudged"]
+UNWELL = {"warn", "fail"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Checkup:
     profile: dict[str, Any] = field(default_factory=dict, repr=False)
     last: dict[str, Any] = field(default_factory=dict, repr=False)
     """The profile of the last delivery that was accepted; empty where there is none."""
+    maker: str = ""
+    """Names what made the profile."""
 
     def of(self, state: State) -> tuple[Finding, ...]:
         """The findings in that state."""
@@ -50,8 +53,10 @@ class Checkup:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Findings and profile as JSON has them."""
-        return {"findings": [asdict(one) for one in self.findings], "profile": self.profile}
+        """What the journal keeps: all that is not well, and of each pillar the first that is; numbers that JSON lacks are left out."""
+        first = {one.pillar: one for one in reversed(self.findings) if one.state not in UNWELL}
+        kept = [one for one in self.findings if one.state in UNWELL or first[one.pillar] is one]
+        return {"findings": [{name: _plain(value) for name, value in asdict(one).items()} for one in kept]}
 
 
 NOTHING = Checkup()
@@ -78,11 +83,24 @@ def row_of(checkup: Checkup, row: dict[str, Any]) -> dict[str, Any]:
     return {"checkup": key, "source": source, "name": name, "delivery": delivery, "facts": checkup.facts}
 
 
-def accepted(journal: Journal, source: str, *, but: str = "") -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
-    """The journal's rows of the deliveries that count, as they were published, each with its profile; None where nobody made one.
+def keep_profile(root: Path, source: str, batch: str, checkup: Checkup) -> None:
+    """Keep the profile of a batch beside the store; it can be made anew at any time."""
+    if checkup.profile:
+        write_json(_path(root, source, batch), {"maker": checkup.maker, "profile": checkup.profile})
 
-    The one named `but` is left out: it is to be replaced.
-    """
-    found = {row["checkup"]: row["facts"]["profile"] for row in journal.rows(tables.checkups, source=source)}
-    counting = [row for row in active(journal, source) if row["name"] != but]
-    return [(row, found.get(name_of(source, row["name"], row["delivery"], row["after"])) or None) for row in counting]
+
+def kept_profile(root: Path, source: str, batch: str, *, maker: str) -> dict[str, Any] | None:
+    """The profile of a batch; None where there is none by this maker, or none that can be read."""
+    try:
+        kept = json.loads(_path(root, source, batch).read_bytes())
+        return dict(kept["profile"]) if kept["maker"] == maker else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _path(root: Path, source: str, batch: str) -> Path:
+    return root / "profiles" / source / f"{batch}.json"
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

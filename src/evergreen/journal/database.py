@@ -113,6 +113,12 @@ class Journal:
             row = connection.execute(_chosen(table, equal).order_by(table.c.seq.desc()).limit(1)).mappings().first()
             return dict(row) if row else None
 
+    def newest(self, table: sa.Table, count: int, **equal: Any) -> list[dict[str, Any]]:
+        """The newest so many of those rows, oldest first."""
+        with self._explained(), self._engine.connect() as connection:
+            chosen = _chosen(table, equal).order_by(table.c.seq.desc()).limit(count)
+            return [dict(row) for row in connection.execute(chosen).mappings()][::-1]
+
     def claim(self, problem: str) -> None:
         """Make the journal belong to a problem.
 

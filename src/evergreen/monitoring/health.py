@@ -12,13 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from evergreen import journal as tables
 from evergreen.contract import Problem, called
 from evergreen.data.batches import load
-from evergreen.data.checkups import Checkup, Finding, State, accepted, row_of
+from evergreen.data.checkups import Checkup, Finding, State, keep_profile, kept_profile
+from evergreen.data.landing import active, batch_path
+from evergreen.errors import StoreError
 from evergreen.journal import Journal
 from evergreen.monitoring.likeness import Gap, gap_of_missing, gap_of_values, unseen
-from evergreen.monitoring.profiles import LABEL, profile
+from evergreen.monitoring.profiles import LABEL, MAKER, profile
 from evergreen.policies import Source
 from evergreen.watches import HealthPolicy
 
@@ -41,36 +42,47 @@ class Doctor:
     def __call__(self, source: Source, name: str, frame: pd.DataFrame) -> Checkup:
         """Hold a delivery against those before it; what cannot be checked fails."""
         try:
-            before = [(row, known or self._profile(source, row)) for row, known in accepted(self.journal, source.name, but=name)]
+            rows = [row for row in active(self.journal, source.name) if row["name"] != name][-source.health.compared :]
+            before = [(row["batch"], known) for row in rows if (known := self._profile(source, row["batch"]))]
             now = profile(frame, source, self._label(source))
             repeated = list(self._repeated(source, frame, now, before))
+            profiles = [known for _, known in before]
+            findings = (*judge(source, profiles, now), *_own_keys(source, frame), *repeated)
         except Exception as error:  # whatever a delivery has that nobody thought of: it is not waved through
             said = f"its health cannot be checked: {type(error).__name__}: {' '.join(str(error).split()):.200}"
             return Checkup((Finding("check", "it ran", "fail", said),))
-        profiles = [known for _, known in before]
-        findings = (*judge(source, profiles, now), *_own_keys(source, frame), *repeated)
-        return Checkup(findings, now, profiles[-1] if profiles else {})
+        return Checkup(findings, now, profiles[-1] if profiles else {}, self._maker(source))
 
     def _label(self, source: Source) -> Callable[[pd.DataFrame], Any] | None:
         """What makes the outcomes of the rows, where this source has them."""
         target = self.problem.target
         return (lambda rows: called("target.label", target.label, rows)) if source.name == target.source else None
 
-    def _profile(self, source: Source, row: dict[str, Any]) -> Profile:
-        """The profile of a delivery that was accepted before anybody made one, made from its batch and kept."""
-        known: Profile = profile(load(self.root, source.name, row["batch"]), source, self._label(source))
-        self.journal.add(tables.checkups, **row_of(Checkup(profile=known), row))
-        return known
+    def _maker(self, source: Source) -> str:
+        """Names what a profile is made by: other code or another label makes another one."""
+        return f"{MAKER} {self.problem.digest()}" if source.name == self.problem.target.source else MAKER
 
-    def _repeated(
-        self, source: Source, frame: pd.DataFrame, now: Profile, before: list[tuple[dict[str, Any], Profile]]
-    ) -> Iterator[Finding]:
+    def _profile(self, source: Source, batch: str) -> Profile | None:
+        """The profile of an accepted delivery, made from its batch where nobody has kept one; None where that is missing or torn.
+
+        Whoever trains is told of such a batch; and its file in the landing folder, if it lies there still, is judged again.
+        """
+        if known := kept_profile(self.root, source.name, batch, maker=self._maker(source)):
+            return known
+        try:
+            made = profile(load(self.root, source.name, batch), source, self._label(source))
+        except StoreError:
+            return None
+        keep_profile(self.root, source.name, batch, Checkup(profile=made, maker=self._maker(source)))
+        return made
+
+    def _repeated(self, source: Source, frame: pd.DataFrame, now: Profile, before: list[tuple[str, Profile]]) -> Iterator[Finding]:
         """Rows that an earlier delivery under another name has brought already; only what lies in the same days can."""
         if source.time is None or not before:
             return
         keys = list(source.key)
-        near = [row["batch"] for row, known in before if known["first"] <= now["last"] and known["last"] >= now["first"]]
-        parts = [load(self.root, source.name, digest)[keys] for digest in near]
+        near = [batch for batch, known in before if known["first"] <= now["last"] and known["last"] >= now["first"]]
+        parts = [load(self.root, source.name, digest)[keys] for digest in near if batch_path(self.root, source.name, digest).exists()]
         there = pd.MultiIndex.from_frame(pd.concat(parts, ignore_index=True)) if parts else None
         share = 0.0 if there is None else float(pd.MultiIndex.from_frame(frame[keys]).isin(there).mean())
         limit = source.health.max_repeated

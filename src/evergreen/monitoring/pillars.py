@@ -26,6 +26,7 @@ LOOK = "look"
 WINDOW_DAYS, WINDOWS = 30, 13
 LOST, TIMES_USUAL = 0.05, 1.5
 """A match rate that falls by more than this, and by more than so many times what it ever did, warns."""
+KEPT = 12
 ORDER: tuple[State, ...] = ("fail", "warn", "ok", "unjudged")
 
 
@@ -106,18 +107,27 @@ def refuse_apart(problem: Problem, frame: Frame) -> None:
 
 
 def history(journal: Journal, problem: Problem) -> dict[str, dict[str, list[Cell]]]:
-    """What became of each pillar of each source, oldest first: for the contract's sources in its order, and all of `PILLARS`."""
-    columns = ("source", "name", "delivery", "after")
-    refused = {name_of(*(row[each] for each in columns)) for row in journal.rows(tables.deliveries, outcome="quarantined")}
+    """What became of each pillar of each source, oldest first: for the contract's sources in its order, and all of `PILLARS`.
+
+    Of each source the newest `KEPT` deliveries and looks are told.
+    """
     told: dict[str, dict[str, list[Cell]]] = {one.name: {pillar: [] for pillar in PILLARS} for one in problem.sources}
-    for row in journal.rows(tables.checkups):
-        findings = row["facts"]["findings"]
-        if row["source"] not in told or not findings:
-            continue
-        for pillar in PILLARS:
-            if own := [one for one in findings if one["pillar"] in (pillar, "check")]:
-                told[row["source"]][pillar].append(_cell(row, own, is_refused=row["checkup"] in refused))
+    for source, pillars in told.items():
+        for row, is_refused in _newest(journal, source):
+            findings = row["facts"]["findings"]
+            for pillar in PILLARS:
+                if own := [one for one in findings if one["pillar"] in (pillar, "check")]:
+                    pillars[pillar].append(_cell(row, own, is_refused=is_refused))
     return told
+
+
+def _newest(journal: Journal, source: str) -> list[tuple[dict[str, Any], bool]]:
+    """The newest check-ups of a source, oldest first, and whether each is of a delivery that was refused."""
+    judged = journal.newest(tables.deliveries, KEPT, source=source)
+    names = [(name_of(row["source"], row["name"], row["delivery"], row["after"]), row["outcome"] == "quarantined") for row in judged]
+    found = [(row, is_refused) for name, is_refused in names if (row := journal.last(tables.checkups, checkup=name))]
+    found += [(row, False) for row in journal.newest(tables.checkups, KEPT, source=source, name=LOOK)]
+    return sorted(found, key=lambda one: int(one[0]["seq"]))
 
 
 def failing(journal: Journal, problem: Problem) -> list[tuple[str, str, Cell]]:

@@ -13,6 +13,8 @@ from evergreen.policies import Source
 
 LABEL = "(outcome)"
 """The column that stands for what the contract's label makes of the rows."""
+MAKER = "1"
+"""Another number whenever profiles come to be made otherwise."""
 POINTS = 201
 """Quantiles that are kept of a number: shares are known to half a percent."""
 MAX_CATEGORIES = 500

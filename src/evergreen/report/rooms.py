@@ -6,14 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from evergreen.contract import Problem
-from evergreen.monitoring.pillars import PILLARS, Cell
+from evergreen.monitoring.pillars import KEPT, PILLARS, Cell
 from evergreen.report.pages import money
 
 if TYPE_CHECKING:
     from evergreen.report.site import Overview
 
-MARKS = 12
-"""So many of the newest states of a pillar are shown."""
 WORDS = {"ok": "well", "warn": "unusual", "fail": "fails", "unjudged": "not judged"}
 TONES = {"ok": "good", "warn": "hold", "fail": "bad", "unjudged": "plain"}
 TOLD = 20
@@ -103,7 +101,7 @@ def accuracy_words(view: Overview) -> str:
 def _pillar(source: str, cells: list[Cell]) -> dict[str, Any]:
     if not cells:
         return {"state": None}
-    last, shown = cells[-1], cells[-MARKS:]
+    last, shown = cells[-1], cells[-KEPT:]
     counts = Counter(WORDS[cell.state] for cell in shown)
     return {
         "state": last.state,

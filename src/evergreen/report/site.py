@@ -11,7 +11,7 @@ from evergreen.faults import reach
 from evergreen.files import read_json, write_bytes, write_json
 from evergreen.monitoring.comparison import Comparison
 from evergreen.monitoring.online import Served
-from evergreen.monitoring.pillars import PILLARS, Cell
+from evergreen.monitoring.pillars import KEPT, PILLARS, Cell
 from evergreen.report import plots, rooms, shadow
 from evergreen.report.contract import describe
 from evergreen.report.decision import render_decision
@@ -171,7 +171,7 @@ def _rooms(view: Overview, problem: Problem, amount: str) -> dict[str, Any]:
         "reasons": last["why"][:2] if last and last["verdict"].upper() != "PROMOTE" else [],
         "matrix": rooms.matrix(view),
         "pillars": PILLARS,
-        "marks": rooms.MARKS,
+        "marks": KEPT,
         "health": rooms.health_words(view),
         "worth": rooms.worth_words(view, problem),
         "changes": rooms.changes(view),

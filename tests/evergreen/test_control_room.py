@@ -1,0 +1,226 @@
+"""The control room answers within a minute: what serves, is it good, are the data well, what was decided and why, what comes next."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from decision_records import make_record
+from toy.contract import PROBLEM
+from workspaces import changed, deliver, ingest
+
+from evergreen import journal as tables
+from evergreen.control import ahead, gather, refresh_site
+from evergreen.files import write_json
+from evergreen.gate.decision import Verdict
+from evergreen.monitoring.pillars import PILLARS, Cell
+from evergreen.report import rooms
+from evergreen.report.service_plots import realized_and_estimated, saved_so_far
+from evergreen.report.site import Overview, render_overview
+from evergreen.workspace import Workspace
+
+NOW = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
+AT = "2026-06-01T03:00:00+00:00"
+
+
+def cell(state: Any, *, refused: bool = False, said: str = "as it is") -> Cell:
+    return Cell(state, (said,), AT, "2026-05.csv", "ab" * 32, is_refused=refused)
+
+
+def health(**states: Any) -> dict[str, dict[str, list[Cell]]]:
+    """Sources by name, each with the states of its volume."""
+    return {source: {pillar: [] for pillar in PILLARS} | {"volume": list(cells)} for source, cells in states.items()}
+
+
+def interval(estimate: float, low: float, high: float) -> dict[str, float]:
+    return {"estimate": estimate, "low": low, "high": high}
+
+
+def window(name: str, cost: float | None, rule: float = 7_000.0, expected: float | None = None) -> dict[str, Any]:
+    realized = None
+    if cost is not None:
+        realized = {
+            "rows": 900,
+            "is_judged": True,
+            "cost": interval(cost, cost - 200, cost + 200),
+            "rule_of_thumb": interval(rule, rule, rule),
+        }
+        realized |= {"auc": interval(0.7, 0.65, 0.75), "bias": None, "slices": []}
+    estimate = {"cost": interval(expected, expected - 300, expected + 300), "auc": None} if expected is not None else None
+    return {"origin": "published", "window": name, "version": 3, "realized": realized, "estimate": estimate}
+
+
+def service(*windows: dict[str, Any], **more: Any) -> dict[str, Any]:
+    told = {"windows": list(windows), "accuracy": None, "staleness": None, "features": None, "age": None, "level": 0.9}
+    return told | more
+
+
+def page(**values: Any) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", render_overview(Overview(**values), PROBLEM)))
+
+
+def test_the_data_are_well_when_every_newest_state_is():
+    told = rooms.health_words(Overview(health=health(orders=[cell("fail"), cell("ok")], stock=[cell("ok")])))
+    assert (told["tone"], told["word"], told["said"]) == ("good", "Well", "in all 2 sources")
+    odd = rooms.health_words(Overview(health=health(orders=[cell("ok")], stock=[cell("warn")])))
+    assert (odd["tone"], odd["said"]) == ("good", "in all 2 sources; unusual, and accepted: stock (volume)")
+
+
+def test_the_data_are_not_well_when_a_newest_state_fails():
+    told = rooms.health_words(Overview(health=health(orders=[cell("ok"), cell("fail", refused=True)], stock=[cell("ok")])))
+    assert (told["tone"], told["word"]) == ("bad", "orders is not well")
+    assert told["said"] == "orders (volume). What was refused reaches no model."
+    both = rooms.health_words(Overview(health=health(orders=[cell("fail")], stock=[cell("fail")])))
+    assert (both["word"], both["said"]) == ("2 sources are not well", "orders (volume), stock (volume).")
+    assert rooms.health_words(Overview())["word"] == "Not known yet"
+
+
+def test_the_matrix_shows_each_pillar_with_its_newest_states_and_the_page_of_what_was_refused():
+    view = Overview(health=health(orders=[cell("ok")] * 11 + [cell("fail", refused=True, said="it has `3` rows")]))
+    (row,) = rooms.matrix(view)
+    assert [one["state"] for one in row["cells"]] == [None, "fail", None, None, None, None]
+    assert row["cells"][1]["said"] == "The last 12: 11 well, 1 fails"
+    html = render_overview(view, PROBLEM)
+    assert f'<a href="quarantine/orders-{"ab" * 8}.html">fails</a>' in html
+    assert "it has <code>3</code> rows." in html
+    assert html.count('<svg class="mark fail"') == 1
+    assert html.count('<svg class="mark ok"') == 11
+
+
+@pytest.mark.parametrize(("cost", "tone"), [(6_000.0, "good"), (6_900.0, "hold"), (7_100.0, "bad")])
+def test_a_model_is_good_when_it_surely_costs_less_than_the_rule_of_thumb(cost: float, tone: str):
+    told = rooms.worth_words(Overview(service=service(window("2026-04-01", 5_000.0), window("2026-05-01", cost))), PROBLEM)
+    assert told is not None
+    assert (told["tone"], told["window"], told["cost"]["estimate"]) == (tone, "2026-05-01", cost)
+    assert told["expected"] is None
+
+
+def test_what_is_expected_of_the_open_window_is_told_beside_what_came_of_the_last():
+    view = Overview(champion=3, service=service(window("2026-05-01", 6_000.0), window("2026-06-01", None, expected=6_500.0)))
+    said = page(champion=3, service=view.service)
+    assert "Is it good? 6,000 EUR" in said
+    assert "from 2026-05-01 on; the rule of thumb 7,000, so 14.3% saved. From 2026-06-01 on 6,500 are expected" in said
+    assert "none yet" in said
+    assert rooms.worth_words(Overview(service=service(window("2026-06-01", None, expected=6_500.0))), PROBLEM) is None
+
+
+def test_the_estimates_are_held_against_what_came():
+    told = service(accuracy={"windows": 5, "cost": 291.4, "cost_as_before": 336.2, "auc": None, "auc_as_before": None})
+    assert rooms.accuracy_words(Overview(service=told)) == (
+        "Over 5 windows the estimates of cost were 291 off on average; to take the window before for the next one would have been 336 off."
+    )
+    assert rooms.accuracy_words(Overview()) == ""
+
+
+def test_drift_and_decay_of_one_snapshot_stand_in_one_row_the_newest_first():
+    def signal(seq: int, kind: str, snapshot: str, found: bool, **more: Any) -> dict[str, Any]:
+        facts = {"champion": 3, "snapshot": snapshot, "found": found, "is_judged": True, "sentence": f"{kind} {snapshot}."} | more
+        return {"seq": seq, "kind": kind, "window": f"2026-0{seq}-01T00:00:00+00:00", "facts": facts}
+
+    moved = [{"feature": "amount", "is_drifted": True}, {"feature": "product", "is_drifted": False}]
+    rows = [signal(1, "drift", "a", False, features=[]), signal(3, "drift", "b", True, features=moved), signal(2, "decay", "a", True)]
+    rows.append(signal(4, "decay", "b", False, is_judged=False))
+    newest, before = rooms.changes(Overview(signals=rows))
+    assert (newest["window"][:10], newest["drift"]["state"], newest["drift"]["moved"], newest["decay"]["state"]) == (
+        *("2026-04-01", "found", ["amount"], "not judged"),
+    )
+    assert (before["drift"]["state"], before["decay"]["state"]) == ("none", "found")
+
+
+def test_what_is_wrong_now_and_what_people_were_told_are_listed():
+    alerts = [("late", "The source stock is late.", "evergreen status")]
+    said = page(alerts=alerts, told=[(AT, "late", "The source stock is late.")], ahead=["The schedule asks at `03:30`."])
+    assert "Late. The source stock is late. evergreen status" in said
+    assert "2026-06-01 03:00 UTC late The source stock is late." in said
+    assert "The schedule asks at 03:30." in said
+    quiet = page()
+    assert "Nothing that people are told of holds now." in quiet
+    assert "Nobody had to be told of anything." in quiet
+
+
+def test_only_the_newest_alerts_are_listed():
+    told = [(AT, "late", f"number {number}") for number in range(30)]
+    said = page(told=told)
+    assert "number 29" in said
+    assert "number 9 " not in said
+    assert said.index("number 29") < said.index("number 11")
+
+
+def test_the_last_decision_says_why_and_a_refusal_gives_its_reasons():
+    record = make_record() | {
+        "verdict": "reject",
+        "headline": "Version 7 is refused.",
+        "why": ["It is worse.", "It is slow.", "It is odd."],
+    }
+    said = page(decisions=[record])
+    assert "Last decision REJECT Version 7 is refused." in said
+    assert "Why the last version does not serve" in said
+    assert "It is slow." in said
+    assert "It is odd." not in said
+    assert "Why the last version does not serve" not in page(decisions=[record | {"verdict": "promote"}])
+
+
+def test_a_backtest_is_told_where_there_is_one():
+    assert "evergreen backtest" in page(publications=[{"partition": "2026-05-01", "version": 3, "rows": 9, "realized": worth(5.0)}])
+    html = render_overview(Overview(backtest={"answer": ["Monthly is worth it.", "More."]}), PROBLEM)
+    assert 'Monthly is worth it. <a href="backtest.html">The backtest</a>' in html
+
+
+def worth(saved: float) -> dict[str, float]:
+    return {"rows": 9, "saved": saved, "cost_per_1000": 1.0, "rule_of_thumb_per_1000": 2.0, "no_model_per_1000": 3.0}
+
+
+def test_the_plots_say_in_words_what_they_show():
+    windows = [window("2026-05-01", 6_000.0, expected=6_100.0), window("2026-06-01", None, expected=6_500.0)]
+    drawn = realized_and_estimated(windows, what="cost", note="EUR")
+    assert "2026-05-01: realized 5,800 to 6,200, estimated 5,800 to 6,400; 2026-06-01: estimated 6,200 to 6,800." in drawn
+    assert "2026-05-01: realized 0.650 to 0.750; 2026-06-01: nothing known." in realized_and_estimated(windows, what="auc", note="")
+    assert realized_and_estimated([window("2026-05-01", None)], what="cost", note="") == ""
+    saved = saved_so_far([{"partition": "a", "saved": 10.0}, {"partition": "b", "saved": -4.0}], "EUR")
+    assert "a: saved 10, in all 10; b: saved \N{MINUS SIGN}4, in all 6." in saved
+    assert saved_so_far([], "EUR") == ""
+
+
+def test_everything_is_gathered_from_a_home(space: Workspace):
+    view = gather(space, [], NOW)
+    assert list(view.health) == ["orders", "stock", "customers", "outcomes"]
+    assert view.alerts == []
+    assert view.backtest is None
+    write_json(space.settings.site / "backtest.json", {"answer": ["Yes."]})
+    assert gather(space, [], NOW).backtest == {"answer": ["Yes."]}
+
+
+def test_what_comes_next_is_told_from_the_contract_and_the_journal(space: Workspace):
+    (schedule, others) = ahead(space, NOW)
+    assert schedule.startswith("The schedule asks for a training at 2026-06-01 03:30 UTC")
+    assert others.startswith("Before that, new data or drift or decay may ask for one")
+    by_hand = changed(PROBLEM, retraining=changed(PROBLEM.retraining, on=()))
+    asleep = Workspace(space.settings, by_hand, space.journal)
+    assert ahead(asleep, NOW) == []
+    row = {"decision": "d", "training_key": "k", "inputs": "i", "snapshot": "s", "data_time": AT, "champion": None, "record": make_record()}
+    space.journal.add(tables.decisions, **row, verdict=Verdict.HOLD, candidate=7)
+    assert ahead(asleep, NOW) == ["Version 7 is held, and is judged again when more outcomes are known: `evergreen gate resume`."]
+
+
+def test_the_site_has_the_page_of_a_refused_delivery_without_what_was_delivered(space: Workspace):
+    deliver(space, "stock", "bad.csv", pd.DataFrame({"product": ["shoe"]}))
+    ingest(space)
+    row = space.journal.last(tables.deliveries)
+    cell_ = space.settings.root / "quarantine" / "stock" / row["delivery"][:16]
+    (cell_ / "index.html").write_text('<!--way back--><b>bad</b><!--beside--><a href="delivered/bad.csv">a copy</a><!--/beside-->')
+    index = refresh_site(space, [])
+    copy = index.parent / rooms.refused_page("stock", row["delivery"])
+    assert copy.read_text() == '<a href="../index.html">Control room</a><b>bad</b>'
+    assert copy.relative_to(index.parent).as_posix() in index.read_text()
+    before = copy.stat().st_mtime_ns
+    refresh_site(space, [])
+    assert copy.stat().st_mtime_ns == before
+
+
+def test_no_link_of_the_page_leads_out_of_the_site(space: Workspace):
+    index = refresh_site(space, [])
+    links = re.findall(r'href="([^"#]+)"', index.read_text())
+    folder = Path(index.parent).resolve()
+    assert [link for link in links if link != "data:," and not (folder / link).resolve().is_relative_to(folder)] == []
