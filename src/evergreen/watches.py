@@ -57,8 +57,10 @@ class HealthPolicy(Part):
     """What refuses a delivery; the others only warn."""
     history: Annotated[int, Field(ge=2)] = 4
     """So many accepted deliveries must tell how far apart two of them usually are, before a distribution can refuse one."""
-    compared: Annotated[int, Field(ge=3)] = 60
-    """With so many deliveries one is compared, the newest that were accepted: twice a month of daily ones."""
+    history_days: Count = 14
+    """Likewise so many days must lie between the first and the last of them: the deliveries of a week know no weekend."""
+    compared: Annotated[int, Field(ge=3)] = 400
+    """With so many deliveries one is compared, the newest that were accepted: two weeks of hourly ones, a year of daily ones."""
     min_rows: Count = 200
     """Of fewer values on either side nothing is said."""
     min_psi: NotNegative = 0.25

@@ -107,6 +107,9 @@ FAULTS: list[tuple[str, Change, tuple[str, str, str]]] = [
 ]
 
 
+FAHRENHEIT: Change = FAULTS[4][1]
+
+
 @pytest.mark.parametrize(("change", "expected"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS])
 def test_a_planted_fault_is_found_by_the_rule_that_is_there_for_it(change: Change, expected: tuple[str, str, str]):
     assert expected in failed(found(6, change))
@@ -142,7 +145,7 @@ def test_distributions_are_not_judged_before_it_is_known_how_far_apart_they_usua
     assert failed(found(6, unit, history=3)) == set()
     assert failed(found(6, unit, history=4)) == {("distribution", "values", "level")}
     (told,) = [one for one in found(6, unit, history=3) if one.pillar == "distribution"]
-    assert told.sentence.startswith("3 deliveries were accepted before; 4 are needed")
+    assert told.sentence.startswith("3 deliveries were accepted before; 4 over 14 days are needed")
     assert [one.state for one in judge(METER, [], profile(rows(1), METER)) if one.pillar == "schema"] == ["unjudged"]
 
 
@@ -171,6 +174,20 @@ def test_daily_deliveries_are_held_against_the_same_weekday():
     (usual,) = [one for one in judge(source, before, day(DAYS, keep=3)) if one.rule == "usual"]
     assert (usual.state, usual.value, usual.usual) == ("fail", 14, 40)
     assert [one.state for one in judge(source, before[:14], day(14)) if one.rule == "usual"] == ["unjudged"]
+
+
+def test_a_week_of_daily_deliveries_does_not_know_what_a_weekend_is_like():
+    source = changed(METER, rows=(1, 1_000), health=HealthPolicy(min_rows=20))
+
+    def day(number: int, change: Change = lambda frame: frame) -> dict[str, object]:
+        frame = rows(1 + number // DAYS)
+        return profile(change(frame[frame["at"].dt.day == 1 + number % DAYS]), source)
+
+    for days, found_out in ((7, False), (15, True)):
+        findings = judge(source, [day(number) for number in range(days)], day(days, FAHRENHEIT))
+        assert (("distribution", "values", "level") in failed(findings)) is found_out
+    (told,) = [one for one in judge(source, [day(number) for number in range(7)], day(7)) if one.pillar == "distribution"]
+    assert told.sentence.startswith("deliveries of 6 days were accepted before; 4 over 14 days are needed")
 
 
 def test_a_reference_table_may_not_lose_half_its_rows():
@@ -225,9 +242,6 @@ def clinic(tmp_path: Path):
         assert clinic.deliver(f"{month}.csv", rows(month)).outcome == "published"
     yield clinic
     clinic.journal.close()
-
-
-FAHRENHEIT: Change = FAULTS[4][1]
 
 
 def test_a_delivery_unlike_those_before_it_is_kept_from_the_models_and_a_corrected_one_is_not(clinic: Clinic):

@@ -159,8 +159,10 @@ def _days(policy: HealthPolicy, before: Sequence[Profile], now: Profile) -> Find
 
 def distribution(policy: HealthPolicy, before: Sequence[Profile], now: Profile) -> Iterator[Finding]:
     """Column by column: known values, missing ones, categories that were never seen, numbers that stand still."""
-    if len(before) < policy.history:
-        said = f"{len(before)} deliveries were accepted before; {policy.history} are needed to know how far apart two of them usually are"
+    if len(before) < policy.history or (days := _span(before)) < policy.history_days:
+        got = f"{len(before)} deliveries" if len(before) < policy.history else f"deliveries of {days} days"
+        least = f"{policy.history} over {policy.history_days} days"
+        said = f"{got} were accepted before; {least} are needed to know how far apart two of them usually are"
         yield Finding("distribution", "history", "unjudged", said)
         return
     for name, column in now["columns"].items():
@@ -169,6 +171,13 @@ def distribution(policy: HealthPolicy, before: Sequence[Profile], now: Profile) 
             yield from _moved(policy, name, history, column)
             yield from _unseen(policy, name, history, column)
             yield from _stuck(policy, name, history, column)
+
+
+def _span(before: Sequence[Profile]) -> float:
+    """Days from the first to the last of them; without end where they have no time."""
+    if "last" not in before[-1]:
+        return float("inf")
+    return (date.fromisoformat(max(each["last"] for each in before)) - date.fromisoformat(min(each["first"] for each in before))).days
 
 
 def _moved(policy: HealthPolicy, name: str, history: list[dict[str, Any]], now: dict[str, Any]) -> Iterator[Finding]:

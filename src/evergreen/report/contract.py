@@ -131,7 +131,7 @@ def _health(policy: HealthPolicy) -> list[str]:
             f"Where a column, or what it misses, differs by {policy.min_distance:g} (PSI {policy.min_psi:g}) from the last one and by "
             f"{policy.times_usual:g} times what two in turn ever did; where more than {percent(policy.max_unseen)} of the rows have a "
             f"category that was never seen; where a number stands still {policy.stuck_times:g} times as long as ever. "
-            f"This is judged from {policy.history} accepted deliveries on."
+            f"This is judged from {policy.history} accepted deliveries, of {policy.history_days} days, on."
         ),
         "duplicates": "Where two rows have the same key.",
     }
