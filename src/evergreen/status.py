@@ -24,6 +24,7 @@ from evergreen.moves import history, standing
 from evergreen.overrides import in_force, used
 from evergreen.promotion import expired, way_back
 from evergreen.releases import rests_on, standing_promote, waiting
+from evergreen.report.model_card import cards_of, write_cards
 from evergreen.report.shadow import account_sentences
 from evergreen.report.site import Overview, with_override, write_site
 from evergreen.retraining import inputs_digest
@@ -164,8 +165,9 @@ def is_due(space: Workspace, now: datetime) -> bool:
 
 
 def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
-    """Write the overview and the pages of all decisions; returns the overview's path."""
+    """Write the overview, the pages of all decisions and the cards of all versions; returns the overview's path."""
     overruled, now = used(space.journal), datetime.now(UTC)
+    write_cards(space.settings.site, cards_of(space.journal, space.problem, now))
     view = Overview(
         champion=standing(space.journal).champion,
         deliveries=_deliveries(space),
