@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from flows import deciding, housekeeping, tracing
+from flows import deciding, housekeeping, suites, tracing
 from flows.interrupts import insisting
 
 INTERRUPTED = 130
@@ -31,6 +31,7 @@ app.add_typer(housekeeping.app)
 app.add_typer(deciding.gate, name="gate")
 app.add_typer(tracing.app)
 app.add_typer(tracing.batch, name="batch")
+app.add_typer(suites.app, name="expectations")
 
 
 Through = Annotated[str | None, typer.Option(help="The example's last month, such as 2013-12.")]
