@@ -88,6 +88,8 @@ def _mean(name: str, numbers: Sequence[Numbers], basis: str) -> Expectation:
     low, high, std = min(one.mean for one in numbers), max(one.mean for one in numbers), max(one.std for one in numbers)
     slack = max(high - low, std) * max(MEAN_SLACK, slack_of(len(numbers)))
     bounds = {"min_value": _tidy(low - slack, std, math.floor), "max_value": _tidy(high + slack, std, math.ceil)}
+    if all(one.low >= 0 for one in numbers):
+        bounds["min_value"] = max(bounds["min_value"], 0)  # so is every mean
     note = f"The means of batches were {low:,.4g} to {high:,.4g}; {basis}."
     return _made("expect_column_mean_to_be_between", "warning", note, column=name, **bounds)
 

@@ -186,11 +186,12 @@ def _limits(records: list[dict[str, Any]]) -> Card:
     if not records:
         return {"warned": [], "unjudged": ["Everything: the gate has not judged it yet."], "found": []}
     record = records[-1]
-    findings = [(one["check"], one["reason"], str(one["outcome"]).lower() == "pass") for one in record["findings"]]
+    told = [{name: one[name] for name in ("check", "outcome", "reason")} for one in record["findings"]]
+    passed = [one for one in told if str(one["outcome"]).lower() == "pass"]
     return {
-        "warned": [{"check": check, "reason": reason} for check, reason, passed in findings if not passed],
+        "warned": [one for one in told if one not in passed],
         "unjudged": record.get("not_judged") or [],
-        "found": [{"check": check, "reason": reason} for check, reason, passed in findings if passed and check in FIT],
+        "found": [one for one in passed if one["check"] in FIT],
     }
 
 
