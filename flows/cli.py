@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from flows import backtest, deciding, housekeeping, tracing
+from flows import backtest, deciding, housekeeping, suites, tracing
 from flows.interrupts import insisting
 
 INTERRUPTED = 130
@@ -32,6 +32,7 @@ app.add_typer(housekeeping.app)
 app.add_typer(deciding.gate, name="gate")
 app.add_typer(tracing.app)
 app.add_typer(tracing.batch, name="batch")
+app.add_typer(suites.app, name="expectations")
 
 
 Through = Annotated[str | None, typer.Option(help="The example's last month, such as 2013-12.")]

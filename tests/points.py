@@ -27,6 +27,8 @@ POINTS: dict[str, tuple[tuple[str, int], ...]] = {
     ),
     "judge": (
         ("begin asking the models", 1),
+        ("before signals", 1),
+        ("after signals", 1),
         ("before looks and ledger and decisions", 1),
         ("after looks and ledger and decisions", 1),
     ),

@@ -20,6 +20,7 @@ from evergreen.monitoring.telling import AGAIN, SENT
 from evergreen.moves import history, standing
 from evergreen.overrides import used
 from evergreen.releases import waiting
+from evergreen.report.model_card import cards_of, write_cards
 from evergreen.report.site import BACKTEST, Overview, with_override, write_site
 from evergreen.revocations import taken_back
 from evergreen.status import notices, served_so_far, shadow_so_far
@@ -28,8 +29,9 @@ from evergreen.workspace import Workspace
 
 def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
     """Write the control room and the pages that it links to; returns its path."""
-    settings = space.settings
-    return write_site(settings.site, gather(space, worth, datetime.now(UTC)), space.problem, quarantine=settings.root / "quarantine")
+    settings, now = space.settings, datetime.now(UTC)
+    write_cards(settings.site, cards_of(space.journal, space.problem, now))
+    return write_site(settings.site, gather(space, worth, now), space.problem, quarantine=settings.root / "quarantine")
 
 
 def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Overview:
@@ -53,6 +55,7 @@ def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Over
         signals=journal.rows(tables.signals, kind="drift") + journal.rows(tables.signals, kind="decay"),
         service=service.history(journal, space.problem, now),
         ahead=ahead(space, now),
+        cards={row["version"]: card_page(row["version"]) for row in journal.rows(tables.versions)},
         backtest=read_json(file) if file.is_file() else None,
     )
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen import journal as tables
+from evergreen import portrait
 from evergreen.artefact import CODE_FOLDER
 from evergreen.candidate import Trained, predicted
 from evergreen.changes import Made, changes
@@ -28,7 +29,7 @@ from evergreen.files import digest_bytes, digest_file, digest_text
 from evergreen.gate.collection import Origin, batch_verdicts, collect_evidence, taken_back_since
 from evergreen.gate.comparison import groups_of
 from evergreen.gate.decision import judge
-from evergreen.gate.evidence import CHAMPION, DataVerdict, Evidence
+from evergreen.gate.evidence import CANDIDATE, CHAMPION, DataVerdict, Evidence
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import Question, open_budget, spending
 from evergreen.gate.record import Context, build_record
@@ -140,7 +141,9 @@ def make_candidate(space: Workspace, material: Material, *, tuning: bool, progre
 
 def ask_models(space: Workspace, material: Material, candidate: Version) -> Examination:
     """Have all compared models predict the holdout and try the candidate, each in a process of its own."""
-    return examine(space, material.split, candidate, material.frame)
+    asked = examine(space, material.split, candidate, material.frame)
+    portrait.draw(space, material.split.holdout, candidate, asked.answers[CANDIDATE].predicted)
+    return asked
 
 
 def earlier_verdict(space: Workspace, snapshot: Snapshot) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ _SENTENCES = {
     "expect_column_unique_value_count_to_be_between": "the number of different values of `{column}` lies {bounds}",
     "expect_column_proportion_of_non_null_values_to_be_between": "the share of rows that have `{column}` lies {bounds}",
     "expect_column_pair_values_a_to_be_greater_than_b": "`{column_A}` is greater than `{column_B}`",
+    "expect_table_columns_to_match_set": "it has the columns {column_set}",
     "expect_table_row_count_to_be_between": "the number of rows lies {bounds}",
 }
 

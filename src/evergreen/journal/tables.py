@@ -114,7 +114,8 @@ asked. A trigger is skipped once by each rule, and acted upon once. `action` ask
 person's request; start and excuse: see `evergreen.attempts`."""
 signals = _table("signals", *map(_text, ("signal", "kind", "window")), sa.Column("facts", sa.JSON), unique=("signal",))
 """What was found on one window of rows. `kind`: drift or decay (found or not, with figures), or what predictions in service came to, see
-`evergreen.monitoring.measuring`: realized, estimate, staleness, features. Whoever reads them asks for a kind."""
+`evergreen.monitoring.measuring`: realized, estimate, staleness, features; or what a candidate showed on a holdout, see
+`evergreen.portrait`: importance. Whoever reads them asks for a kind."""
 removals = _table("removals", *map(_text, ("removal", "kind", "name", "reason")), unique=("removal",))
 """What was removed to save room although the journal names it. `kind`: model (`name`: its version), prediction (its path)
 or served (how many rows of the log, until when)."""

@@ -69,6 +69,11 @@ def tone(word: str) -> str:
     return TONES.get(word.upper(), "bad")
 
 
+def capital(text: str) -> str:
+    """The text with a capital first letter; the others stay."""
+    return text[:1].upper() + text[1:]
+
+
 def badge(word: str) -> Markup:
     """A verdict or an outcome as sign and word."""
     return Markup('<span class="badge {}">{}{}</span>').format(tone(word), sign(word), word.upper())
@@ -85,5 +90,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(loader=PackageLoader("evergreen.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update({each.__name__: each for each in (money, signed, whole, percent, day, moment, told, tone, badge, sign)})
+    environment.filters.update(
+        {each.__name__: each for each in (money, signed, whole, percent, day, moment, told, tone, capital, badge, sign)}
+    )
     return environment

@@ -247,6 +247,29 @@ def agreement(cells: Sequence[tuple[float, float, int]], *, chances: bool, said:
     return svg(figure, "agreement", "What both said of the same rows", said)
 
 
+def importances(rows: Rows, *, amount: str) -> str:
+    """What each feature is worth to a model, the weightiest first.
+
+    Parameters
+    ----------
+    rows
+        `feature` and `cost` (`estimate`, `low`, `high`).
+    """
+    kept = rows[:MOST_SLICES]
+    figure, axes = blank(46 + 18 * len(kept))
+    for y, cost in enumerate(row["cost"] for row in kept):
+        axes.plot([cost["low"], cost["high"]], [y, y], color=CANDIDATE, linewidth=6, alpha=0.4, solid_capstyle="butt")
+        axes.plot(cost["estimate"], y, "o", color=CANDIDATE, markersize=6)
+    axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
+    axes.set_yticks(range(len(kept)), [short(row["feature"]) for row in kept])
+    for tick in axes.get_yticklabels():
+        tick.set_color(INK)
+    axes.set_ylim(len(kept) - 0.4, -0.6)
+    axes.set_xlabel(amount)
+    said = "; ".join(f"{row['feature']}: {row['cost']['estimate']:,.0f}" for row in kept)
+    return svg(figure, "importances", "What each feature is worth", f"{said}.")
+
+
 def _interval(axes: Axes, y: int, row: dict[str, Any]) -> None:
     """One comparison: words above, the bar with its dot, nothing saved as a thin line and the limit as a thick one."""
     limit = -(row["margin_per_1000"] or 0)

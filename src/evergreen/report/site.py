@@ -59,13 +59,15 @@ class Overview:
     """See `evergreen.monitoring.service.history`."""
     ahead: list[str] = field(default_factory=list)
     """What happens next, in sentences."""
+    cards: dict[int, str] = field(default_factory=dict)
+    """Where the card of each version is."""
     backtest: dict[str, Any] | None = None
     """What a backtest of the retraining policy told; None where none was made."""
 
 
 def render_overview(view: Overview, problem: Problem) -> str:
     """The control room, as HTML in one file; its links lead to pages beside it."""
-    decisions = [_decision_row(record) for record in view.decisions]
+    decisions = [_decision_row(record) | {"card": view.cards.get((record["candidate"] or {}).get("version"))} for record in view.decisions]
     known = [row["realized"] for row in view.publications if row["realized"]]
     last = view.decisions[-1] if view.decisions else None
     unit = problem.business.unit
