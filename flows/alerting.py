@@ -28,6 +28,17 @@ def tell_alerts(space: Workspace, now: datetime) -> list[Alert]:
     return _tell(space, [*failures(space.journal, space.problem, now), *find_alerts(space, now)], now)
 
 
+def tell_prometheus(space: Workspace, now: datetime, *, is_look: bool = False) -> None:
+    """Write down for Prometheus how things stand; a folder that cannot be written is told, and stops nothing."""
+    from evergreen.monitoring.exposition import expose
+
+    try:
+        expose(space, now, is_look=is_look)
+    except OSError as error:
+        told = f"{space.settings.metrics} cannot be written ({error.strerror}): Prometheus is told nothing new"
+        account.done("metrics", told, tone="bad")
+
+
 def tell_failure(space: Workspace, name: str, error: BaseException) -> list[Alert]:
     """Tell that a run failed, where the contract wants it told; returns what was told. Raise the error again afterwards."""
     wanted = "failure" in space.problem.alerts.on

@@ -48,6 +48,7 @@ def look() -> State[Any]:
     warn(space)
     if not is_busy(space):
         leave_refused(space)
+    expose(space)
     return Completed(message=message)
 
 
@@ -119,6 +120,14 @@ def warn(space: Workspace) -> None:
     now = datetime.now(UTC)
     tell_deaths(space, died(rounds_of(space), now - space.problem.alerts.cooldown), now)
     tell_alerts(space, now)
+
+
+@step()
+def expose(space: Workspace) -> None:
+    """Tell Prometheus how things stand, and that a look has ended."""
+    from flows.alerting import tell_prometheus
+
+    tell_prometheus(space, datetime.now(UTC), is_look=True)
 
 
 @step()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from evergreen.files import shown
-from evergreen.monitoring import measuring
+from evergreen.monitoring import kinds, measuring
 from evergreen.monitoring.service import history
 from evergreen.report.pages import NONE
 from evergreen.workspace import open_workspace
@@ -42,7 +42,7 @@ def tell_performance(*, as_json: bool) -> None:
 
 
 def _tell_windows(told: Told) -> None:
-    for origin, title in ((measuring.PUBLISHED, "Published predictions"), (measuring.SERVED, "Predictions over HTTP")):
+    for origin, title in ((kinds.PUBLISHED, "Published predictions"), (kinds.SERVED, "Predictions over HTTP")):
         rows = [_window(one) for one in told["windows"] if one["origin"] == origin]
         if not rows:
             continue

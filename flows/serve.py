@@ -25,11 +25,13 @@ def main() -> int:
 
 def _serve() -> int:
     import asyncio
+    from datetime import UTC, datetime
 
     import uvloop
 
     from evergreen.errors import ContractError
     from evergreen.files import lock
+    from evergreen.monitoring.exposition import Figures
     from evergreen.registry import Registry
     from evergreen.serving.server import run
     from evergreen.serving.service import Service
@@ -46,7 +48,9 @@ def _serve() -> int:
         return open_workspace().registry
 
     async def serve() -> bool:
-        return await run(Service(settings, problem, policy, open_registry=open_registry, tell=_say))
+        service = Service(settings, problem, policy, open_registry=open_registry, tell=_say)
+        service.metrics.whole.register(Figures(open_workspace, lambda: datetime.now(UTC)))
+        return await run(service)
 
     # Two servers on one home would remove each other's copies, and each other's file of what is left to be logged.
     alone = lock(settings.root / "serving" / ".lock", holder="serving this home over HTTP", seconds=ALONE_SECONDS)

@@ -44,7 +44,7 @@ def toy_candidate(key: str = "first", *, days: int = 10, estimator: Any = None, 
         training_key=key,
         snapshot="5" * 64,
         provenance={"snapshot": "5" * 64, "contract": "c" * 64, "code": "d" * 64, "lock": "e" * 64},
-        facts={"training_end": "2026-01-14", "rows": len(X), "commit": "0123456789ab+"},
+        facts={"training_end": "2026-01-14T00:00:00+00:00", "rows": len(X), "commit": "0123456789ab+"},
     )
 
 

@@ -20,7 +20,7 @@ from evergreen.monitoring.telling import AGAIN, SENT
 from evergreen.moves import history, standing
 from evergreen.overrides import used
 from evergreen.releases import waiting
-from evergreen.report.model_card import cards_of, write_cards
+from evergreen.report.model_card import card_page, cards_of, write_cards
 from evergreen.report.site import BACKTEST, Overview, with_override, write_site
 from evergreen.revocations import taken_back
 from evergreen.status import notices, served_so_far, shadow_so_far

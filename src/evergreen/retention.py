@@ -218,7 +218,7 @@ def _quarantined(home: _Home) -> Iterator[Removal]:
 
 def _temporary(home: _Home) -> Iterator[Removal]:
     """What is written under a hidden name first, and keeps it when its writer is killed; the landing folders are not ours."""
-    for name in ("backtest", "batches", "evidence", "predictions", "quarantine", "site", "cache"):
+    for name in ("backtest", "batches", "evidence", "predictions", "profiles", "proposals", "quarantine", "site", "cache", "metrics"):
         for path in sorted((home.root / name).rglob(".*")):
             hidden = [part for part in path.relative_to(home.root).parts if part.startswith(".")]
             if len(hidden) == 1 and not path.name.endswith(".lock") and home.is_still(path):

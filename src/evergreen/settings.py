@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     """Whether the API shows its document, at /docs and /openapi.json."""
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Where Prometheus finds the API's counters on this machine; 0 means at /metrics of the API itself."""
+    serve_site: bool = True
+    """Whether the API shows the pages that people read, at /site/."""
     work_pool: str = ""
     """The Prefect work pool that runs the platform's flows; empty means the platform itself does."""
     work_image: str = ""
@@ -137,6 +139,11 @@ class Settings(BaseSettings):
     def site(self) -> Path:
         """The folder of the pages that people read."""
         return self.root / "site"
+
+    @property
+    def metrics(self) -> Path:
+        """The folder of what is told to Prometheus; its node_exporter reads every `.prom` in it."""
+        return self.root / "metrics"
 
 
 def load_settings() -> Settings:

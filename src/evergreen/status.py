@@ -9,7 +9,7 @@ from evergreen import journal as tables
 from evergreen import shadows
 from evergreen.brakes import frozen
 from evergreen.data.checkups import Finding
-from evergreen.data.landing import Delivery, Found, active, emptied, find, unjudged, why_empty
+from evergreen.data.landing import Delivery, Found, active, emptied, find, quarantined, unjudged, why_empty
 from evergreen.data.snapshots import build_frame, published_now
 from evergreen.errors import RefusedError
 from evergreen.files import digest_text
@@ -50,8 +50,7 @@ def has_new_deliveries(space: Workspace) -> bool:
 
 def in_quarantine(space: Workspace) -> list[dict[str, Any]]:
     """The journal's rows of the deliveries that are refused and that nothing has taken the place of."""
-    newest = {(row["source"], row["name"]): row for row in space.journal.rows(tables.deliveries)}
-    return [row for row in newest.values() if row["outcome"] == "quarantined"]
+    return quarantined(space.journal)
 
 
 def current_inputs(space: Workspace) -> str | None:

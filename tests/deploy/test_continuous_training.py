@@ -1,6 +1,7 @@
 """What ct.yml does, with the real commands, run after run on machines where nothing lasts: one history comes of it."""
 
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def take_turn(actions: Actions, run: int, **context: Any) -> dict[str, Job]:
     told = MAIN | {name.replace("__", "."): value for name, value in context.items()}
     train = actions.run(JOBS["train"], run, **told)
     needs = {f"needs.train.outputs.{name}": value for name, value in train.outputs.items()}
-    return {"train": train, "keep": actions.run(JOBS["keep"], run, **told, **needs)}
+    return {"train": train} | {name: actions.run(JOBS[name], run, **told, **needs) for name in ("keep", "publish")}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def turns(actions: Actions) -> dict[str, dict[str, Job]]:
         "trial": take_turn(
             actions, 103, inputs__through="90", github__event__pull_request__head__repo__full_name="x", github__repository="x", **trial
         ),
-        "second": take_turn(actions, 104, inputs__through="90", inputs__reason=REASON),
+        "second": take_turn(actions, 104, inputs__through="90", inputs__reason=REASON, vars__EVERGREEN_PAGES="yes"),
     }
 
 
@@ -102,6 +103,17 @@ def test_the_summary_of_the_job_is_the_decision_in_money(turns):
 
 def test_the_pages_are_there_to_be_kept(turns, actions):
     assert "version 2" in (actions.root / "artifacts-104" / "report-1" / "site" / "index.html").read_text().lower()
+
+
+def test_the_pages_are_published_where_people_have_asked_for_it(turns, actions):
+    assert turns["first"]["publish"].done == []
+    archive = actions.root / "artifacts-104" / "github-pages-1" / "artifact.tar"
+    with tarfile.open(archive) as pages:
+        names = {name.removeprefix("./") for name in pages.getnames()}
+        assert all(one.isfile() or one.isdir() for one in pages.getmembers())
+    assert "index.html" in names
+    assert any(name.startswith("decisions/") for name in names)
+    assert not any("journal" in name or name.startswith("/") or ".." in name for name in names)
 
 
 def test_a_turn_that_only_explains_changes_nothing(actions, turns):

@@ -19,6 +19,7 @@ NOT_LOCAL = {"audit": "asks a database of advisories over the network"}
 """Targets of ci.yml that `make ci-local` leaves out, and why."""
 WRITES = {
     "ct.keep": {"contents"},
+    "ct.publish": {"pages", "id-token"},
     "ct.comment": {"pull-requests"},
     "cd.image": {"packages", "id-token", "attestations"},
     "cd.model": {"contents"},
@@ -72,7 +73,7 @@ def test_a_job_ends_in_time_has_its_turn_and_may_write_only_what_it_is_for(job):
 
 def test_no_checkout_leaves_a_token_behind():
     checkouts = [(job, step.get("with", {})) for job, step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
-    assert len(checkouts) == len(JOBS) - 2  # a comment and an approval need no code
+    assert len(checkouts) == len(JOBS) - 3  # pages, a comment and an approval need no code
     assert [job for job, options in checkouts if options.get("persist-credentials") != "false"] == []
 
 
@@ -109,10 +110,38 @@ def test_training_is_asked_for_by_the_clock_by_data_by_code_and_by_hand():
 
 
 def test_a_strangers_pull_request_reaches_neither_data_nor_registry():
-    for job in ("keep", "comment"):
+    for job in ("keep", "publish", "comment"):
         assert JOBS[f"ct.{job}"]["needs"] == "train"
     assert {job for job, step in STEPS if "secrets." in str(step)} == {"ct.train", "cd.model"}
     assert "pull_request_target" not in str(WORKFLOWS)
+
+
+@pytest.mark.parametrize(
+    ("but", "is_published"),
+    [
+        ({}, True),
+        ({"vars.EVERGREEN_PAGES": ""}, False),
+        ({"vars.EVERGREEN_PAGES": "no"}, False),
+        ({"github.ref": "refs/heads/feature"}, False),
+        ({"github.ref": "refs/pull/7/merge", "github.event_name": "pull_request"}, False),
+        ({"needs.train.outputs.changed": "false"}, False),
+        ({"needs.train.outputs.changed": ""}, False),
+        ({"needs.train.outputs.lasts": "yes"}, True),
+    ],
+)
+def test_pages_are_published_from_main_where_people_have_asked_for_it(but, is_published):
+    told = {"vars.EVERGREEN_PAGES": "yes", "github.ref": "refs/heads/main", "github.event_name": "schedule"}
+    assert holds(JOBS["ct.publish"]["if"], told | {"needs.train.outputs.changed": "true"} | but) is is_published
+    assert JOBS["ct.publish"]["environment"]["name"] == "github-pages"
+
+
+def test_what_is_published_is_what_the_turn_has_left_and_no_step_knows_a_secret():
+    report, _, kept, deployed = JOBS["ct.publish"]["steps"]
+    uploads = [step["with"] for step in JOBS["ct.train"]["steps"] if step.get("with", {}).get("name") == report["with"]["name"]]
+    assert ["out/site/" in one["path"].split() for one in uploads] == [True]
+    assert deployed["uses"].startswith("actions/deploy-pages@")
+    assert deployed["with"]["artifact_name"] == kept["with"]["name"]
+    assert "secrets." not in str(JOBS["ct.publish"])
 
 
 def test_no_runner_of_ones_own_runs_what_a_pull_request_brings():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from in_service import COMING, DAYS, mature, predict
 from logged import put_decisions
 from sklearn.metrics import roc_auc_score
 from toy import data
@@ -17,7 +18,6 @@ from toy.tasks import MULTICLASS, REGRESSION, REGRESSION_WITHOUT_TIME
 from workspaces import changed, deliver, deliver_days, ingest, open_space, toy_frame, train
 
 from evergreen import journal as tables
-from evergreen.data.publishing import Order, publish
 from evergreen.data.snapshots import build_frame, published_now
 from evergreen.evaluation import Predicted
 from evergreen.monitoring import staleness
@@ -26,13 +26,9 @@ from evergreen.monitoring.figures import by_slice, figures
 from evergreen.monitoring.measuring import estimate_published, measure
 from evergreen.monitoring.service import history
 from evergreen.moves import standing
-from evergreen.prediction import predict_all
-from evergreen.predictor import Job
 from evergreen.watches import PerformancePolicy
 from evergreen.workspace import Workspace
 
-DAYS, COMING = 85, 20
-"""Of the first the champion has learnt from 59 and was judged on 25."""
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 START = "2026-03-31"
 """The first day of what is to come."""
@@ -59,28 +55,6 @@ def serving(trained: Path, tmp_path: Path) -> Iterator[Workspace]:
     space = open_space(tmp_path / "home")
     yield space
     space.journal.close()
-
-
-def mature(space: Workspace, *, days: int = COMING, start: int = DAYS) -> None:
-    deliver_days(space, days, start=start, without=("orders", "stock"))
-    ingest(space)
-
-
-def predict(space: Workspace, *, version: int = 1, turned: bool = False, off: float = 0.0) -> None:
-    """Publish what a version says of the orders that wait; or the opposite; or with probabilities that are off."""
-    snapshot, problem = published_now(space.journal, space.problem), space.problem
-    asked = space.registry.version(version)
-    waiting = build_frame(space.settings.root, snapshot, problem).still_open
-
-    def answer(files: list[tuple[Path, Path]]) -> None:
-        predict_all([Job(space.registry.folder(asked), rows, out, key=problem.key) for rows, out in files])
-        for _, out in files:
-            said = pd.read_parquet(out)
-            said["decision"] = 1 - said["decision"] if turned else said["decision"]
-            said.assign(probability=(said["probability"] + off).clip(0, 1)).to_parquet(out, index=False)
-
-    order = Order(waiting, version, f"{version}" * 64, snapshot.id, problem.features)
-    publish(space.settings.root, space.journal, problem, order, predict=answer)
 
 
 def told(space: Workspace) -> dict[str, Any]:

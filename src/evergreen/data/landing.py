@@ -132,6 +132,12 @@ def active(journal: Journal, source: str) -> list[dict[str, Any]]:
     return [row for row in _last_published(journal, source) if row["batch"] not in gone]
 
 
+def quarantined(journal: Journal) -> list[dict[str, Any]]:
+    """The journal's rows of the deliveries that are refused and that nothing has taken the place of."""
+    newest = {(row["source"], row["name"]): row for row in journal.rows(deliveries)}
+    return [row for row in newest.values() if row["outcome"] == "quarantined"]
+
+
 def emptied(journal: Journal, source: str) -> tuple[Revocation, ...]:
     """The words by which nothing counts of a source of which something would; none while something does, or nothing ever has."""
     gone, rows = taken_back(journal), _last_published(journal, source)

@@ -111,6 +111,11 @@ def has_room_from(journal: j.Journal, *, data_time: datetime, policy: GatePolicy
     return None
 
 
+def spent_at(journal: j.Journal, data_time: datetime) -> float:
+    """What gates have spent of the year that holds a moment of data time."""
+    return _spent_around(journal.rows(j.ledger), data_time)
+
+
 def spending(budget: Budget) -> list[tuple[Any, dict[str, Any]]]:
     """The rows for the journal, to be added in one transaction with the decision.
 

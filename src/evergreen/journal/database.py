@@ -119,6 +119,13 @@ class Journal:
             chosen = _chosen(table, equal).order_by(table.c.seq.desc()).limit(count)
             return [dict(row) for row in connection.execute(chosen).mappings()][::-1]
 
+    def count(self, table: sa.Table, *by: str, **equal: Any) -> dict[tuple[Any, ...], int]:
+        """How many rows with these values there are, by what stands in some columns; the database counts them."""
+        columns = [table.c[name] for name in by]
+        query = sa.select(sa.func.count(), *columns).where(*(table.c[name] == value for name, value in equal.items()))
+        with self._explained(), self._engine.connect() as connection:
+            return {tuple(key): int(rows) for rows, *key in connection.execute(query.select_from(table).group_by(*columns))}
+
     def claim(self, problem: str) -> None:
         """Make the journal belong to a problem.
 

@@ -9,10 +9,9 @@ from evergreen import journal as tables
 from evergreen.contract import Problem
 from evergreen.gate.statistics import Interval
 from evergreen.journal import Journal
-from evergreen.monitoring import served_features
 from evergreen.monitoring.alerts import Alert, alert
 from evergreen.monitoring.decay import level, surely_more
-from evergreen.monitoring.measuring import ESTIMATE, PUBLISHED, REALIZED, SERVED
+from evergreen.monitoring.kinds import ESTIMATE, FEATURES, PUBLISHED, REALIZED, SERVED
 from evergreen.moves import standing
 
 COMMAND = "evergreen performance"
@@ -78,7 +77,7 @@ def _costly(journal: Journal, problem: Problem, champion: int) -> Iterator[Alert
 
 def _served_otherwise(journal: Journal, problem: Problem) -> Iterator[Alert]:
     """The newest comparison of served features with the data; the features that differ are the cause."""
-    row = journal.last(tables.signals, kind=served_features.KIND)
+    row = journal.last(tables.signals, kind=FEATURES)
     if row is None or row["facts"]["low"] is None or row["facts"]["low"] <= problem.performance.max_features_share:
         return
     facts = row["facts"]

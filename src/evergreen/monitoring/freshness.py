@@ -1,15 +1,19 @@
-"""How far the newest row of each source lies behind."""
+"""How far the newest row of each source lies behind, and the newest that the champion has learnt from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from evergreen import journal as tables
 from evergreen.contract import Problem
 from evergreen.data.landing import active
 from evergreen.journal import Journal
+from evergreen.moves import standing
 
 
 @dataclass(frozen=True)
@@ -40,3 +44,18 @@ def of_sources(journal: Journal, problem: Problem, now: datetime) -> list[Freshn
         behind = clock - last if clock is not None and last is not None else None
         told.append(Freshness(source.name, last, behind, pd.Timedelta(source.max_age) if source.max_age is not None else None, name))
     return told
+
+
+def of_champion(journal: Journal, problem: Problem, now: datetime) -> dict[str, Any] | None:
+    """Up to when the champion has learnt, see `evergreen.monitoring.service.history` (`age`); None without one or time."""
+    champion = standing(journal).champion
+    row = journal.last(tables.versions, version=champion) if champion is not None else None
+    learnt_until = row["facts"].get("training_end") if row else None
+    if learnt_until is None:
+        return None
+    clock, name = pd.Timestamp(now), "now"
+    if problem.clock == "data":
+        times = [pd.Timestamp(one["newest"]) for source in problem.sources for one in active(journal, source.name) if one["newest"]]
+        clock, name = max(times, default=clock), "the newest row of all"
+    days = (clock - pd.Timestamp(learnt_until)) / np.timedelta64(1, "D")
+    return {"version": champion, "training_end": learnt_until, "days": float(days), "clock": name}

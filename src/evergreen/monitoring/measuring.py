@@ -27,13 +27,12 @@ from evergreen.monitoring import served_features, staleness
 from evergreen.monitoring.asking import ask, unseen
 from evergreen.monitoring.estimating import Answered, Estimate, estimate
 from evergreen.monitoring.figures import bounds, by_slice, figures
+from evergreen.monitoring.kinds import ESTIMATE, PUBLISHED, REALIZED, SERVED
 from evergreen.monitoring.outcomes import LastBefore, Outcomes, outcomes_of
 from evergreen.monitoring.performance import last_predictions
 from evergreen.monitoring.windows import newest
 from evergreen.workspace import Workspace
 
-REALIZED, ESTIMATE = "realized", "estimate"
-PUBLISHED, SERVED = "published", "served"
 ALL = "all"
 """The window of data without time."""
 VERSION = "model_version"

@@ -18,10 +18,10 @@ from evergreen.files import digest_text
 from evergreen.gate.record import json_safe
 from evergreen.gate.statistics import share_lower_bound
 from evergreen.journal import Journal, log
+from evergreen.monitoring.kinds import FEATURES
 from evergreen.monitoring.outcomes import Outcomes
 from evergreen.serving.frames import plain_columns
 
-KIND = "features"
 EXAMPLES = 3
 TOLERANCE = 1e-9
 """Numbers that differ by less, relatively, are the same."""
@@ -53,12 +53,12 @@ def measure(journal: Journal, problem: Problem, frame: Frame, outcomes: Outcomes
     rows = log.newest(journal, most=problem.performance.served_rows)
     if not rows:
         return None
-    name = digest_text(KIND, rows[0]["prediction"], snapshot, problem.digest())
+    name = digest_text(FEATURES, rows[0]["prediction"], snapshot, problem.digest())
     known = journal.last(tables.signals, signal=name)
     if known is None:
         pairs, counts = _pairs(problem, frame, outcomes, rows)
         facts = {"looked_at": len(rows), **counts, **compare(pairs)}
-        journal.add(tables.signals, signal=name, kind=KIND, window=rows[0]["asked_at"], facts=json_safe(facts))
+        journal.add(tables.signals, signal=name, kind=FEATURES, window=rows[0]["asked_at"], facts=json_safe(facts))
         known = journal.last(tables.signals, signal=name)
     return known
 

@@ -7,15 +7,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from evergreen import journal as tables
 from evergreen.contract import Problem
-from evergreen.data.landing import active
 from evergreen.journal import Journal
-from evergreen.monitoring import served_features, staleness
-from evergreen.monitoring.measuring import ESTIMATE, PUBLISHED, REALIZED
-from evergreen.moves import standing
+from evergreen.monitoring.freshness import of_champion
+from evergreen.monitoring.kinds import ESTIMATE, FEATURES, PUBLISHED, REALIZED, SERVED, STALENESS
 
 Told = dict[str, Any]
 
@@ -48,7 +45,7 @@ def history(journal: Journal, problem: Problem, now: datetime) -> Told:
         `age`: `version`, `training_end` (newest row that the champion has learnt from), `days` since, `clock`; None without one or time.
     """
     windows = [*_published(journal), *_served(journal)]
-    compared = journal.last(tables.signals, kind=served_features.KIND)
+    compared = journal.last(tables.signals, kind=FEATURES)
     return {
         "unit": problem.business.unit,
         "things": problem.things,
@@ -58,7 +55,7 @@ def history(journal: Journal, problem: Problem, now: datetime) -> Told:
         "accuracy": _accuracy([one for one in windows if one["origin"] == PUBLISHED]),
         "staleness": _staleness(journal),
         "features": {**compared["facts"], "at": compared["at"]} if compared else None,
-        "age": _age(journal, problem, now),
+        "age": of_champion(journal, problem, now),
     }
 
 
@@ -77,8 +74,8 @@ def _published(journal: Journal) -> list[Told]:
 
 
 def _served(journal: Journal) -> list[Told]:
-    found = _realized(journal, "served")
-    return [_window("served", name, found[name], None) for name in sorted(found)]
+    found = _realized(journal, SERVED)
+    return [_window(SERVED, name, found[name], None) for name in sorted(found)]
 
 
 def _realized(journal: Journal, origin: str) -> dict[str, Told]:
@@ -122,21 +119,7 @@ def _accuracy(windows: list[Told]) -> Told | None:
 
 def _staleness(journal: Journal) -> Told | None:
     by_window: dict[str, dict[int, Told]] = {}
-    for row in journal.rows(tables.signals, kind=staleness.KIND):
+    for row in journal.rows(tables.signals, kind=STALENESS):
         by_window.setdefault(row["window"], {})[row["facts"]["version"]] = row["facts"]
     told = [{"window_end": window, "points": [points[number] for number in sorted(points)]} for window, points in by_window.items()]
     return {**told[-1], "earlier": told[:-1]} if told else None
-
-
-def _age(journal: Journal, problem: Problem, now: datetime) -> Told | None:
-    champion = standing(journal).champion
-    row = journal.last(tables.versions, version=champion) if champion is not None else None
-    learnt_until = row["facts"].get("training_end") if row else None
-    if learnt_until is None:
-        return None
-    clock, name = pd.Timestamp(now), "now"
-    if problem.clock == "data":
-        times = [pd.Timestamp(one["newest"]) for source in problem.sources for one in active(journal, source.name) if one["newest"]]
-        clock, name = max(times, default=clock), "the newest row of all"
-    days = (clock - pd.Timestamp(learnt_until)) / np.timedelta64(1, "D")
-    return {"version": champion, "training_end": learnt_until, "days": float(days), "clock": name}

@@ -16,14 +16,13 @@ from evergreen.files import digest_text
 from evergreen.gate.record import json_safe
 from evergreen.monitoring.asking import ask, unseen
 from evergreen.monitoring.figures import figures
+from evergreen.monitoring.kinds import STALENESS
 from evergreen.monitoring.windows import end_of, newest
 from evergreen.moves import standing
 from evergreen.policies import HashedSplit
 from evergreen.registry import Version
 from evergreen.splitting import split_rows
 from evergreen.workspace import Workspace
-
-KIND = "staleness"
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,10 @@ def measure(space: Workspace, frame: Frame) -> list[dict[str, Any]]:
         return []
     gone = removed(space.journal)
     versions = [one for one in space.registry.versions() if one.number not in gone][-space.problem.performance.versions :]
-    names = {one.number: digest_text(KIND, str(one.number), found.content, space.problem.digest()) for one in versions}
+    names = {one.number: digest_text(STALENESS, str(one.number), found.content, space.problem.digest()) for one in versions}
     new = [one for one in versions if space.journal.last(tables.signals, signal=names[one.number]) is None]
     for number, facts in _asked(space, found, new).items():
-        space.journal.add(tables.signals, signal=names[number], kind=KIND, window=found.end or found.content, facts=json_safe(facts))
+        space.journal.add(tables.signals, signal=names[number], kind=STALENESS, window=found.end or found.content, facts=json_safe(facts))
     rows = [space.journal.last(tables.signals, signal=names[one.number]) for one in versions]
     return [row for row in rows if row is not None]
 

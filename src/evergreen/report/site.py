@@ -67,7 +67,9 @@ class Overview:
 
 def render_overview(view: Overview, problem: Problem) -> str:
     """The control room, as HTML in one file; its links lead to pages beside it."""
-    decisions = [_decision_row(record) | {"card": view.cards.get((record["candidate"] or {}).get("version"))} for record in view.decisions]
+    decisions = [
+        _decision_row(record) | {"card": view.cards.get((record["candidate"] or {}).get("version", 0))} for record in view.decisions
+    ]
     known = [row["realized"] for row in view.publications if row["realized"]]
     last = view.decisions[-1] if view.decisions else None
     unit = problem.business.unit

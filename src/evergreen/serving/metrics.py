@@ -14,6 +14,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self.whole = CollectorRegistry()
+        """Has these counters, and what others register beside them, which only those learn who may."""
+        self.whole.register(registry)
         self._counters: dict[tuple[Any, ...], Counter] = {}
         self.requests = Counter("evergreen_requests", "Requests answered.", ["route", "status"], registry=registry)
         self.seconds = Histogram("evergreen_request_seconds", "Seconds to an answer.", ["route"], buckets=SECONDS, registry=registry)
@@ -50,7 +53,7 @@ class Metrics:
             kept = self._counters[labels] = counter.labels(*labels)
         return kept
 
-    def exposition(self) -> bytes:
-        """All of them in Prometheus's text form."""
-        told: bytes = generate_latest(self.registry)
+    def exposition(self, *, is_whole: bool) -> bytes:
+        """These counters in Prometheus's text form, or them and what is registered beside them; that may take a while."""
+        told: bytes = generate_latest(self.whole if is_whole else self.registry)
         return told

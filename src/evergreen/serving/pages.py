@@ -1,4 +1,4 @@
-"""What does not predict: health, version, metrics, and the document of the API; a FastAPI application."""
+"""What does not predict: health, version, metrics, the document of the API and the pages for people; a FastAPI application."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from evergreen.serving import replies
 from evergreen.serving.document import document
 from evergreen.serving.front import no_key
 from evergreen.serving.reference import page
+from evergreen.serving.site import answer, locked, with_password
 
 if TYPE_CHECKING:
     from evergreen.serving.service import Service
@@ -40,9 +41,12 @@ def make_pages(service: Service, *, has_docs: bool, has_metrics: bool) -> FastAP
     if has_metrics:
 
         @pages.get("/metrics", tags=["health"], summary="Counters for Prometheus", response_class=Response)
-        async def metrics() -> Response:
-            return Response(service.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        def metrics(request: Request) -> Response:  # in a thread: what is registered beside the counters may wait for a journal
+            is_whole = service.front.is_allowed(request.scope["headers"])  # the rest tells of money
+            return Response(service.metrics.exposition(is_whole=is_whole), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    if service.settings.serve_site:
+        _add_site(pages, service)
     return pages
 
 
@@ -72,6 +76,22 @@ def _add_version(pages: FastAPI, service: Service) -> None:
     @pages.post("/follow", tags=["health"], summary="Look for a new champion now, not only at the next look", status_code=202)
     async def follow(request: Request) -> Response:
         return with_key(request, service.look, status=202)
+
+
+def _add_site(pages: FastAPI, service: Service) -> None:
+    folder = service.settings.site
+
+    @pages.api_route("/site/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
+    def page_of_site(path: str, request: Request) -> Response:  # in a thread: it reads a file
+        headers = request.scope["headers"]
+        if not service.front.is_allowed(with_password(headers)):
+            return locked()
+        return answer(folder, path, known=request.headers.get("if-none-match", ""))
+
+    @pages.api_route("/site", methods=["GET", "HEAD"], include_in_schema=False)
+    @pages.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    async def to_site() -> Response:
+        return RedirectResponse("/site/")
 
 
 async def _nothing_there(request: Request, _: Exception) -> Response:

@@ -286,7 +286,7 @@ def _metrics_server(service: Service) -> Any:
 
     port = service.settings.metrics_port
     try:
-        server, _ = start_http_server(port, "127.0.0.1", registry=service.metrics.registry)
+        server, _ = start_http_server(port, "127.0.0.1", registry=service.metrics.whole)
     except OSError as error:
         raise EvergreenError(f"The port {port} cannot be used ({_said(error)}). Set EVERGREEN_METRICS_PORT to another.") from None
     return server

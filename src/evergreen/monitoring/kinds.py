@@ -1,0 +1,7 @@
+"""The kinds of what `signals` has about models in service; in a module of their own, for whoever only reads must not load what measures."""
+
+from __future__ import annotations
+
+REALIZED, ESTIMATE, STALENESS, FEATURES = "realized", "estimate", "staleness", "features"
+PUBLISHED, SERVED = "published", "served"
+"""Where predictions were given: with a partition, or over HTTP."""
