@@ -127,7 +127,7 @@ fork-check: ## Make a fork of an earlier version with another problem, update it
 	@$(or $(PYTHON),python3) -m deploy.fork_check --from="$(FROM)" --arguments="$(ARGS)"
 
 clean: ## Remove the environment and what tools cached; var/ stays
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # uv itself comes from the lock too, by hash, through the pip that every Python brings.
 $(BIN)/uv: | python-there
