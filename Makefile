@@ -1,7 +1,7 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
 .PHONY: help run up down status serve turn test faults check ci-local workflow-check audit sbom format lock python-there image image-check \
-	compose-check compose-rehearsal secrets bench-backtest bench-loop bench-gate bench-platform bench-estimates bench-serving bench-health update-template fork-check clean
+	compose-check compose-rehearsal secrets bench-backtest bench-loop bench-gate bench-platform bench-estimates bench-serving bench-health site-check update-template fork-check clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -45,7 +45,7 @@ check: $(READY) ## Lint, types, dependency rule, spelling
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/codespell
 
-ci-local: check workflow-check compose-check test run image-check fork-check ## What ci.yml runs, except what only GitHub has
+ci-local: check workflow-check compose-check test run image-check fork-check ## What ci.yml runs, except what only GitHub has and what needs a browser
 
 workflow-check: $(READY) ## Workflows and the scripts they call: syntax, known mistakes, what an attacker could use
 	@$(BIN)/shellcheck $(SCRIPTS)
@@ -117,6 +117,9 @@ bench-estimates: $(READY) ## What predictions are worth, estimated before and re
 bench-serving: $(READY) ## Answers over HTTP beside MLflow's server, BentoML and MLServer (ARGS="--write" writes the page)
 	@$(BIN)/python -m benchmarks.serving $(ARGS)
 
+site-check: $(READY) ## The pages in Chromium or Chrome, and whether everybody can read them (HOME_FOLDER=var; BROWSER=/path; pictures in OUT/site)
+	@$(BIN)/python -m deploy.site_check --out "$(OUT)/site" $(if $(HOME_FOLDER),--home "$(HOME_FOLDER)") $(if $(filter command,$(origin BROWSER)),--browser "$(BROWSER)")
+
 update-template: ## Take a newer version of the template: TO=<tag or commit> (docs/update.md)
 	@$(or $(PYTHON),python3) -m deploy.update_template --to="$(TO)" --template="$(TEMPLATE)" --from="$(FROM)"
 
@@ -124,7 +127,7 @@ fork-check: ## Make a fork of an earlier version with another problem, update it
 	@$(or $(PYTHON),python3) -m deploy.fork_check --from="$(FROM)" --arguments="$(ARGS)"
 
 clean: ## Remove the environment and what tools cached; var/ stays
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # uv itself comes from the lock too, by hash, through the pip that every Python brings.
 $(BIN)/uv: | python-there

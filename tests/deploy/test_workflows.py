@@ -15,7 +15,10 @@ WORKFLOWS: dict[str, dict[str, Any]] = {file.stem: workflow(file.stem) for file 
 JOBS = {f"{name}.{job}": body for name, flow in WORKFLOWS.items() for job, body in flow["jobs"].items() if "steps" in body}
 STEPS = [(job, step) for job, body in JOBS.items() for step in body["steps"]]
 PINNED = re.compile(r"uses: [\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
-NOT_LOCAL = {"audit": "asks a database of advisories over the network"}
+NOT_LOCAL = {
+    "audit": "asks a database of advisories over the network",
+    "site-check": "needs a browser, and fetches axe-core over the network",
+}
 """Targets of ci.yml that `make ci-local` leaves out, and why."""
 WRITES = {
     "ct.keep": {"contents"},

@@ -15,6 +15,7 @@ from evergreen.report import pages
 
 BESIDE, WAY_BACK = re.compile("<!--beside-->.*?<!--/beside-->", re.DOTALL), "<!--way back-->"
 """What the template marks."""
+LINKS = re.compile('<a href="[^"]*">(.*?)</a>', re.DOTALL)
 
 
 def render(refusal: Refusal) -> str:
@@ -37,7 +38,10 @@ def render(refusal: Refusal) -> str:
 
 def on_the_site(page: str) -> str:
     """The page as part of the site: without what lies beside it in the quarantine, the delivered file above all, and with a way back."""
-    return BESIDE.sub("", page).replace(WAY_BACK, '<a href="../index.html">Control room</a>')
+    way_back = '<a href="../index.html">Control room</a>'
+    if WAY_BACK not in page:  # an earlier version wrote it, without marks: its links keep their words
+        return LINKS.sub(r"\1", page).replace("</header>", f"{way_back}</header>", 1)
+    return BESIDE.sub("", page).replace(WAY_BACK, way_back)
 
 
 def side_by_side(checkup: Checkup) -> list[dict[str, Any]]:
