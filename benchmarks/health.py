@@ -23,9 +23,9 @@ from evergreen.data.landing import find
 from evergreen.data.snapshots import Frame, build_frame, published_now
 from evergreen.errors import DataError
 from evergreen.journal import Journal
+from evergreen.monitoring.doctor import Doctor
 from evergreen.monitoring.drift import compare
 from evergreen.monitoring.freshness import of_sources
-from evergreen.monitoring.health import Doctor
 from evergreen.monitoring.pillars import joined, refuse_apart
 from evergreen.monitoring.windows import newest, successive
 from evergreen.report.quarantine import render
@@ -198,7 +198,10 @@ def clean(folder: Path) -> Whole:
         for one in judged:
             warned += [f"{one.source}/{one.name}: {each['sentence']}" for each in names[one.source, one.name] if each["state"] == "warn"]
         late = [f"{one.source} is late" for one in of_sources(year.journal, PROBLEM, NOW) if one.is_stale]
-        apart = [one.sentence for one in joined(PROBLEM, year.frame()) if one.state != "ok"] if month >= feed.FIRST else []
+        apart: list[str] = []
+        if month >= feed.FIRST:
+            frame = year.frame()
+            apart = [one.sentence for one in joined(PROBLEM, frame, frame.rows) if one.state != "ok"]
         refused += [f"{month}: {sentence}" for sentence in [*late, *apart]]
     year.journal.close()
     return refused, warned, count

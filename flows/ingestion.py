@@ -10,7 +10,7 @@ from prefect.artifacts import create_table_artifact
 from evergreen.data.batches import Intake, Judged, ingest_one
 from evergreen.data.landing import Delivery, Found, find_settled, unjudged, why_unknown
 from evergreen.files import shown
-from evergreen.monitoring.health import Doctor
+from evergreen.monitoring.doctor import Doctor
 from evergreen.report.quarantine import render
 from evergreen.validation import rules_of
 from evergreen.workspace import Workspace, open_workspace

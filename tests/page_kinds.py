@@ -13,7 +13,7 @@ from workspaces import NOW, deliver, deliver_days, open_space
 
 from evergreen.data.batches import Intake, ingest_one
 from evergreen.data.landing import find
-from evergreen.monitoring.health import Doctor
+from evergreen.monitoring.doctor import Doctor
 from evergreen.monitoring.pillars import PILLARS, Cell
 from evergreen.report import quarantine
 from evergreen.report.backtest import render_backtest

@@ -183,10 +183,10 @@ def _seen(space: Workspace) -> Iterator[Alert]:
 
 
 def _unhealthy(space: Workspace) -> Iterator[Alert]:
-    """What is wrong with accepted data: a source in one respect is one cause until its next delivery or look."""
+    """What is wrong with accepted data: a source in one respect is one cause for as long as it fails."""
     for source, pillar, cell in failing(space.journal, space.problem):
         what = f"The data of {source} are not well ({pillar}): {shorten('; '.join(cell.sentences), LONGEST, placeholder=' …')}."
-        yield alert(space.problem, "health", source, pillar, cell.at, what=what, command="evergreen status")
+        yield alert(space.problem, "health", source, pillar, what=what, command="evergreen status")
 
 
 def _spoilt(space: Workspace) -> Iterator[Alert]:

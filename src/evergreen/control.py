@@ -21,6 +21,7 @@ from evergreen.moves import history, standing
 from evergreen.overrides import used
 from evergreen.releases import waiting
 from evergreen.report.model_card import card_page, cards_of, write_cards
+from evergreen.report.rooms import without_examples
 from evergreen.report.site import BACKTEST, Overview, with_override, write_site
 from evergreen.revocations import taken_back
 from evergreen.status import notices, served_so_far, shadow_so_far
@@ -38,7 +39,6 @@ def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Over
     """All that the control room shows; `worth` is what `evergreen.monitoring.performance.realized` returns."""
     journal, overruled = space.journal, used(space.journal)
     told = [row for row in journal.rows(tables.alerts) if row["kind"] not in {AGAIN, SENT}]
-    file = space.settings.site / BACKTEST
     return Overview(
         champion=standing(journal).champion,
         deliveries=_deliveries(space),
@@ -51,12 +51,12 @@ def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Over
         in_shadow=shadow_so_far(space),
         health=health_history(journal, space.problem),
         alerts=_alerts(space, now),
-        told=[(row["at"], row["kind"], row["text"]) for row in told],
+        told=[(row["at"], row["kind"], without_examples(row["text"])) for row in told],
         signals=journal.rows(tables.signals, kind="drift") + journal.rows(tables.signals, kind="decay"),
         service=service.history(journal, space.problem, now),
         ahead=ahead(space, now),
         cards={row["version"]: card_page(row["version"]) for row in journal.rows(tables.versions)},
-        backtest=read_json(file) if file.is_file() else None,
+        backtest=_backtest(space),
     )
 
 
@@ -87,9 +87,19 @@ def ahead(space: Workspace, now: datetime) -> list[str]:
     return told
 
 
+def _backtest(space: Workspace) -> dict[str, Any] | None:
+    """What the last backtest told; None where there is none, none that can be read, or one of another contract."""
+    file = space.settings.site / BACKTEST
+    try:
+        told = dict(read_json(file)) if file.is_file() else None
+    except (EvergreenError, TypeError, ValueError):
+        return None
+    return told if told and told.get("contract") == space.problem.digest() else None
+
+
 def _alerts(space: Workspace, now: datetime) -> list[tuple[str, str, str]]:
     """Kind, what happened and the command of all that holds now; that it cannot be found out is one of them."""
     try:
-        return [(one.kind, one.what, one.command) for one in find_alerts(space, now)]
+        return [(one.kind, without_examples(one.what), one.command) for one in find_alerts(space, now)]
     except EvergreenError as error:
         return [("failure", f"What else holds cannot be found out: {error}", "evergreen status")]

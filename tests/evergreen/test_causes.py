@@ -481,13 +481,24 @@ def test_the_contract_says_what_people_are_told_of_and_how_often():
     assert dict(describe(changed(PROBLEM, alerts=AlertPolicy(on=()))))[heading] == ["Of nothing: who wants to know must look."]
 
 
+def test_a_rare_outcome_that_happens_not_to_come_is_no_bias(space: Workspace):
+    moved(space, 1)
+    bias = {"estimate": 0.01, "low": 0.009, "high": 0.011}
+    facts = {"origin": "published", "version": 1, "is_judged": True, "bias": bias, "predicted": 0.01, "observed": 0.0, "spread": 0.0}
+    space.journal.add(tables.signals, signal="few", kind="realized", window="2026-02-01", facts=facts | {"rows": 200})
+    assert found(space) == []
+    space.journal.add(tables.signals, signal="many", kind="realized", window="2026-03-01", facts=facts | {"rows": 20_000})
+    assert [one.kind for one in found(space)] == ["bias"]
+
+
 @pytest.mark.parametrize(("low", "high", "is_told"), [(0.11, 0.3, True), (-0.3, -0.11, True), (0.09, 0.3, False), (-0.3, -0.09, False)])
 def test_what_is_alarming_of_predictions_in_service_is_told_unless_the_contract_leaves_it_out(
     space: Workspace, low: float, high: float, is_told: bool
 ):
     moved(space, 1)
     bias = {"estimate": (low + high) / 2, "low": low, "high": high}
-    facts = {"origin": "published", "version": 1, "is_judged": True, "bias": bias, "predicted": 0.4, "observed": 0.2, "spread": 0.2}
+    facts = {"origin": "published", "version": 1, "is_judged": True, "rows": 1_000, "bias": bias}
+    facts |= {"predicted": 0.4, "observed": 0.2, "spread": 0.2}
     space.journal.add(tables.signals, signal="realized", kind="realized", window="2026-02-01", facts=facts)
     assert [one.kind for one in found(space)] == ["bias"] * is_told
     assert found(space, problem=changed(alerts=AlertPolicy(on=("drift",)))) == []

@@ -188,8 +188,22 @@ def test_everything_is_gathered_from_a_home(space: Workspace):
     assert list(view.health) == ["orders", "stock", "customers", "outcomes"]
     assert view.alerts == []
     assert view.backtest is None
-    write_json(space.settings.site / "backtest.json", {"answer": ["Yes."]})
-    assert gather(space, [], NOW).backtest == {"answer": ["Yes."]}
+    told, file = {"answer": ["Yes."], "contract": space.problem.digest()}, space.settings.site / "backtest.json"
+    for content, shown in ((told, told), ({**told, "contract": "another"}, None), ([1], None)):
+        write_json(file, content)
+        assert gather(space, [], NOW).backtest == shown
+    file.write_text('{"answer": ')  # torn
+    assert gather(space, [], NOW).backtest is None
+
+
+def test_the_site_tells_why_a_delivery_was_refused_without_its_values():
+    expectation = "breaks 2 expectations: every row has its own `id`: not so for 2 (0.2%), for instance `id` SECRET; and `a` is no number"
+    assert rooms.without_values(expectation) == "breaks 2 expectations"
+    unlike = "is not like those that were accepted before: `temp` differs by 1.00 (PSI 9.1) from the last accepted delivery"
+    assert rooms.without_values(unlike) == unlike
+    alert = f"The delivery a/b.csv is in quarantine: {expectation}. Nothing has taken its place: put a corrected file there."
+    assert "SECRET" not in rooms.without_examples(alert)
+    assert "Nothing has taken its place" in rooms.without_examples(alert)
 
 
 def test_what_comes_next_is_told_from_the_contract_and_the_journal(space: Workspace):

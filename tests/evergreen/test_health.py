@@ -1,6 +1,7 @@
 """Each rule of data health: it fires on a planted fault, and is silent on deliveries that are like those before."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from evergreen import journal as tables
 from evergreen.data import batches, landing
 from evergreen.data.acceptance import accept
 from evergreen.data.checkups import Checkup, Finding
-from evergreen.errors import RefusedError
+from evergreen.errors import JournalError, RefusedError
 from evergreen.journal import Journal
-from evergreen.monitoring.health import Doctor, judge
+from evergreen.monitoring.doctor import Doctor
+from evergreen.monitoring.health import judge
 from evergreen.monitoring.profiles import LABEL, profile
 from evergreen.policies import Source
 from evergreen.report import quarantine
@@ -89,7 +91,7 @@ FAULTS: list[tuple[str, Change, tuple[str, str, str]]] = [
     ("a column is gone", lambda frame: frame.drop(columns="flow"), ("schema", "removed", "flow")),
     ("a number is text", lambda frame: frame.assign(flow=frame["site"]), ("schema", "retyped", "flow")),
     ("two days have a third of their rows", lambda frame: thinned(frame, days=(9, 10), keep=3), ("volume", "days", "")),
-    ("a day has no rows", lambda frame: thinned(frame, days=(9,), keep=0), ("volume", "days", "")),
+    ("two days have no rows", lambda frame: thinned(frame, days=(9, 10), keep=0), ("volume", "days", "")),
     ("another unit", lambda frame: frame.assign(level=frame["level"] * 1.8 + 32), ("distribution", "values", "level")),
     ("a shifted category", lambda frame: frame.assign(site=frame["site"].replace("west", "north")), ("distribution", "values", "site")),
     ("missing values", without(0.35, "level"), ("distribution", "missing", "level")),
@@ -205,7 +207,7 @@ def test_quantiles_tell_the_largest_number_and_categories_their_shares():
     )
     assert (told["first"], told["last"], told["days"]) == ("2026-01-01", "2026-01-04", {"2026-01-02": 1, "2026-01-03": 1})
     number = told["columns"]["n"]
-    assert (min(number["quantiles"]), max(number["quantiles"]), number["longest"], number["known"]) == (1, 2, 2, 4)
+    assert (min(number["quantiles"]), max(number["quantiles"]), number["longest"], number["known"]) == (1, 2, 2, 3)
     assert told["columns"]["reading"]["kind"] == "name"  # every row has its own
     labelled = profile(rows(1), METER, lambda frame: frame["level"] > 60)
     assert labelled["columns"][LABEL]["shares"]["True"] == pytest.approx((rows(1)["level"] > 60).mean())
@@ -270,12 +272,124 @@ def test_a_person_may_accept_it_and_what_follows_is_held_against_it(clinic: Clin
 
 
 def test_what_is_accepted_is_judged_by_its_expectations_still(clinic: Clinic):
-    broken = rows(6, FAHRENHEIT).assign(reading=lambda frame: frame["reading"].where(frame.index > 0, "6-1"))
-    clinic.deliver("6.csv", broken)
+    clinic.deliver("6.csv", rows(6, FAHRENHEIT))
     accept(clinic.journal, "meter/6.csv", reason="new meters", person="ann")
-    (judged,) = clinic.ingest()
+    stricter = changed(METER, rows=(2_000, 100_000))
+    (judged,) = clinic.ingest(stricter)
     assert (judged.outcome, judged.reason.partition(":")[0]) == ("quarantined", "breaks 1 expectation")
-    assert clinic.ingest() == []  # once, not for ever
+    assert clinic.ingest(stricter) == []  # once, not for ever
+
+
+def test_what_breaks_its_expectations_cannot_be_accepted(clinic: Clinic):
+    clinic.deliver("6.csv", rows(6).assign(reading="same"))
+    with pytest.raises(RefusedError, match=r"meter/6\.csv breaks 1 expectation.*To accept it would not help"):
+        accept(clinic.journal, "meter/6.csv", reason="x", person="ann")
+    assert clinic.journal.rows(tables.revocations) == []
+
+
+def test_what_follows_an_accepted_delivery_is_judged_anew_with_it(clinic: Clinic):
+    for month in (6, 7, 8):
+        assert clinic.deliver(f"{month}.csv", rows(month, FAHRENHEIT)).outcome == "quarantined"
+    accept(clinic.journal, "meter/6.csv", reason="new meters", person="ann")
+    assert [(one.name, one.outcome) for one in clinic.ingest()] == [(f"{month}.csv", "published") for month in (6, 7, 8)]
+    assert clinic.ingest() == []
+
+
+def test_one_accepted_change_does_not_make_the_next_one_usual(clinic: Clinic):
+    clinic.deliver("6.csv", rows(6, FAHRENHEIT))
+    accept(clinic.journal, "meter/6.csv", reason="new meters", person="ann")
+    clinic.ingest()
+    assert clinic.deliver("7.csv", rows(7)).outcome == "quarantined"  # back again: somebody should know
+    assert clinic.deliver("7.csv", rows(7, FAHRENHEIT)).outcome == "published"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), JournalError("locked"), MemoryError()])
+def test_what_is_not_the_deliverys_fault_is_no_verdict_on_it(clinic: Clinic, monkeypatch: pytest.MonkeyPatch, error: Exception):
+    def failing(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("evergreen.monitoring.doctor.profile", failing)
+        with suppress(JournalError, MemoryError):
+            assert clinic.deliver("6.csv", rows(6)).outcome == "unreadable"
+    assert [(one.name, one.outcome) for one in clinic.ingest()] == [("6.csv", "published")]
+
+
+def test_few_rows_a_day_come_and_go_by_chance():
+    source = changed(METER, rows=(1, 1_000))
+    rng = np.random.default_rng(1)
+
+    def month(number: int, mean: float) -> dict[str, object]:
+        days = [pd.Timestamp(datetime(2026, number, day, tzinfo=UTC)) for day in range(1, 29) for _ in range(rng.poisson(mean))]
+        first, last = (pd.Timestamp(datetime(2026, number, day, tzinfo=UTC)) for day in (1, 28))
+        at = [first, *days, last]
+        return profile(pd.DataFrame({"reading": [f"{number}-{place}" for place in range(len(at))], "at": at}), source)
+
+    for mean in (0.3, 1, 3, 8, 20):
+        months = [month(number, mean) for number in range(1, 13)]
+        refused = [number for number in range(4, 12) if ("volume", "days", "") in failed(judge(source, months[:number], months[number]))]
+        assert refused == [], mean
+
+
+def test_what_grows_is_not_held_against_its_beginnings():
+    source = changed(METER, rows=(1, 1_000_000))
+
+    def month(number: int) -> dict[str, object]:
+        at = pd.date_range(datetime(2026, number, 1, tzinfo=UTC), datetime(2026, number, 28, tzinfo=UTC), freq=f"{60 / 1.3**number:.3f}min")
+        return profile(pd.DataFrame({"reading": [f"{number}-{place}" for place in range(len(at))], "at": at}), source)
+
+    months = [month(number) for number in range(1, 13)]
+    assert [number for number in range(4, 12) if failed(judge(source, months[:number], months[number]))] == []
+
+
+def test_deliveries_by_the_hour_are_not_held_against_other_hours():
+    source = changed(METER, rows=(1, 1_000))
+    monday = pd.Timestamp("2026-01-05", tz=UTC)
+    hours = [profile(rows(1).head(5 if hour % 2 else 100).assign(at=monday), source) for hour in range(10)]
+    assert [one.state for one in judge(source, hours[:9], hours[9]) if one.rule == "usual"] == ["unjudged"]
+
+
+def test_a_correction_is_held_against_what_came_before_it_in_time(clinic: Clinic):
+    assert clinic.deliver("6.csv", rows(6).assign(more=1)).outcome == "published"
+    assert clinic.deliver("2.csv", rows(2).assign(flow=lambda frame: frame["flow"] + 0.01)).outcome == "published"  # has no `more`
+    assert clinic.deliver("7.csv", rows(7).assign(more=1)).outcome == "published"
+    assert clinic.deliver("8.csv", rows(8)).outcome == "quarantined"
+
+
+def test_what_is_infinite_counts_as_missing():
+    assert ("distribution", "missing", "level") in failed(
+        found(6, lambda frame: frame.assign(level=frame["level"].where(frame.index % 2 > 0, np.inf)))
+    )
+
+
+def test_a_column_is_judged_once_enough_deliveries_have_it():
+    def with_more(month: int) -> dict[str, object]:
+        return profile(rows(month).assign(more=lambda frame: frame["level"] * 2), METER)
+
+    before = [profile(rows(1), METER), *(with_more(month) for month in range(2, 6))]
+    gone = profile(rows(6).assign(more=np.nan), METER)
+    assert ("distribution", "missing", "more") in failed(judge(METER, before, gone))
+    assert ("distribution", "missing", "more") not in failed(judge(METER, before[:4], gone))
+
+
+def test_a_constant_cannot_be_stuck_and_digits_alone_do_not_make_a_text_a_number():
+    def odd(month: int, **values: object) -> dict[str, object]:
+        return profile(
+            rows(month).assign(constant=7, code=["1" if place % 3 else "X" for place in range(40 * DAYS)]).assign(**values), METER
+        )
+
+    before = [odd(month) for month in range(1, 6)]
+    findings = judge(METER, before, odd(6, code=1))
+    assert [one.column for one in findings if one.rule == "stuck" and one.column == "constant"] == []
+    assert [(one.column, one.state) for one in findings if one.rule == "retyped"] == [("code", "warn")]
+    words = [profile(rows(month).assign(code="X"), METER) for month in range(1, 6)]
+    assert ("schema", "retyped", "code") in failed(judge(METER, words, profile(rows(6).assign(code=1), METER)))
+
+
+def test_another_time_or_key_makes_other_profiles(clinic: Clinic):
+    untimed = changed(METER, time=None)
+    clinic.deliver("6.csv", rows(6), untimed)
+    assert clinic.deliver("7.csv", rows(7), METER).outcome == "published"
 
 
 def test_only_what_is_in_quarantine_can_be_accepted(clinic: Clinic):
@@ -303,7 +417,7 @@ def test_looser_rules_judge_it_anew(clinic: Clinic):
 
 
 def test_a_check_that_breaks_refuses_the_delivery(clinic: Clinic, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("evergreen.monitoring.health.profile", lambda *_: 1 / 0)
+    monkeypatch.setattr("evergreen.monitoring.doctor.profile", lambda *_: 1 / 0)
     judged = clinic.deliver("6.csv", rows(6))
     assert judged.outcome == "quarantined"
     assert "its health cannot be checked: ZeroDivisionError" in judged.reason

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from workspaces import changed, deliver_days, ingest, keep, kept, open_space, train
 
+from deploy.page_rules import faults_of
 from evergreen import journal as tables
 from evergreen import portrait, revocations
 from evergreen.control import refresh_site
@@ -108,7 +109,11 @@ def test_a_card_is_one_file_that_can_be_read_aloud_and_whose_links_lead_somewher
     for link in outline.links:
         assert (file.parent / link).exists(), link
     assert f"../decisions/{space.journal.last(tables.decisions)['decision']}.html" in outline.links
-    assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]+"', "", page).replace("over HTTP", "")
+    assert "://" not in re.sub(r'xmlns(:xlink)?="[^"]+"', "", page).replace("over HTTP", "")
+
+
+def test_a_card_keeps_the_rules_of_every_page(space: Workspace):
+    assert faults_of(render_card(card_of(space))) == []
 
 
 def test_a_card_is_written_once_and_again_only_when_something_it_shows_has_changed(space: Workspace):

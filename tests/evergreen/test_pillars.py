@@ -15,7 +15,7 @@ from evergreen.data.batches import Intake, Judged, ingest_one
 from evergreen.data.landing import find
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import JoinError
-from evergreen.monitoring.health import Doctor
+from evergreen.monitoring.doctor import Doctor
 from evergreen.monitoring.pillars import PILLARS, failing, history
 from evergreen.policies import AlertPolicy
 from evergreen.report.contract import describe

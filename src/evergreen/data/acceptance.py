@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evergreen import journal as tables
+from evergreen.data.checkups import UNLIKE
 from evergreen.errors import RefusedError
 from evergreen.journal import Journal
 
@@ -23,9 +24,14 @@ def accept(journal: Journal, delivery: str, *, reason: str, person: str) -> bool
     Raises
     ------
     RefusedError
-        No delivery in quarantine is called so.
+        No delivery in quarantine is called so, or it was refused for something else.
     """
     row = _refused(journal, delivery)
+    if not row["reason"].startswith(UNLIKE):
+        raise RefusedError(
+            f"The delivery {row['source']}/{row['name']} {row['reason']:.200}. To accept it would not help: only what meets its "
+            "expectations, and is merely unlike the deliveries before it, can be accepted. Its page says what to do."
+        )
     last = journal.last(tables.revocations, batch=row["delivery"])
     if last and not last["revoked"]:
         return False

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from evergreen.data.checkups import NOTHING, CheckUp, Checkup, Finding, keep_profile, nothing_checked, row_of
+from evergreen.data.checkups import NOTHING, UNLIKE, CheckUp, Checkup, Finding, keep_profile, nothing_checked, row_of
 from evergreen.data.landing import Delivery, accepted_rules, active, batch_path, counted_now, has_verdict, stat_of
 from evergreen.data.reading import read_delivery
 from evergreen.data.refusals import Refusal
@@ -211,7 +211,7 @@ def _unlike(journal: Journal, source: Source, delivery: Delivery, checkup: Check
     failed = [one.sentence for one in checkup.of("fail") if one.pillar == "check" or one.pillar in source.health.refuse]
     if not failed or delivery.digest in given(journal):
         return ""
-    return f"is not like those that were accepted before: {'; '.join(failed[:3])}{_more(failed)}"
+    return f"{UNLIKE}: {'; '.join(failed[:3])}{_more(failed)}"
 
 
 def _more(findings: list[str]) -> str:

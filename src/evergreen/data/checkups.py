@@ -15,6 +15,8 @@ from evergreen.files import digest_text, write_json
 from evergreen.policies import Source
 
 State = Literal["ok", "warn", "fail", "unjudged"]
+UNLIKE = "is not like those that were accepted before"
+"""So begins the reason of a delivery that is refused for its health alone."""
 UNWELL = {"warn", "fail"}
 
 

@@ -118,9 +118,12 @@ def unjudged(found: Found, journal: Journal, rules: Mapping[str, str], *, root: 
 
 
 def accepted_rules(journal: Journal) -> Callable[[str, Mapping[str, Any] | None], str]:
-    """What names the rules for the delivery of a row: others once a person has accepted it, so that it is judged anew."""
-    accepted = given(journal)
-    return lambda rules, row: digest_text(rules, "accepted") if row and row["delivery"] in accepted else rules
+    """What names the rules for the delivery of a row: others once a person has accepted it.
+
+    Then everything in quarantine is judged anew: what follows an accepted delivery may be like that one.
+    """
+    accepted = sorted(given(journal))
+    return lambda rules, row: digest_text(rules, *accepted, str(row is not None and row["delivery"] in accepted)) if accepted else rules
 
 
 def active(journal: Journal, source: str) -> list[dict[str, Any]]:

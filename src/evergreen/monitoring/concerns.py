@@ -14,6 +14,7 @@ from evergreen.monitoring.decay import level, surely_more
 from evergreen.monitoring.kinds import ESTIMATE, FEATURES, PUBLISHED, REALIZED, SERVED
 from evergreen.moves import standing
 
+MIN_EVENTS = 10
 COMMAND = "evergreen performance"
 
 
@@ -26,8 +27,14 @@ def find_concerns(journal: Journal, problem: Problem) -> list[Alert]:
 
 
 def bias_floor(problem: Problem, realized: dict[str, Any]) -> float:
-    """How far the mean prediction may lie from what was observed, given the facts of a window."""
-    return float(problem.performance.max_bias * realized["spread"])
+    """How far the mean prediction may lie from what was observed, given the facts of a window.
+
+    Of a rare outcome `MIN_EVENTS` count at least: a window that happens to have none would else allow no distance at all.
+    """
+    spread = float(realized["spread"])
+    if problem.task == "binary":
+        spread = max(spread, MIN_EVENTS / realized["rows"])
+    return problem.performance.max_bias * spread
 
 
 def cost_margin(journal: Journal, problem: Problem, estimate: dict[str, Any]) -> tuple[float, float, float] | None:

@@ -1,25 +1,19 @@
-"""The health of a delivery: whether it is like those that were accepted before it. Each rule is one small function over profiles."""
+"""Whether a delivery is like those that were accepted before it: each rule is one small function over profiles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pandas as pd
 
-from evergreen.contract import Problem, called
-from evergreen.data.batches import load
-from evergreen.data.checkups import Checkup, Finding, State, keep_profile, kept_profile
-from evergreen.data.landing import active, batch_path
-from evergreen.errors import StoreError
-from evergreen.journal import Journal
-from evergreen.monitoring.likeness import Gap, gap_of_missing, gap_of_values, unseen
-from evergreen.monitoring.profiles import LABEL, MAKER, profile
+from evergreen.data.checkups import Finding, State
+from evergreen.monitoring.likeness import Gap, gap_of_missing, gap_of_values, rows_of, unseen
+from evergreen.monitoring.profiles import LABEL
 from evergreen.policies import Source
 from evergreen.watches import HealthPolicy
 
@@ -28,66 +22,13 @@ SAME_WEEKDAY = 3
 """So many of the same weekday make a median."""
 APART = 0.9
 """A column in which two deliveries have so little in common, such as a date, says nothing of a third."""
+NEWEST = 8
+"""The median of a weekday is that of its newest so many."""
+CHANCE = 4.0
+"""How many times the root of a count another count must be away before it is no chance (Poisson)."""
+GAPS, ACCEPTED = "gaps", "accepted"
+"""Of a profile: how far it was from the one before, and whether a person has accepted it."""
 TEXTS = {"category", "name"}
-
-
-@dataclass(frozen=True)
-class Doctor:
-    """Who checks deliveries up: a `CheckUp` that knows what was accepted before."""
-
-    root: Path
-    journal: Journal
-    problem: Problem
-
-    def __call__(self, source: Source, name: str, frame: pd.DataFrame) -> Checkup:
-        """Hold a delivery against those before it; what cannot be checked fails."""
-        try:
-            rows = [row for row in active(self.journal, source.name) if row["name"] != name][-source.health.compared :]
-            before = [(row["batch"], known) for row in rows if (known := self._profile(source, row["batch"]))]
-            now = profile(frame, source, self._label(source))
-            repeated = list(self._repeated(source, frame, now, before))
-            profiles = [known for _, known in before]
-            findings = (*judge(source, profiles, now), *_own_keys(source, frame), *repeated)
-        except Exception as error:  # whatever a delivery has that nobody thought of: it is not waved through
-            said = f"its health cannot be checked: {type(error).__name__}: {' '.join(str(error).split()):.200}"
-            return Checkup((Finding("check", "it ran", "fail", said),))
-        return Checkup(findings, now, profiles[-1] if profiles else {}, self._maker(source))
-
-    def _label(self, source: Source) -> Callable[[pd.DataFrame], Any] | None:
-        """What makes the outcomes of the rows, where this source has them."""
-        target = self.problem.target
-        return (lambda rows: called("target.label", target.label, rows)) if source.name == target.source else None
-
-    def _maker(self, source: Source) -> str:
-        """Names what a profile is made by: other code or another label makes another one."""
-        return f"{MAKER} {self.problem.digest()}" if source.name == self.problem.target.source else MAKER
-
-    def _profile(self, source: Source, batch: str) -> Profile | None:
-        """The profile of an accepted delivery, made from its batch where nobody has kept one; None where that is missing or torn.
-
-        Whoever trains is told of such a batch; and its file in the landing folder, if it lies there still, is judged again.
-        """
-        if known := kept_profile(self.root, source.name, batch, maker=self._maker(source)):
-            return known
-        try:
-            made = profile(load(self.root, source.name, batch), source, self._label(source))
-        except StoreError:
-            return None
-        keep_profile(self.root, source.name, batch, Checkup(profile=made, maker=self._maker(source)))
-        return made
-
-    def _repeated(self, source: Source, frame: pd.DataFrame, now: Profile, before: list[tuple[str, Profile]]) -> Iterator[Finding]:
-        """Rows that an earlier delivery under another name has brought already; only what lies in the same days can."""
-        if source.time is None or not before:
-            return
-        keys = list(source.key)
-        near = [batch for batch, known in before if known["first"] <= now["last"] and known["last"] >= now["first"]]
-        parts = [load(self.root, source.name, digest)[keys] for digest in near if batch_path(self.root, source.name, digest).exists()]
-        there = pd.MultiIndex.from_frame(pd.concat(parts, ignore_index=True)) if parts else None
-        share = 0.0 if there is None else float(pd.MultiIndex.from_frame(frame[keys]).isin(there).mean())
-        limit = source.health.max_repeated
-        said = f"{share:.1%} of its rows were delivered before, under another name; expected at most {limit:.1%}"
-        yield Finding("duplicates", "repeated", "warn" if share > limit else "ok", said, value=share, threshold=limit)
 
 
 def judge(source: Source, before: Sequence[Profile], now: Profile) -> list[Finding]:
@@ -109,7 +50,8 @@ def schema(before: Sequence[Profile], now: Profile) -> Iterator[Finding]:
     for name in both:
         kinds = [_family(column["kind"]) for column in (then[name], columns[name])]
         if "empty" not in kinds and kinds[0] != kinds[1]:
-            yield Finding("schema", "retyped", "fail", f"`{name}` is {kinds[1]} now; it was {kinds[0]}", name)
+            state: State = "warn" if kinds == ["text", "number"] and _has_digits(then[name]) else "fail"
+            yield Finding("schema", "retyped", state, f"`{name}` is {kinds[1]} now; it was {kinds[0]}", name)
     yield Finding("schema", "columns", "ok", f"{len(both)} columns are there as before")
 
 
@@ -123,8 +65,11 @@ def volume(source: Source, before: Sequence[Profile], now: Profile) -> Iterator[
         yield _against(source.health, "rows of a delivery", now["rows"], [each["rows"] for each in before])
     elif before and not now["days"]:
         day = date.fromisoformat(now["last"]).weekday()
-        short = [each["rows"] for each in before if not each["days"] and date.fromisoformat(each["last"]).weekday() == day]
-        yield _against(source.health, "rows of a delivery that ends on this weekday", now["rows"], short)
+        short = [each for each in before if not each["days"] and date.fromisoformat(each["last"]).weekday() == day]
+        if len({each["last"] for each in short}) < len(short):
+            yield Finding("volume", "usual", "unjudged", "several deliveries a day: how many rows one has depends on the hour")
+        else:
+            yield _against(source.health, "rows of a delivery that ends on this weekday", now["rows"], [each["rows"] for each in short])
     elif before:
         yield _days(source.health, before, now)
 
@@ -132,26 +77,30 @@ def volume(source: Source, before: Sequence[Profile], now: Profile) -> Iterator[
 def _against(policy: HealthPolicy, what: str, rows: int, usual: list[int]) -> Finding:
     if len(usual) < SAME_WEEKDAY:
         return Finding("volume", "usual", "unjudged", f"fewer than {SAME_WEEKDAY} accepted before tell how many {what} are usual")
-    middle = median(usual)
-    low, high = (share * middle for share in policy.day_range)
-    said = f"it has {rows:,} rows; usual for {what} are {middle:,.0f}, and {low:,.0f} to {high:,.0f} are expected"
-    return Finding("volume", "usual", "ok" if low <= rows <= high else "fail", said, value=rows, threshold=low, usual=middle)
+    middle = median(usual[-NEWEST:])
+    said = f"it has {rows:,} rows; usual for {what} are {middle:,.0f}"
+    state: State = "fail" if _is_odd(policy, rows, middle) else "ok"
+    return Finding("volume", "usual", state, said, value=rows, threshold=policy.day_range[0] * middle, usual=middle)
+
+
+def _is_odd(policy: HealthPolicy, rows: int, usual: float) -> bool:
+    """Whether so many rows are outside the range, and farther from the usual than counts are by chance."""
+    low, high = policy.day_range
+    return not low * usual <= rows <= high * usual and abs(rows - usual) > CHANCE * math.sqrt(max(usual, 1.0))
 
 
 def _days(policy: HealthPolicy, before: Sequence[Profile], now: Profile) -> Finding:
-    """Each whole day, against the median of its weekday."""
+    """Each whole day, against the median of the newest days of its weekday: what grows is not held against its beginnings."""
     known: dict[int, list[int]] = {}
     for day, rows in (item for each in before for item in each["days"].items()):
         known.setdefault(date.fromisoformat(day).weekday(), []).append(rows)
-    usual = {day: median(rows) for day, rows in known.items() if len(rows) >= SAME_WEEKDAY}
+    usual = {day: median(rows[-NEWEST:]) for day, rows in known.items() if len(rows) >= SAME_WEEKDAY}
     judged = {day: (rows, usual[weekday]) for day, rows in now["days"].items() if (weekday := date.fromisoformat(day).weekday()) in usual}
     if not judged:
         return Finding("volume", "days", "unjudged", "too few days were accepted before to know a weekday's median")
-    low, high = policy.day_range
-    odd = {day: found for day, found in judged.items() if not low * found[1] <= found[0] <= high * found[1]}
-    empty = [day for day, (rows, middle) in odd.items() if not rows and middle]
-    state: State = "fail" if len(odd) >= policy.days or empty else "warn" if odd else "ok"
-    first = next(iter(empty or odd), "")
+    odd = {day: found for day, found in judged.items() if _is_odd(policy, *found)}
+    state: State = "fail" if len(odd) >= policy.days else "warn" if odd else "ok"
+    first, (low, high) = next(iter(odd), ""), policy.day_range
     told = f", such as {first} with {odd[first][0]:,} (usual {odd[first][1]:,.0f})" if first else ""
     said = f"{len(odd)} of {len(judged)} days have less than {low:g} or more than {high:g} times the rows of their weekday's median{told}"
     return Finding("volume", "days", state, said, value=len(odd), threshold=policy.days)
@@ -166,11 +115,12 @@ def distribution(policy: HealthPolicy, before: Sequence[Profile], now: Profile) 
         yield Finding("distribution", "history", "unjudged", said)
         return
     for name, column in now["columns"].items():
-        history = [each["columns"][name] for each in before if name in each["columns"]]
-        if len(history) == len(before):
-            yield from _moved(policy, name, history, column)
-            yield from _unseen(policy, name, history, column)
-            yield from _stuck(policy, name, history, column)
+        history = [(each["columns"][name], _gap_of(one, each, name), each.get(ACCEPTED, False)) for one, each in _chain(before, name)]
+        if len(history) >= policy.history and name in before[-1]["columns"]:
+            past = History([one for one, *_ in history], [gap for _, gap, is_accepted in history if gap and not is_accepted])
+            yield from _moved(policy, name, past, column)
+            yield from _unseen(policy, name, past, column)
+            yield from _stuck(policy, name, past, column)
 
 
 def _span(before: Sequence[Profile]) -> float:
@@ -180,16 +130,56 @@ def _span(before: Sequence[Profile]) -> float:
     return (date.fromisoformat(max(each["last"] for each in before)) - date.fromisoformat(min(each["first"] for each in before))).days
 
 
-def _moved(policy: HealthPolicy, name: str, history: list[dict[str, Any]], now: dict[str, Any]) -> Iterator[Finding]:
-    chain = [*history, now]
-    values = [gap_of_values(one, other) for one, other in pairwise(chain)]
-    missing = [gap_of_missing(one, other) for one, other in pairwise(chain)]
-    enough = min(history[-1]["known"], now["known"]) >= policy.min_rows
-    if values[-1] is not None and enough:
-        usual = max((gap.distance for gap in values[:-1] if gap), default=1.0)
-        yield _gap(policy, "values", name, values[-1], usual)
-    if now["known"] or history[-1]["known"]:
-        yield _gap(policy, "missing", name, missing[-1], max(gap.distance for gap in missing[:-1]))
+@dataclass(frozen=True)
+class History:
+    """One column in the accepted deliveries that have it, and how far each of them was from the one before.
+
+    A distance that a person has accepted is not among them: the next step as large is one to ask about again.
+    """
+
+    columns: list[dict[str, Any]]
+    gaps: list[dict[str, float | None]]
+
+    def usual(self, rule: str, otherwise: float) -> float:
+        """The largest of these distances."""
+        return max((gap[rule] or 0.0 for gap in self.gaps if gap.get(rule) is not None), default=otherwise)
+
+
+def gaps(one: Profile, other: Profile) -> dict[str, dict[str, float | None]]:
+    """How far two deliveries are apart in each column that both have, by known values and by missing ones."""
+    columns = one.get("columns", {})
+    return {name: _apart(columns[name], column) for name, column in other["columns"].items() if name in columns}
+
+
+def _apart(one: dict[str, Any], other: dict[str, Any]) -> dict[str, float | None]:
+    values = gap_of_values(one, other)
+    return {"values": values.distance if values else None, "missing": gap_of_missing(one, other).distance}
+
+
+def _chain(before: Sequence[Profile], name: str) -> Iterator[tuple[Profile | None, Profile]]:
+    """Each delivery that has the column, with the one before it that has it."""
+    last: Profile | None = None
+    for each in before:
+        if name in each["columns"]:
+            yield last, each
+            last = each
+
+
+def _gap_of(one: Profile | None, other: Profile, name: str) -> dict[str, float | None] | None:
+    """How far a delivery was from the one before, as it was found when it came; or found now."""
+    if one is None:
+        return None
+    kept: dict[str, float | None] | None = other.get(GAPS, {}).get(name)
+    return kept or _apart(one["columns"][name], other["columns"][name])
+
+
+def _moved(policy: HealthPolicy, name: str, past: History, now: dict[str, Any]) -> Iterator[Finding]:
+    last = past.columns[-1]
+    values = gap_of_values(last, now)
+    if values is not None and min(last["known"], now["known"]) >= policy.min_rows:
+        yield _gap(policy, "values", name, values, past.usual("values", 1.0))
+    if (last["known"] or now["known"]) and min(rows_of(last), rows_of(now)) >= policy.min_rows:
+        yield _gap(policy, "missing", name, gap_of_missing(last, now), past.usual("missing", 1.0))
 
 
 def _gap(policy: HealthPolicy, rule: str, name: str, gap: Gap, usual: float) -> Finding:
@@ -205,8 +195,9 @@ def _gap(policy: HealthPolicy, rule: str, name: str, gap: Gap, usual: float) -> 
     return Finding("distribution", rule, state, said, name, gap.distance, max(limit, policy.min_distance), usual)
 
 
-def _unseen(policy: HealthPolicy, name: str, history: list[dict[str, Any]], now: dict[str, Any]) -> Iterator[Finding]:
-    if not now.get("shares") or now["known"] < policy.min_rows or any("shares" not in column for column in history):
+def _unseen(policy: HealthPolicy, name: str, past: History, now: dict[str, Any]) -> Iterator[Finding]:
+    history = [column for column in past.columns if "shares" in column]
+    if not now.get("shares") or now["known"] < policy.min_rows or len(history) < policy.history:
         return
     usual = max(unseen(history[:place], history[place]) for place in range(1, len(history)))
     share, limit = unseen(history, now), max(policy.max_unseen, policy.times_usual * usual)
@@ -214,8 +205,11 @@ def _unseen(policy: HealthPolicy, name: str, history: list[dict[str, Any]], now:
     yield Finding("distribution", "unseen", "fail" if share > limit else "ok", said, name, share, limit, usual)
 
 
-def _stuck(policy: HealthPolicy, name: str, history: list[dict[str, Any]], now: dict[str, Any]) -> Iterator[Finding]:
-    if "longest" not in now or any("longest" not in column for column in history):
+def _stuck(policy: HealthPolicy, name: str, past: History, now: dict[str, Any]) -> Iterator[Finding]:
+    """A number that always stands still, such as a constant, cannot be stuck."""
+    history = [column for column in past.columns if column.get("quantiles") and "longest" in column]
+    is_constant = any(column["quantiles"][0] == column["quantiles"][-1] for column in history)
+    if "longest" not in now or len(history) < policy.history or is_constant or now["known"] < policy.min_rows:
         return
     usual = max(column["longest"] for column in history)
     limit = max(policy.stuck_rows, policy.stuck_times * usual)
@@ -223,7 +217,12 @@ def _stuck(policy: HealthPolicy, name: str, history: list[dict[str, Any]], now: 
     yield Finding("distribution", "stuck", "fail" if now["longest"] >= limit else "ok", said, name, now["longest"], limit, usual)
 
 
-def _own_keys(source: Source, frame: pd.DataFrame) -> Iterator[Finding]:
+def _has_digits(column: dict[str, Any]) -> bool:
+    """Whether a text has values that are read as numbers where there are no others."""
+    return any(name.lstrip("-").replace(".", "", 1).isdigit() for name in column.get("shares", {}))
+
+
+def own_keys(source: Source, frame: pd.DataFrame) -> Iterator[Finding]:
     """Rows of the delivery that share their key; its expectations refuse it for them too."""
     if set(source.key) <= set(frame.columns):
         share = float(frame.duplicated(list(source.key), keep=False).mean())

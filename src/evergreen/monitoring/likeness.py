@@ -36,7 +36,7 @@ def gap_of_values(one: Column, other: Column) -> Gap | None:
 
 def gap_of_missing(one: Column, other: Column) -> Gap:
     """By the share of values that are missing."""
-    return _of_shares([[column["missing"], 1 - column["missing"]] for column in (one, other)], tuple(map(_rows, (one, other))))
+    return _of_shares([[column["missing"], 1 - column["missing"]] for column in (one, other)], tuple(map(rows_of, (one, other))))
 
 
 def unseen(before: Sequence[Column], now: Column) -> float:
@@ -45,8 +45,9 @@ def unseen(before: Sequence[Column], now: Column) -> float:
     return float(sum(share for name, share in now["shares"].items() if name not in known))
 
 
-def _rows(column: Column) -> float:
-    return float(column["known"] / (1 - column["missing"])) if column["missing"] < 1 else 1.0
+def rows_of(column: Column) -> float:
+    """How many rows the delivery had."""
+    return float(column["rows"])
 
 
 def _of_numbers(one: Column, other: Column) -> Gap:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from evergreen import journal as tables
 from evergreen.contract import Problem
@@ -19,6 +20,7 @@ from evergreen.files import digest_text
 from evergreen.journal import Journal
 from evergreen.monitoring.freshness import Freshness, of_sources
 from evergreen.monitoring.windows import successive
+from evergreen.revocations import given
 
 PILLARS = ("freshness", "volume", "schema", "distribution", "duplicates", "joins")
 LOOK = "look"
@@ -50,17 +52,21 @@ class Cell:
 def look(journal: Journal, problem: Problem, frame: Frame, *, snapshot: str, now: datetime) -> list[Finding]:
     """See how fresh the sources are, and how well the newest rows find their partners; what is found is kept, once for each state."""
     found: list[Finding] = []
-    lag, rates = {one.source: one for one in of_sources(journal, problem, now)}, {one.column: one for one in joined(problem, frame)}
+    lag = {one.source: one for one in of_sources(journal, problem, now)}
+    rates = {one.column: one for one in joined(problem, frame, frame.rows)}
     for source in problem.sources:
         own = [freshness(lag[source.name])] if source.name in lag else []
         own += [rates[source.name]] if source.name in rates else []
         if not own:
             continue
-        states = " ".join(one.state for one in own)
-        key = digest_text("look", source.name, snapshot, problem.digest(), f"{now:%Y-%m-%d}" if problem.clock == "wall" else "", states)
-        row = {"checkup": key, "source": source.name, "name": LOOK, "delivery": snapshot, "facts": Checkup(tuple(own)).facts}
-        journal.add(tables.checkups, **row)
         found += own
+        states, last = " ".join(one.state for one in own), journal.last(tables.checkups, source=source.name, name=LOOK)
+        day = f"{now:%Y-%m-%d}" if problem.clock == "wall" else ""
+        key = digest_text("look", source.name, snapshot, problem.digest(), day, states)
+        if last is None or not last["checkup"].startswith(key):  # what was so before, and otherwise since, is news again
+            after = str(last["seq"]) if last else "0"
+            row = {"checkup": f"{key} {after}", "source": source.name, "name": LOOK, "delivery": snapshot}
+            journal.add(tables.checkups, **row, facts=Checkup(tuple(own)).facts)
     return found
 
 
@@ -74,15 +80,15 @@ def freshness(one: Freshness) -> Finding:
     return Finding("freshness", "age", "fail" if one.is_stale else "ok", said, value=behind, threshold=most)
 
 
-def joined(problem: Problem, frame: Frame) -> Iterator[Finding]:
-    """Of each joined source, the share of the newest rows that found a partner; `column` names the source.
+def joined(problem: Problem, frame: Frame, rows: pd.DataFrame) -> Iterator[Finding]:
+    """Of each joined source, the share of the newest of these rows of the frame that found a partner; `column` names the source.
 
     Among the rows of all times a source that has just stopped to match would not be noticed for long.
     """
-    windows = successive(frame.rows, frame.time, days=WINDOW_DAYS, most=WINDOWS)
+    windows = successive(rows, frame.time, days=WINDOW_DAYS, most=WINDOWS)
     for join, report in zip(problem.joins, frame.joins, strict=True):
         missed = np.array(sorted(report.missed), dtype=np.uint64)
-        rates = [1 - float(np.isin(row_fingerprints(rows, problem.key), missed).mean()) for rows in windows if len(rows)]
+        rates = [1 - float(np.isin(row_fingerprints(each, problem.key), missed).mean()) for each in windows if len(each)]
         if not rates:
             continue
         falls = [before - now for before, now in pairwise(rates)]
@@ -95,14 +101,14 @@ def joined(problem: Problem, frame: Frame) -> Iterator[Finding]:
 
 
 def refuse_apart(problem: Problem, frame: Frame) -> None:
-    """See that the newest rows too find what they are joined with: the guards of the joins look at all rows.
+    """See that the newest rows with outcomes find what they are joined with too: the guards of the joins look at all rows.
 
     Raises
     ------
     JoinError
         They do not.
     """
-    if apart := [f"{one.column}: {one.sentence}" for one in joined(problem, frame) if one.state == "fail"]:
+    if apart := [f"{one.column}: {one.sentence}" for one in joined(problem, frame, frame.labelled) if one.state == "fail"]:
         raise JoinError(f"{'; '.join(apart)}. Is a delivery missing, or its key of another form? No model was trained.")
 
 
@@ -131,9 +137,14 @@ def _newest(journal: Journal, source: str) -> list[tuple[dict[str, Any], bool]]:
 
 
 def failing(journal: Journal, problem: Problem) -> list[tuple[str, str, Cell]]:
-    """Source, pillar and newest cell of each that fails now and is not told as a quarantined delivery or a late source anyway."""
+    """Source, pillar and newest cell of each that fails now, and that is neither told otherwise nor accepted by a person.
+
+    A refused delivery is told as one in quarantine, and an old source as late.
+    """
     cells = [(name, pillar, own[-1]) for name, pillars in history(journal, problem).items() for pillar, own in pillars.items() if own]
-    return [(name, pillar, cell) for name, pillar, cell in cells if cell.state == "fail" and not cell.is_refused and pillar != "freshness"]
+    failed = [one for one in cells if one[2].state == "fail" and not one[2].is_refused and one[1] != "freshness"]
+    accepted = given(journal)
+    return [one for one in failed if one[2].delivery not in accepted]
 
 
 def _cell(row: dict[str, Any], findings: Iterable[dict[str, Any]], *, is_refused: bool) -> Cell:

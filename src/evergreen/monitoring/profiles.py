@@ -15,8 +15,8 @@ LABEL = "(outcome)"
 """The column that stands for what the contract's label makes of the rows."""
 MAKER = "1"
 """Another number whenever profiles come to be made otherwise."""
-POINTS = 201
-"""Quantiles that are kept of a number: shares are known to half a percent."""
+POINTS = 101
+"""Quantiles that are kept of a number, to six digits: shares are known to a percent."""
 MAX_CATEGORIES = 500
 """Of a text with more values, or with more than half as many as it has rows, none is kept: it names things."""
 FAMILIES = {"integer": "number", "number": "number", "boolean": "category", "text": "category", "time": "time"}
@@ -28,7 +28,7 @@ def profile(frame: pd.DataFrame, source: Source, label: Callable[[pd.DataFrame],
     Returns
     -------
     dict
-        `rows`; `columns` (by name: `kind`, `missing` (a share), `known` (values), and `quantiles` of a number, `shares` of a category,
+        `rows`; `columns` (by name: `kind`, `rows`, `missing` (a share), `known` (values), `quantiles` of a number, `shares` of a category,
         `longest` (how many rows in turn a number stands still, within what the rest of the key names)); `first` and `last` day (UTC), and
         `days`: rows of each day between these two, which are seldom whole. The last three only where the source has a time.
     """
@@ -42,14 +42,15 @@ def profile(frame: pd.DataFrame, source: Source, label: Callable[[pd.DataFrame],
 
 
 def _column(values: pd.Series, groups: list[pd.Series], *, is_ordered: bool) -> dict[str, Any]:
+    if FAMILIES[kind_of(values)] == "number":
+        values = values.astype(float).replace([np.inf, -np.inf], np.nan)  # what is infinite is no number that anybody measured
     known = values.dropna()
     kind = FAMILIES[kind_of(values)] if len(known) else "empty"
     told: dict[str, Any] = {"kind": kind, "missing": float(values.isna().mean()) if len(values) else 0.0, "known": len(known)}
+    told["rows"] = len(values)
     if kind == "number":
-        numbers = known.to_numpy(dtype=float)
-        numbers = numbers[np.isfinite(numbers)]
-        if len(numbers):
-            told["quantiles"] = [float(each) for each in np.quantile(numbers, np.linspace(0, 1, POINTS), method="inverted_cdf")]
+        quantiles = np.quantile(known.to_numpy(dtype=float), np.linspace(0, 1, POINTS), method="inverted_cdf")
+        told["quantiles"] = [float(f"{each:.6g}") for each in quantiles]
         if is_ordered:
             told["longest"] = _longest(values, groups)
     elif kind == "category":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from evergreen.contract import Problem
+from evergreen.data.checkups import UNLIKE
 from evergreen.monitoring.pillars import KEPT, PILLARS, Cell
 from evergreen.report.pages import money
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 WORDS = {"ok": "well", "warn": "unusual", "fail": "fails", "unjudged": "not judged"}
 TONES = {"ok": "good", "warn": "hold", "fail": "bad", "unjudged": "plain"}
+EXAMPLES = re.compile(r", for instance .*?(?=; and |; every |; `|\. Nothing has|$)")
 TOLD = 20
 """So many of the newest alerts are listed."""
 
@@ -28,6 +31,16 @@ def matrix(view: Overview) -> list[dict[str, Any]]:
 def refused_page(source: str, delivery: str) -> str:
     """Where the page of a refused delivery is, seen from the site."""
     return f"quarantine/{source}-{delivery[:16]}.html"
+
+
+def without_values(reason: str) -> str:
+    """Why a delivery was refused, without values of its rows: the site may be published, and its page in the quarantine has them."""
+    return reason if reason.startswith(UNLIKE) else reason.partition(":")[0]
+
+
+def without_examples(text: str) -> str:
+    """An alert without the examples that a broken expectation gives of a delivery's values."""
+    return EXAMPLES.sub("", text)
 
 
 def health_words(view: Overview) -> dict[str, str]:

@@ -243,7 +243,7 @@ def _refused(view: Overview) -> list[dict[str, Any]]:
         if row["outcome"] == "published":
             published.add(name)
         elif row["outcome"] == "quarantined":
-            refused.append(_with_page(row) | {"mended": name in published})
+            refused.append(_with_page(row) | {"mended": name in published, "reason": rooms.without_values(row["reason"])})
     return refused
 
 
