@@ -245,7 +245,7 @@ def unmatched(base: Year, folder: Path) -> str:
     frame = pd.read_csv(year.landing / "planes" / "2013.csv")
     frame.assign(tailnum=frame["tailnum"].str.lower()).to_csv(path, index=False)
     schedule = year.landing / "schedule" / f"{MONTH}.csv"
-    feed.deliver(year.landing, BEFORE)
+    feed.deliver(year.landing, MONTH)
     lower = pd.read_csv(schedule, dtype={"aircraft": "str"})
     lower.assign(aircraft="X" + lower["aircraft"]).to_csv(schedule, index=False)
     year.ingest()

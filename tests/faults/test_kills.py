@@ -20,7 +20,7 @@ def test_a_kill_repeats_one_step_at_most_and_changes_nothing_in_the_end(stage: C
     assert injected.repeated <= 1
 
 
-@pytest.mark.parametrize(("name", "point"), [("ingest", "before deliveries"), ("train", "before MLflow's version")])
+@pytest.mark.parametrize(("name", "point"), [("ingest", "before deliveries and checkups"), ("train", "before MLflow's version")])
 def test_a_kill_of_the_rerun_at_the_same_point_changes_nothing_either(stage: Callable[[str], Stage], injected, name, point):
     injected.fault, injected.times = "kill -9 at a point, and again in the rerun", 2
     injected.repeated = crashing.kill_and_finish(stage(name), point, times=2)

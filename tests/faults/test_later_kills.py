@@ -39,5 +39,5 @@ def test_a_kill_of_the_rerun_at_the_same_point_changes_nothing_either(stage: Cal
 
 def test_a_run_that_is_killed_between_two_deliveries_freezes_no_list_of_half_of_them(stage: Callable[[str], Stage], injected):
     injected.fault, injected.times = "kill -9 at a point", 1
-    injected.repeated = crashing.kill_and_finish(stage("run"), "after deliveries")
+    injected.repeated = crashing.kill_and_finish(stage("run"), "after deliveries and checkups")
     assert injected.repeated == 0

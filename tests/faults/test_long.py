@@ -66,7 +66,7 @@ def test_a_run_that_is_stopped_at_any_point_past_its_lease_changes_nothing(stage
 def test_who_is_stopped_in_the_middle_of_a_write_holds_the_journal_until_somebody_ends_it(stage: Callable[[str], Stage], injected):
     injected.fault, injected.times = "SIGSTOP in a transaction of the journal", 1
     way = stage("ingest")
-    with crashing.stopped_at(way, "before deliveries"):
+    with crashing.stopped_at(way, "before deliveries and checkups"):
         other, _ = crashing.traced(way.home, *way.words, EVERGREEN_LEASE_SECONDS="2")
         told(other, "database is locked")
     invariants.check_consistent(way.home)
