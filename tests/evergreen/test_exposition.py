@@ -18,7 +18,7 @@ from evergreen import journal as tables
 from evergreen.errors import JournalError
 from evergreen.monitoring import exposition, service
 from evergreen.monitoring.exposition import Figures, expose
-from evergreen.monitoring.pillars import PILLARS
+from evergreen.monitoring.pillars import LOOK, PILLARS
 from evergreen.moves import standing
 from evergreen.status import in_quarantine
 from evergreen.workspace import Workspace
@@ -136,8 +136,8 @@ def test_what_is_not_known_has_no_value(empty: Workspace):
 def test_a_finding_that_judged_nothing_has_no_value(space: Workspace):
     finding = {"pillar": "volume", "rule": "rows", "state": "unjudged", "sentence": "too few", "column": ""}
     for state in ("warn", "unjudged"):
-        facts = {"findings": [finding | {"state": state}], "profile": {}}
-        space.journal.add(tables.checkups, checkup=state, source="orders", name=f"{state}.csv", delivery=state, facts=facts)
+        facts = {"findings": [finding | {"state": state}]}
+        space.journal.add(tables.checkups, checkup=state, source="orders", name=LOOK, delivery=state, facts=facts)
         assert told(space).get("evergreen_health_state{pillar=volume,source=orders}") == (1 if state == "warn" else None)
     (decay,) = space.journal.rows(tables.signals, kind="decay")
     facts = decay["facts"] | {"is_judged": False, "found": False}
