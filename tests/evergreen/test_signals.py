@@ -48,6 +48,11 @@ def served(trained: Path, tmp_path: Path) -> Iterator[Workspace]:
     space.journal.close()
 
 
+def watched(journal: Journal) -> list[dict[str, Any]]:
+    """What was written down of drift and decay."""
+    return [row for row in journal.rows(tables.signals) if row["kind"] in {"drift", "decay"}]
+
+
 def arrive(space: Workspace, change: Callable[[pd.DataFrame], pd.DataFrame] = lambda orders: orders, *, start: int = DAYS) -> None:
     """Have the orders of the next days arrive, without their outcomes."""
     deliver_days(space, COMING, start=start, without=("outcomes", "orders"))
@@ -90,7 +95,7 @@ def facts(space: Workspace, kind: str) -> dict[str, Any]:
 
 def test_without_a_champion_nothing_is_measured(space: Workspace):
     assert measure(space) == []
-    assert space.journal.rows(tables.signals) == []
+    assert watched(space.journal) == []
 
 
 def test_orders_like_those_of_the_training_are_no_drift(served: Workspace):
@@ -129,7 +134,7 @@ def test_the_windows_end_and_the_figures_are_on_record(served: Workspace):
     frame = build_frame(served.settings.root, take_snapshot(served.journal, served.problem), served.problem)
     assert drift["window"] == drift["facts"]["window_end"] == frame.rows["ordered_at"].max().isoformat()
     assert decay["window"] == frame.labelled["ordered_at"].max().isoformat()
-    assert [row["kind"] for row in served.journal.rows(tables.signals)] == ["drift", "decay"]
+    assert [row["kind"] for row in watched(served.journal)] == ["drift", "decay"]
     assert {row["facts"]["champion"] for row in (drift, decay)} == {1}
     amount = next(one for one in drift["facts"]["features"] if one["feature"] == "amount")
     assert 0 < amount["distance"] < 0.1
@@ -196,7 +201,7 @@ def test_predictions_that_are_not_what_was_published_are_not_priced(served: Work
     file.write_bytes(file.read_bytes() + b" ")
     with pytest.raises(StoreError, match="is not what was published"):
         measure(served)
-    assert served.journal.rows(tables.signals) == []
+    assert watched(served.journal) == []
 
 
 # --- written once
@@ -205,21 +210,21 @@ def test_predictions_that_are_not_what_was_published_are_not_priced(served: Work
 def test_the_same_snapshot_is_measured_once(served: Workspace, monkeypatch: pytest.MonkeyPatch):
     first = measure(served)
     monkeypatch.setattr(signals, "build_frame", None)
-    assert measure(served) == first == served.journal.rows(tables.signals)
+    assert measure(served) == first == watched(served.journal)
 
 
 def test_a_new_snapshot_another_contract_and_another_champion_are_measured_anew(served: Workspace):
     measure(served)
     arrive(served)
     measure(served)
-    assert len(served.journal.rows(tables.signals)) == 4
+    assert len(watched(served.journal)) == 4
     measure(Workspace(served.settings, changed(served.problem, slices=("product",)), served.journal))
-    assert len(served.journal.rows(tables.signals)) == 6
+    assert len(watched(served.journal)) == 6
     mature(served)
     train(served)
     assert standing(served.journal).champion == 2
     measure(served)
-    assert [row["facts"]["champion"] for row in served.journal.rows(tables.signals)] == [1] * 6 + [2] * 2
+    assert [row["facts"]["champion"] for row in watched(served.journal)] == [1] * 6 + [2] * 2
 
 
 # --- what a debounce is given
