@@ -108,6 +108,14 @@ def test_a_source_that_is_late_fails_and_one_in_time_does_not(season: Workspace)
     assert [one.kind for one in find_alerts(late, NOW)] == ["late"]
 
 
+def test_a_look_at_rows_that_cannot_be_joined_leaves_the_failure_to_the_training(season: Workspace):
+    with_strangers(season, 1)
+    strict = under(season, with_join(1, min_match=0.99))
+    assert look_at_health(strict, NOW) == []
+    with pytest.raises(JoinError, match="Join with customers"):
+        retraining.prepare(strict, take_snapshot(strict.journal, strict.problem))
+
+
 def test_nothing_is_looked_at_before_every_source_has_delivered(empty_space: Workspace):
     assert look_at_health(empty_space, NOW) == []
     assert empty_space.journal.rows(tables.checkups) == []
