@@ -6,11 +6,10 @@ from typing import Any
 
 from evergreen import journal as tables
 from evergreen.data.checkups import UNLIKE
+from evergreen.data.landing import quarantined
 from evergreen.errors import RefusedError
 from evergreen.journal import Journal
-
-SHORTEST = 6
-"""Digits that name a delivery."""
+from evergreen.revocations import SHORTEST
 
 
 def accept(journal: Journal, delivery: str, *, reason: str, person: str) -> bool:
@@ -40,8 +39,7 @@ def accept(journal: Journal, delivery: str, *, reason: str, person: str) -> bool
 
 
 def _refused(journal: Journal, delivery: str) -> dict[str, Any]:
-    newest = {(row["source"], row["name"]): row for row in journal.rows(tables.deliveries)}
-    waiting = [row for row in newest.values() if row["outcome"] == "quarantined"]
+    waiting = quarantined(journal)
     found = [
         row
         for row in waiting

@@ -29,6 +29,7 @@ WINDOW_DAYS, WINDOWS = 30, 13
 LOST, TIMES_USUAL = 0.05, 1.5
 """A match rate that falls by more than this, and by more than so many times what it ever did, warns."""
 KEPT = 12
+"""Of each source so many deliveries, and as many looks, are told."""
 ORDER: tuple[State, ...] = ("fail", "warn", "ok", "unjudged")
 
 

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from evergreen.contract import Problem
 from evergreen.data.checkups import UNLIKE
 from evergreen.monitoring.pillars import KEPT, PILLARS, Cell
 from evergreen.report.pages import money
@@ -53,12 +52,12 @@ def health_words(view: Overview) -> dict[str, str]:
     if failing:
         kept = " What was refused reaches no model." if any(cell.is_refused for *_, cell in newest) else ""
         return {"tone": "bad", "word": f"{_sources(failing)} not well", "said": f"{', '.join(failing)}.{kept}"}
-    sources = sum(bool(own) for own in ({p for p, cells in known.items() if cells} for known in view.health.values()))
+    sources = sum(any(known.values()) for known in view.health.values())
     said = f"in all {sources} sources" + (f"; unusual, and accepted: {', '.join(odd)}" if odd else "")
     return {"tone": "good", "word": "Well", "said": said}
 
 
-def worth_words(view: Overview, problem: Problem) -> dict[str, Any] | None:
+def worth_words(view: Overview) -> dict[str, Any] | None:
     """Whether the model in service is good: the newest window with outcomes, and what is expected of the open one."""
     windows = [one for one in view.service.get("windows", []) if one["origin"] == "published"]
     judged = [one for one in windows if one["realized"] and one["realized"]["is_judged"]]
@@ -75,7 +74,6 @@ def worth_words(view: Overview, problem: Problem) -> dict[str, Any] | None:
         "share": 1 - cost["estimate"] / rule["estimate"] if rule["estimate"] else None,
         "expected": later[-1]["estimate"]["cost"] if later else None,
         "open": later[-1]["window"] if later else None,
-        "unit": problem.business.unit,
     }
 
 
@@ -121,7 +119,6 @@ def _pillar(source: str, cells: list[Cell]) -> dict[str, Any]:
         "word": WORDS[last.state],
         "tone": TONES[last.state],
         "sentences": last.sentences,
-        "at": last.at,
         "name": last.name,
         "page": refused_page(source, last.delivery) if last.is_refused else None,
         "marks": [cell.state for cell in shown],

@@ -177,7 +177,7 @@ def _rooms(view: Overview, problem: Problem, amount: str) -> dict[str, Any]:
         "pillars": PILLARS,
         "marks": KEPT,
         "health": rooms.health_words(view),
-        "worth": rooms.worth_words(view, problem),
+        "worth": rooms.worth_words(view),
         "changes": rooms.changes(view),
         "windows": rooms.lines(view),
         "accuracy": rooms.accuracy_words(view),
