@@ -481,6 +481,24 @@ def test_the_contract_says_what_people_are_told_of_and_how_often():
     assert dict(describe(changed(PROBLEM, alerts=AlertPolicy(on=()))))[heading] == ["Of nothing: who wants to know must look."]
 
 
+@pytest.mark.parametrize(("kind", "origin"), [("realized", "published"), ("realized_served", "served")])
+def test_only_the_newest_measurement_of_the_newest_window_is_told_of(space: Workspace, kind: str, origin: str):
+    moved(space, 1)
+
+    def measured(window: str, low: float) -> None:
+        bias = {"estimate": low + 0.1, "low": low, "high": low + 0.2}
+        facts = {"origin": origin, "version": 1, "is_judged": True, "rows": 1_000, "bias": bias, "predicted": 0.4, "observed": 0.2}
+        space.journal.add(tables.signals, signal=f"{window} {low}", kind=kind, window=window, facts=facts | {"spread": 0.2})
+
+    measured("2026-03-01", 0.3)
+    (one,) = found(space)
+    assert f"({origin}, window 2026-03-01)" in one.what
+    measured("2026-02-01", -0.1)  # an older window, measured later
+    assert len(found(space)) == 1
+    measured("2026-03-01", -0.1)
+    assert found(space) == []
+
+
 def test_a_rare_outcome_that_happens_not_to_come_is_no_bias(space: Workspace):
     moved(space, 1)
     bias = {"estimate": 0.01, "low": 0.009, "high": 0.011}

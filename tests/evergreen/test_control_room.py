@@ -97,6 +97,17 @@ def test_a_model_is_good_when_it_surely_costs_less_than_the_rule_of_thumb(cost: 
     assert told["expected"] is None
 
 
+@pytest.mark.parametrize(("nothing", "tone"), [(6_100.0, "good"), (5_900.0, "hold")])
+def test_a_model_that_one_answer_for_all_would_have_beaten_is_not_called_good(nothing: float, tone: str):
+    known = {"partition": "2026-05-01", "version": 3, "rows": 900, "realized": worth(9_000.0) | {"no_model_per_1000": nothing}}
+    view = Overview(service=service(window("2026-05-01", 6_000.0)), publications=[known])
+    told = rooms.worth_words(view)
+    assert told is not None
+    assert (told["tone"], told["nothing"]) == (tone, nothing)
+    said = page(service=view.service, publications=view.publications)
+    assert f"the best single answer for all, known only afterwards, {nothing:,.0f}" in said
+
+
 def test_what_is_expected_of_the_open_window_is_told_beside_what_came_of_the_last():
     view = Overview(champion=3, service=service(window("2026-05-01", 6_000.0), window("2026-06-01", None, expected=6_500.0)))
     said = page(champion=3, service=view.service)
@@ -169,7 +180,8 @@ def test_a_backtest_is_told_where_there_is_one():
 
 
 def worth(saved: float) -> dict[str, float]:
-    return {"rows": 9, "saved": saved, "cost_per_1000": 1.0, "rule_of_thumb_per_1000": 2.0, "no_model_per_1000": 3.0}
+    costs = {"cost_per_1000": 1.0, "rule_of_thumb_per_1000": 2.0, "no_model_per_1000": 3.0}
+    return {"rows": 9, "saved": saved, "saved_against_no_model": 1.5 * saved, **costs}
 
 
 def test_the_plots_say_in_words_what_they_show():

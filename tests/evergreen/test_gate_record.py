@@ -11,9 +11,10 @@ from evergreen.gate.checks import CHECKS
 from evergreen.gate.decision import judge
 from evergreen.gate.diagnosis import diagnose
 from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DUMMY, RULE_OF_THUMB
-from evergreen.gate.finding import Finding, Outcome
+from evergreen.gate.finding import Finding, Outcome, Verdict
 from evergreen.gate.ledger import FIRST, GATE, Budget
 from evergreen.gate.record import Context, build_record, json_safe
+from evergreen.gate.sentences import CONCERNS, REFUSALS
 from evergreen.gate.statistics import Interval, paired_interval
 from evergreen.policies import GatePolicy
 
@@ -190,8 +191,12 @@ def test_the_sentences_speak_of_money_and_of_cases():
         (compared(), "Version 7 is promoted: it is better than version 6.", "evergreen rollback --reason"),
         (compared(0.0, 0.1), "Version 7 is promoted: it is not worse than version 6 by more than the margin.", "evergreen rollback"),
         (given.make_evidence(first=True), "Version 7 is promoted: it is the first model", "none before it to go back to"),
-        (compared(-0.3), "Version 7 is refused: the check champion did not let it pass.", "evergreen promote 7 --override --reason"),
-        (compared(0.0, 1.0), "Version 7 is held: the check champion found too little to go by", "evergreen promote 7"),
+        (compared(-0.3), "Version 7 is refused: it is worse than what serves or served.", "evergreen promote 7 --override --reason"),
+        (
+            compared(0.0, 1.0),
+            "Version 7 is held, for more evidence or a person's word: it is not settled whether it is worse than",
+            "evergreen promote 7",
+        ),
     ],
 )
 def test_the_headline_says_the_verdict_and_the_override_what_a_person_may_do(evidence, headline, override):
@@ -199,6 +204,41 @@ def test_the_headline_says_the_verdict_and_the_override_what_a_person_may_do(evi
     assert written["headline"].startswith(headline)
     assert override in written["override"]
     assert bool(written["settle"]) is (written["verdict"] == "hold")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "headline"),
+    [
+        (Outcome.REJECT, "Version 7 is refused: {refusal}."),
+        (Outcome.ERROR, "Version 7 is refused: it cannot be found out {concern}."),
+        (Outcome.HOLD, "Version 7 is held, for more evidence or a person's word: it is not settled {concern}."),
+    ],
+)
+@pytest.mark.parametrize("check", [check.__name__ for check in CHECKS])
+def test_the_headline_says_of_each_check_in_words_what_it_has_found(check, outcome, headline):
+    told = headline_with(Finding(check, "It protects.", outcome, "It failed."))
+    assert told == headline.format(refusal=REFUSALS[check], concern=CONCERNS[check])
+
+
+def test_the_headline_of_a_refusal_says_every_cause_and_leaves_out_what_is_only_held():
+    findings = [
+        Finding(check, "", outcome, "") for check, outcome in (("slices", "reject"), ("size", "hold"), ("one of your own", "reject"))
+    ]
+    assert headline_with(*(dataclasses.replace(one, outcome=Outcome(one.outcome)) for one in findings)) == (
+        "Version 7 is refused: a part of the users is harmed, and the check one of your own did not let it pass."
+    )
+
+
+def headline_with(*faults):
+    """The headline where these checks have found something and all others nothing."""
+    evidence = compared()
+    budget = Budget(POLICY.alpha, 0.0, 0.1, 0.1, "key", False, GATE, datetime(2013, 6, 9, tzinfo=UTC))
+    judged = judge(evidence, POLICY, budget=budget)
+    kept = tuple(one for one in judged.findings if one.check not in {fault.check for fault in faults})
+    worst = Verdict.HOLD if all(fault.outcome is Outcome.HOLD for fault in faults) else Verdict.REJECT
+    return build_record(evidence, dataclasses.replace(judged, verdict=worst, findings=(*kept, *faults)), budget, context=CONTEXT)[
+        "headline"
+    ]
 
 
 @pytest.mark.parametrize("check", ["hygiene", "parity"])

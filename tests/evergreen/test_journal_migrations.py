@@ -207,6 +207,23 @@ def test_tables_that_no_revision_makes_are_noticed(url: str, change: str):
     assert differences(url, changed) != []
 
 
+def test_what_served_predictions_came_to_gets_a_kind_of_its_own(url: str):
+    opened(url)
+    facts = [{"origin": "served", "cost": 1}, {"origin": "published", "cost": 2}, {"origin": "served", "cost": 3}]
+    kinds = ["realized", "realized", "estimate"]
+    with connected(url) as connection:
+        for number, (kind, told) in enumerate(zip(kinds, facts, strict=True)):
+            row = {"signal": f"{number}", "kind": kind, "window": "w", "facts": told, "at": "2026-11-24"}
+            connection.execute(metadata.tables["signals"].insert().values(**row))
+        connection.execute(sa.text(f"UPDATE {REVISIONS} SET version_num = '0005'"))  # noqa: S608 - our own name
+        connection.execute(sa.text("UPDATE about SET schema_version = 5"))
+    opened(url)
+    with connected(url) as connection:
+        signals = metadata.tables["signals"]
+        found = connection.execute(sa.select(signals.c.kind, signals.c.facts).order_by(signals.c.seq)).all()
+    assert [tuple(row) for row in found] == list(zip(["realized_served", "realized", "estimate"], facts, strict=True))
+
+
 def test_the_number_of_the_schema_is_that_of_the_newest_revision():
     scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
     found = [script.revision for script in scripts.walk_revisions()]

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import time_machine
 import workspaces
 
 from evergreen import attempts, occasions
@@ -17,6 +18,13 @@ from evergreen.workspace import Workspace
 
 DAYS = 60
 NIGHTLY = workspaces.changed(workspaces.PROBLEM, retraining=RetrainingPolicy(cron="30 3 * * *", cooldown=timedelta(0), per_day=9))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def noon() -> Iterator[None]:
+    """Have it be the noon to come: no test meets the hour of the schedule by the way."""
+    with time_machine.travel((datetime.now(UTC) + timedelta(days=1)).replace(hour=12, minute=0), tick=True):
+        yield
 
 
 @pytest.fixture(scope="module")

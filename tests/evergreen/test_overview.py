@@ -27,7 +27,12 @@ def delivery(**changes: Any) -> dict[str, Any]:
 
 def publication(saved: float, **changes: Any) -> dict[str, Any]:
     realized = {"rows": 900, "cost_per_1000": 10.0, "rule_of_thumb_per_1000": 12.0, "no_model_per_1000": 15.0}
-    return {"partition": "2024-01-01", "version": 7, "rows": 1000, "realized": realized | {"saved": saved}} | changes
+    return {
+        "partition": "2024-01-01",
+        "version": 7,
+        "rows": 1000,
+        "realized": realized | {"saved": saved, "saved_against_no_model": saved - 500},
+    } | changes
 
 
 def tiles(html: str) -> str:
@@ -87,7 +92,11 @@ def test_one_decision_is_no_line_to_draw(record: dict[str, Any]):
 def test_what_was_saved_is_the_sum_over_what_has_outcomes():
     publications = [publication(500.0), publication(-120.0), publication(0.0, realized=None, rows=77)]
     html = render_overview(Overview(champion=7, publications=publications), PROBLEM)
-    assert '<strong class="good-text">380 EUR</strong> against the rule of thumb, on 1,800 predictions with known outcomes' in html
+    told = re.sub(r"<[^>]+>", "", html)
+    assert (
+        '<strong class="good-text">380 EUR</strong> against the rule of thumb, and <strong class="bad-text">\u2212620 EUR</strong>' in html
+    )
+    assert "against no model (each period by the best single answer for all, which nobody knows before), on 1,800 predictions" in told
     assert "waiting for outcomes" in html
     assert '<span class="bad-text">\N{MINUS SIGN}120</span>' in html
 

@@ -27,9 +27,7 @@ from evergreen.status import current_inputs, freshness, notices, realized_so_far
 from evergreen.triggers import Trigger
 from evergreen.workspace import Workspace
 
-TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
 WORDS = {"reason": "wrong unit", "person": "Ada"}
-REFUSED = f"was taken back by Ada on {TODAY}: wrong unit"
 AT_ONCE = """
 import sys
 from pathlib import Path
@@ -39,6 +37,14 @@ root = Path(sys.argv[1])
 done = revocations.revoke(Journal(f"sqlite:///{root / 'journal.db'}"), sys.argv[2], root=root, words={"reason": "r", "person": "p"})
 print(done)
 """
+
+
+def today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+def why_refused() -> str:
+    return f"was taken back by Ada on {today()}: wrong unit"
 
 
 @pytest.fixture
@@ -118,10 +124,10 @@ def test_the_same_content_under_another_name_is_refused_with_a_page_and_a_way_ou
     revoke(house, first)
     house.deliver("copy.csv", rows(1, 2))
     (judged,) = house.ingest()
-    assert (judged.outcome, judged.reason, judged.rows) == ("quarantined", REFUSED, 2)
+    assert (judged.outcome, judged.reason, judged.rows) == ("quarantined", why_refused(), 2)
     assert judged.page is not None
     page = judged.page.read_text()
-    assert f"The delivery {REFUSED}" in page
+    assert f"The delivery {why_refused()}" in page
     assert f"<code>evergreen batch restore {first[:12]} --reason ...</code>" in page
     assert "expectations/gauge.json" not in page
     assert house.look() == []
@@ -139,7 +145,7 @@ def test_other_bytes_that_make_the_same_batch_are_refused(house: House):
     header, *lines = rows(1, 2, 3).splitlines(keepends=True)
     house.deliver("b.csv", header + "".join(reversed(lines)))
     (judged,) = house.ingest()
-    assert (judged.outcome, judged.reason) == ("quarantined", REFUSED)
+    assert (judged.outcome, judged.reason) == ("quarantined", why_refused())
     assert house.journal.last(tables.deliveries)["batch"] == first
     restore(house, first)
     assert [one.outcome for one in house.ingest()] == ["published"]
@@ -153,7 +159,7 @@ def test_the_same_bytes_are_refused_although_another_reader_makes_another_batch_
     halved = Source(**{**dict(GAUGE), "read": lambda path: read_gauge(path).assign(level=0.5)})
     (delivery,) = house.look()
     judged = batches.ingest_one(delivery, halved, intake=house.intake, now=NOW)
-    assert (judged.outcome, judged.reason) == ("quarantined", REFUSED)
+    assert (judged.outcome, judged.reason) == ("quarantined", why_refused())
 
 
 def test_a_file_that_changes_back_to_what_was_taken_back_is_refused_and_displaces_nothing(house: House):
@@ -161,7 +167,7 @@ def test_a_file_that_changes_back_to_what_was_taken_back_is_refused_and_displace
     revoke(house, first)
     assert house.levels() == [[3, 4]]
     house.deliver("a.csv", rows(1, 2))
-    assert [one.reason for one in house.ingest()] == [REFUSED]
+    assert [one.reason for one in house.ingest()] == [why_refused()]
     assert house.levels() == [[3, 4]]
     restore(house, first)
     assert [one.outcome for one in house.ingest()] == ["published"]  # as the folder has it
@@ -174,7 +180,7 @@ def test_the_content_of_a_duplicate_is_refused_once_its_twin_was_replaced(house:
     house.ingest()
     revoke(house, first)
     published(house, rows(5, 6))
-    assert [(one.name, one.reason) for one in house.ingest()] == [("copy.csv", REFUSED)]
+    assert [(one.name, one.reason) for one in house.ingest()] == [("copy.csv", why_refused())]
     assert house.levels() == [[5, 6]]
 
 
@@ -233,8 +239,8 @@ def test_a_source_of_which_nothing_counts_any_more_is_told_in_a_sentence_everywh
     name = space.journal.rows(tables.deliveries, source="stock")[0]["name"]
     batch = taken(space, "stock", name)
     why = (
-        f"Nothing counts of stock any more: the batch {batch[:12]} {REFUSED}. Deliver a corrected file under the same name, or give it "
-        f"back: evergreen batch restore {batch[:12]} --reason ..."
+        f"Nothing counts of stock any more: the batch {batch[:12]} {why_refused()}. "
+        f"Deliver a corrected file under the same name, or give it back: evergreen batch restore {batch[:12]} --reason ..."
     )
     with pytest.raises(DataError) as refused:
         take_snapshot(space.journal, space.problem)

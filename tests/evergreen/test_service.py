@@ -117,6 +117,14 @@ def test_what_was_estimated_and_measured_is_never_rewritten(serving: Workspace):
     assert (window["realized"]["measured"], window["realized"]["cost"]) == (2, second["cost"])
     assert second["cost"]["estimate"] > first["cost"]["estimate"]
     assert len(facts(serving, "estimate")) == 1
+    deliver(serving, "outcomes", "as-before.csv", whole)
+    ingest(serving)
+    measure(serving)
+    (window,) = told(serving)["windows"]
+    assert (window["realized"]["measured"], window["realized"]["cost"]) == (3, first["cost"])  # what comes back is the newest again
+    assert [row["cost"] for row in facts(serving, "realized")] == [first["cost"], second["cost"], first["cost"]]
+    oldest, corrected, *_ = facts(serving, "staleness")
+    assert facts(serving, "staleness")[-1]["cost"] == oldest["cost"] != corrected["cost"]
 
 
 def test_an_estimate_after_the_fact_is_none(serving: Workspace):

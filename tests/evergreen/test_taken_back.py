@@ -27,7 +27,11 @@ from evergreen.releases import carry_out, override, release, waiting
 from evergreen.status import current_state, is_due, notices
 from evergreen.workspace import Workspace
 
-TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
+
+def today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
+
+
 WORDS = {"reason": "wrong currency", "person": "Ada"}
 WANTS_MORE = changed(gate=GatePolicy(min_rows=5_000))
 DIES_BEFORE_MLFLOW = """
@@ -89,7 +93,7 @@ def restore(space: Workspace, batch: str) -> None:
 
 
 def said(batch: str) -> str:
-    return f"batch {batch[:12]} of orders, which was taken back by Ada on {TODAY}: wrong currency"
+    return f"batch {batch[:12]} of orders, which was taken back by Ada on {today()}: wrong currency"
 
 
 def tags(space: Workspace, version: int) -> dict[str, str]:

@@ -11,7 +11,10 @@ import pytest
 from commands import Home, told
 
 DAYS = 90
-TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+def today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def test_lineage_is_told_in_both_directions(serving: Home):
     at = f"{published['partition']}: {published['row_count']:,} rows by version 1, {published['path']}, shown now"
     assert f"{at}; reached through the model and the rows" in lines
     assert lines[-3:] == ["", "Predictions over HTTP, in the log, by versions that have learnt from it", "none"]
-    assert next(line for line in lines if line.startswith("version 1")) == f"version 1, {TODAY}, serves"
+    assert next(line for line in lines if line.startswith("version 1")) == f"version 1, {today()}, serves"
 
     version = serving.evergreen("lineage", "v1").out
     assert "and 7 more batches; all of them: --all" in version
@@ -68,7 +71,7 @@ def test_a_batch_is_taken_back_and_given_back(serving: Home, tmp_path: Path):
     assert serving.evergreen(*revoke, **armed).code == -signal.SIGKILL
     assert [(row["batch"], row["person"], row["revoked"]) for row in serving.rows("revocations")] == [(batch, "Ada", 1)]
     assert tags(serving) == {}
-    word = f"batch {batch[:12]} of orders, which was taken back by Ada on {TODAY}: wrong currency"
+    word = f"batch {batch[:12]} of orders, which was taken back by Ada on {today()}: wrong currency"
     notice = f"Version 1 serves, and has learnt from {word}; the next training does without it."
     assert notice in serving.evergreen("status").out
 
@@ -83,10 +86,10 @@ def test_a_batch_is_taken_back_and_given_back(serving: Home, tmp_path: Path):
 
     again = serving.evergreen(*revoke)
     assert (again.code, again.err) == (0, "")
-    assert f"was taken back by Ada on {TODAY}: wrong currency. Nothing was recorded." in again.out
+    assert f"was taken back by Ada on {today()}: wrong currency. Nothing was recorded." in again.out
     assert len(serving.rows("revocations")) == 1
     listed = serving.evergreen("batch", "list", "orders").out
-    assert f"orders/orders-0000-0029.csv  was taken back by Ada on {TODAY}: wrong currency" in listed
+    assert f"orders/orders-0000-0029.csv  was taken back by Ada on {today()}: wrong currency" in listed
     assert "orders/orders-0030-0059.csv  counts" in listed
     assert "version 1, " in (traced := serving.evergreen("lineage", batch[:6]).out)
     assert ", has learnt from 1 batch that a person has taken back" in traced
@@ -111,7 +114,7 @@ def test_a_batch_is_taken_back_and_given_back(serving: Home, tmp_path: Path):
 def test_a_source_without_a_batch_left_is_told_by_every_command(serving: Home):
     (row,) = [row for row in serving.rows("deliveries") if row["source"] == "customers"]
     gone = serving.evergreen("batch", "revoke", row["batch"][:10], "--reason", "test data", "--by", "Ada")
-    why = f"Nothing counts of customers any more: the batch {row['batch'][:12]} was taken back by Ada on {TODAY}: test data. Deliver a "
+    why = f"Nothing counts of customers any more: the batch {row['batch'][:12]} was taken back by Ada on {today()}: test data. Deliver a "
     assert why in gone.out
     told(serving.evergreen("run"), why)
     told(serving.evergreen("train"), why)

@@ -32,6 +32,26 @@ CONCERNS = {
     "shadow": "whether it did worse in shadow than what served",
 }
 """What each check of docs/gate.md asks. Those without a finding are listed as not judged."""
+REFUSALS = {
+    "provenance": "nobody could build it again",
+    "data": "the data do not meet their expectations",
+    "finite": "some of its numbers are missing or infinite",
+    "size": "there is too little evidence",
+    "hygiene": "rows that it is judged by were known to it",
+    "leakage": "a feature knows the answer",
+    "parity": "it predicts otherwise in serving than in training",
+    "baseline": "it is not worth more than doing without",
+    "generalization": "it does not keep on unseen rows what it promised in training",
+    "champion": "it is worse than what serves or served",
+    "slices": "a part of the users is harmed",
+    "calibration": "its probabilities cannot be taken at their word",
+    "stability": "another random seed would have given something else",
+    "behaviour": "it does not react sensibly to made-up changes",
+    "cost": "production cannot afford it",
+    "representativeness": "what is served does not look like what it was trained on",
+    "shadow": "it did worse in shadow than what served",
+}
+"""What each check has found where it refuses."""
 NEVER_OVERRIDDEN = ("finite", "hygiene", "parity")
 """Where these refuse, the other numbers say nothing of what would serve: nobody can know what they would answer for."""
 
@@ -84,17 +104,23 @@ def tell(evidence: Evidence, decision: Decision, context: Context) -> dict[str, 
 def _headline(evidence: Evidence, decision: Decision, context: Context, faults: tuple[Finding, ...]) -> str:
     who = _capital(context.label(CANDIDATE, evidence))
     if decision.verdict is Verdict.REJECT:
-        checks = _listed([f.check for f in faults if f.outcome is not Outcome.HOLD])
-        return f"{who} is refused: {checks} did not let it pass."
-    checks = _listed([f.check for f in faults])
+        return f"{who} is refused: {', and '.join(_refusal(fault) for fault in faults if fault.outcome is not Outcome.HOLD)}."
     if decision.verdict is Verdict.HOLD:
-        return f"{who} is held: {checks} found too little to go by, or something for a person to decide."
+        open_questions = ", and ".join(CONCERNS.get(fault.check, f"what the check {fault.check} asks") for fault in faults)
+        return f"{who} is held, for more evidence or a person's word: it is not settled {open_questions}."
     if CHAMPION not in evidence.contenders:
         return f"{who} is promoted: it is the first model, and better than doing without one."
     champion = context.label(CHAMPION, evidence)
     better = saving(evidence, evidence.contenders[CHAMPION], alpha=decision.alpha).low > 0
     how = f"better than {champion}" if better else f"not worse than {champion} by more than the margin"
     return f"{who} is promoted: it is {how}."
+
+
+def _refusal(fault: Finding) -> str:
+    """What a check that refuses has found, as part of a sentence; an answer that could not be had refuses too."""
+    if fault.outcome is Outcome.ERROR:
+        return f"it cannot be found out {CONCERNS.get(fault.check, f'what the check {fault.check} asks')}"
+    return REFUSALS.get(fault.check, f"the check {fault.check} did not let it pass")
 
 
 def _in_numbers(evidence: Evidence, decision: Decision, context: Context) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA = 5
+SCHEMA = 6
 """The number of the newest revision."""
 REVISIONS = "journal_revision"
 """The table in which Alembic writes down what a journal has. MLflow and Prefect have an `alembic_version` of their own each, and one
@@ -114,7 +114,7 @@ asked. A trigger is skipped once by each rule, and acted upon once. `action` ask
 person's request; start and excuse: see `evergreen.attempts`."""
 signals = _table("signals", *map(_text, ("signal", "kind", "window")), sa.Column("facts", sa.JSON), unique=("signal",))
 """What was found on one window of rows. `kind`: drift or decay (found or not, with figures), or what predictions in service came to, see
-`evergreen.monitoring.measuring`: realized, estimate, staleness, features; or what a candidate showed on a holdout, see
+`evergreen.monitoring.measuring`: realized, realized_served, estimate, staleness, features; or what a candidate showed on a holdout, see
 `evergreen.portrait`: importance. Whoever reads them asks for a kind."""
 removals = _table("removals", *map(_text, ("removal", "kind", "name", "reason")), unique=("removal",))
 """What was removed to save room although the journal names it. `kind`: model (`name`: its version), prediction (its path)

@@ -51,8 +51,8 @@ def cost_margin(journal: Journal, problem: Problem, estimate: dict[str, Any]) ->
 def _biased(journal: Journal, problem: Problem, champion: int) -> Iterator[Alert]:
     """The newest window of the champion whose mean prediction is surely off, once for as long as it serves."""
     for origin in (PUBLISHED, SERVED):
-        told = [row for row in journal.rows(tables.signals, kind=REALIZED) if row["facts"]["origin"] == origin]
-        newest = max(told, key=lambda row: (row["window"], row["seq"]), default=None)
+        window = max((name for (name,) in journal.count(tables.signals, "window", kind=REALIZED[origin])), default="")
+        newest = journal.last(tables.signals, kind=REALIZED[origin], window=window)
         facts = newest["facts"] if newest else {}
         if newest is None or facts["version"] != champion or not facts["is_judged"] or facts["bias"] is None:
             continue
@@ -70,8 +70,8 @@ def _costly(journal: Journal, problem: Problem, champion: int) -> Iterator[Alert
     row = journal.last(tables.signals, kind=ESTIMATE)
     if row is None or row["facts"]["version"] != champion:
         return
-    known = [one for one in journal.rows(tables.signals, kind=REALIZED, window=row["window"]) if one["facts"]["origin"] == PUBLISHED]
-    found = None if known else cost_margin(journal, problem, row["facts"])
+    is_known = journal.last(tables.signals, kind=REALIZED[PUBLISHED], window=row["window"]) is not None
+    found = None if is_known else cost_margin(journal, problem, row["facts"])
     if found and found[1] > found[2]:
         before, more, margin = (f"{1000 * amount:,.0f}" for amount in found)
         unit, cost = problem.business.unit, row["facts"]["cost"]["estimate"]

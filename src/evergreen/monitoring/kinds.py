@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-REALIZED, ESTIMATE, STALENESS, FEATURES = "realized", "estimate", "staleness", "features"
+ESTIMATE, STALENESS, FEATURES = "estimate", "staleness", "features"
 PUBLISHED, SERVED = "published", "served"
 """Where predictions were given: with a partition, or over HTTP."""
+REALIZED = {PUBLISHED: "realized", SERVED: "realized_served"}
+"""What predictions came to, by where they were given."""

@@ -27,6 +27,7 @@ from evergreen.monitoring import served_features, staleness
 from evergreen.monitoring.asking import ask, unseen
 from evergreen.monitoring.estimating import Answered, Estimate, estimate
 from evergreen.monitoring.figures import bounds, by_slice, figures
+from evergreen.monitoring.keeping import keep
 from evergreen.monitoring.kinds import ESTIMATE, PUBLISHED, REALIZED, SERVED
 from evergreen.monitoring.outcomes import LastBefore, Outcomes, outcomes_of
 from evergreen.monitoring.performance import last_predictions
@@ -73,8 +74,9 @@ def measure(space: Workspace) -> list[dict[str, Any]]:
     rows += staleness.measure(space, frame)
     if outcomes is not None:
         snapshot = published_now(journal, problem).id
-        rows.append(served_features.measure(journal, problem, frame, outcomes, snapshot=snapshot))
-    return [row for row in rows if row]
+        compared = served_features.measure(journal, problem, frame, outcomes, snapshot=snapshot)
+        rows += [compared] if compared else []
+    return rows
 
 
 def estimate_published(space: Workspace) -> dict[str, Any] | None:
@@ -137,19 +139,19 @@ def _told(found: Estimate | str) -> dict[str, Any]:
     return {"is_judged": True, "cost": bounds(found.cost, times=1000), "auc": bounds(found.auc), "interval": asdict(found.cost), **told}
 
 
-def _realized(journal: Journal, problem: Problem, window: Window) -> dict[str, Any] | None:
+def _realized(journal: Journal, problem: Problem, window: Window) -> dict[str, Any]:
     answers = [name for name in window.rows.columns if is_answer(name)]
     decides = [problem.key, problem.target.name, *answers, VERSION, *problem.used_columns]
     content = content_digest(window.rows[list(dict.fromkeys(decides))])
-    name = digest_text(REALIZED, window.origin, window.name, content, problem.digest())
-    known = journal.last(tables.signals, signal=name)
-    if known is None:
-        said = predicted_of(window.rows, problem.task)
-        facts = {"origin": window.origin, "version": int(window.rows[VERSION].max()), **figures(problem, window.rows, said)}
-        facts["slices"] = by_slice(problem, window.rows, said) if facts["is_judged"] else []
-        journal.add(tables.signals, signal=name, kind=REALIZED, window=window.name, facts=json_safe(facts))
-        known = journal.last(tables.signals, signal=name)
-    return known
+    kind, state = REALIZED[window.origin], digest_text(content, problem.digest())
+    last = journal.last(tables.signals, kind=kind, window=window.name)
+    return keep(journal, kind, digest_text(window.name, state), last=last, find=lambda: (window.name, _came_to(problem, window)))
+
+
+def _came_to(problem: Problem, window: Window) -> dict[str, Any]:
+    said = predicted_of(window.rows, problem.task)
+    facts = {"origin": window.origin, "version": int(window.rows[VERSION].max()), **figures(problem, window.rows, said)}
+    return facts | {"slices": by_slice(problem, window.rows, said) if facts["is_judged"] else []}
 
 
 def _windows(root: Path, journal: Journal, problem: Problem, frame: Frame, outcomes: Outcomes | None) -> Iterator[Window]:

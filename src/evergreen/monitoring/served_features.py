@@ -15,9 +15,9 @@ from evergreen.contract import Problem
 from evergreen.data.snapshots import Frame
 from evergreen.errors import ModelError
 from evergreen.files import digest_text
-from evergreen.gate.record import json_safe
 from evergreen.gate.statistics import share_lower_bound
 from evergreen.journal import Journal, log
+from evergreen.monitoring.keeping import keep
 from evergreen.monitoring.kinds import FEATURES
 from evergreen.monitoring.outcomes import Outcomes
 from evergreen.serving.frames import plain_columns
@@ -53,14 +53,13 @@ def measure(journal: Journal, problem: Problem, frame: Frame, outcomes: Outcomes
     rows = log.newest(journal, most=problem.performance.served_rows)
     if not rows:
         return None
-    name = digest_text(FEATURES, rows[0]["prediction"], snapshot, problem.digest())
-    known = journal.last(tables.signals, signal=name)
-    if known is None:
+
+    def found() -> tuple[str, dict[str, Any]]:
         pairs, counts = _pairs(problem, frame, outcomes, rows)
-        facts = {"looked_at": len(rows), **counts, **compare(pairs)}
-        journal.add(tables.signals, signal=name, kind=FEATURES, window=rows[0]["asked_at"], facts=json_safe(facts))
-        known = journal.last(tables.signals, signal=name)
-    return known
+        return rows[0]["asked_at"], {"looked_at": len(rows), **counts, **compare(pairs)}
+
+    state = digest_text(rows[0]["prediction"], snapshot, problem.digest())
+    return keep(journal, FEATURES, state, last=journal.last(tables.signals, kind=FEATURES), find=found)
 
 
 def compare(pairs: Pairs) -> dict[str, Any]:

@@ -80,11 +80,11 @@ def _served(journal: Journal) -> list[Told]:
 
 def _realized(journal: Journal, origin: str) -> dict[str, Told]:
     """The newest measurement of each window."""
-    told: dict[str, Told] = {}
-    for row in journal.rows(tables.signals, kind=REALIZED):
-        if row["facts"]["origin"] == origin:
-            before = told.get(row["window"], {"measured": 0})
-            told[row["window"]] = {**row["facts"], "at": row["at"], "measured": before["measured"] + 1}
+    kind, told = REALIZED[origin], dict[str, Told]()
+    for (window,), times in journal.count(tables.signals, "window", kind=kind).items():
+        row = journal.last(tables.signals, kind=kind, window=window)
+        if row:
+            told[window] = {**row["facts"], "at": row["at"], "measured": times}
     return told
 
 
@@ -120,6 +120,7 @@ def _accuracy(windows: list[Told]) -> Told | None:
 def _staleness(journal: Journal) -> Told | None:
     by_window: dict[str, dict[int, Told]] = {}
     for row in journal.rows(tables.signals, kind=STALENESS):
-        by_window.setdefault(row["window"], {})[row["facts"]["version"]] = row["facts"]
+        points = by_window.pop(row["window"], {})
+        by_window[row["window"]] = points | {row["facts"]["version"]: row["facts"]}
     told = [{"window_end": window, "points": [points[number] for number in sorted(points)]} for window, points in by_window.items()]
     return {**told[-1], "earlier": told[:-1]} if told else None

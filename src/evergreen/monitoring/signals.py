@@ -14,9 +14,9 @@ from evergreen.candidate import is_answer
 from evergreen.data.landing import emptied
 from evergreen.data.snapshots import Frame, Snapshot, build_frame, row_fingerprints, take_snapshot
 from evergreen.files import digest_text
-from evergreen.gate.record import json_safe
 from evergreen.journal import Journal
 from evergreen.monitoring import decay, drift
+from evergreen.monitoring.keeping import keep
 from evergreen.monitoring.performance import last_predictions
 from evergreen.monitoring.windows import end_of, newest, successive
 from evergreen.moves import standing
@@ -62,17 +62,16 @@ def findings(journal: Journal, kind: str, champion: int | None) -> tuple[bool, .
 
 
 def _once(space: Workspace, kind: Kind, champion: Version, snapshot: Snapshot) -> dict[str, Any]:
-    """The journal's row; the window follows from the snapshot, so that its name needs no data."""
-    name = digest_text(kind, str(champion.number), snapshot.id, space.problem.digest())
-    known = space.journal.last(tables.signals, signal=name)
-    if known is None:
+    """The journal's row; the window follows from the snapshot, so that to find it needs no data."""
+
+    def found() -> tuple[str, dict[str, Any]]:
         frame = build_frame(space.settings.root, snapshot, space.problem)
-        found = JUDGES[kind](space, champion, frame)
-        window = found.window_end or snapshot.id
-        facts = {"champion": champion.number, "snapshot": snapshot.id, **asdict(found), "is_judged": found.is_judged}
-        space.journal.add(tables.signals, signal=name, kind=kind, window=window, facts=json_safe(facts))
-        known = space.journal.last(tables.signals, signal=name)
-    return known or {}
+        told = JUDGES[kind](space, champion, frame)
+        facts = {"champion": champion.number, "snapshot": snapshot.id, **asdict(told), "is_judged": told.is_judged}
+        return told.window_end or snapshot.id, facts
+
+    state = digest_text(str(champion.number), snapshot.id, space.problem.digest())
+    return keep(space.journal, kind, state, last=space.journal.last(tables.signals, kind=kind), find=found)
 
 
 def _drift(space: Workspace, champion: Version, frame: Frame) -> drift.Drift:

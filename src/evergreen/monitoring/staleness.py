@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from evergreen.brakes import removed
 from evergreen.data.snapshots import Frame, content_digest
 from evergreen.errors import DataError, StoreError
 from evergreen.files import digest_text
-from evergreen.gate.record import json_safe
 from evergreen.monitoring.asking import ask, unseen
 from evergreen.monitoring.figures import figures
+from evergreen.monitoring.keeping import keep
 from evergreen.monitoring.kinds import STALENESS
 from evergreen.monitoring.windows import end_of, newest
 from evergreen.moves import standing
@@ -47,12 +48,18 @@ def measure(space: Workspace, frame: Frame) -> list[dict[str, Any]]:
         return []
     gone = removed(space.journal)
     versions = [one for one in space.registry.versions() if one.number not in gone][-space.problem.performance.versions :]
-    names = {one.number: digest_text(STALENESS, str(one.number), found.content, space.problem.digest()) for one in versions}
-    new = [one for one in versions if space.journal.last(tables.signals, signal=names[one.number]) is None]
-    for number, facts in _asked(space, found, new).items():
-        space.journal.add(tables.signals, signal=names[number], kind=STALENESS, window=found.end or found.content, facts=json_safe(facts))
-    rows = [space.journal.last(tables.signals, signal=names[one.number]) for one in versions]
-    return [row for row in rows if row is not None]
+    states = {one.number: digest_text(str(one.number), found.content, space.problem.digest()) for one in versions}
+    last = {row["facts"]["version"]: row for row in space.journal.rows(tables.signals, kind=STALENESS)}
+    new = [one for one in versions if one.number not in last or last[one.number]["facts"].get("state") != states[one.number]]
+    asked, window = _asked(space, found, new), found.end or found.content
+    return [
+        keep(space.journal, STALENESS, state, last=last.get(number), find=partial(_of, asked, number, window))
+        for number, state in states.items()
+    ]
+
+
+def _of(asked: dict[int, dict[str, Any]], number: int, window: str) -> tuple[str, dict[str, Any]]:
+    return window, asked[number]
 
 
 def _window(space: Workspace, frame: Frame) -> _Window | None:

@@ -65,16 +65,25 @@ def worth_words(view: Overview) -> dict[str, Any] | None:
         return None
     last, later = judged[-1], [one for one in windows if one["estimate"] and one["estimate"].get("cost") and not one["realized"]]
     cost, rule = last["realized"]["cost"], last["realized"]["rule_of_thumb"]
+    nothing = _without_model(view, last["window"])
     is_surely_better, is_worse = cost["high"] < rule["estimate"], cost["estimate"] > rule["estimate"]
+    is_needless = nothing is not None and cost["estimate"] > nothing
     return {
-        "tone": "good" if is_surely_better else "bad" if is_worse else "hold",
+        "tone": "bad" if is_worse else "good" if is_surely_better and not is_needless else "hold",
         "window": last["window"],
         "cost": cost,
         "rule": rule,
+        "nothing": nothing,
         "share": 1 - cost["estimate"] / rule["estimate"] if rule["estimate"] else None,
         "expected": later[-1]["estimate"]["cost"] if later else None,
         "open": later[-1]["window"] if later else None,
     }
+
+
+def _without_model(view: Overview, window: str) -> float | None:
+    """What 1,000 rows of a window would have cost by the one answer for all that turned out cheapest; None where nobody knows."""
+    known = [row["realized"] for row in view.publications if row["partition"] == window and row["realized"]]
+    return float(known[-1]["no_model_per_1000"]) if known else None
 
 
 def changes(view: Overview) -> list[dict[str, Any]]:

@@ -90,6 +90,7 @@ def render_overview(view: Overview, problem: Problem) -> str:
         since=done[-1]["at"] if done else None,
         known=known,
         saved=sum(row["saved"] for row in known),
+        saved_against_no_model=sum(row["saved_against_no_model"] for row in known),
         judged_rows=sum(row["rows"] for row in known),
         plot=plots.costs_over_decisions(decisions, amount=amount),
         **_rooms(view, problem, amount),

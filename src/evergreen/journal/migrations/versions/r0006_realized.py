@@ -1,0 +1,19 @@
+"""What served predictions came to has a kind of its own, so that the newest of it is one question to the database."""
+
+import json
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    """Rename the kind of those rows; everything else of them stays."""
+    connection = op.get_bind()
+    found = connection.execute(sa.text("SELECT seq, facts FROM signals WHERE kind = 'realized'"))
+    told = [(seq, json.loads(facts) if isinstance(facts, str) else facts) for seq, facts in found]
+    served = [{"seq": seq} for seq, facts in told if (facts or {}).get("origin") == "served"]
+    if served:
+        connection.execute(sa.text("UPDATE signals SET kind = 'realized_served' WHERE seq = :seq"), served)
