@@ -1,7 +1,8 @@
 """Faults that are planted into the flights' deliveries, and what finds each; `make bench-health` writes docs/health-measured.md.
 
 The year is played month by month. A fault comes with the deliveries of one month, after clean ones; everything else stays as it is. What is
-refused cannot reach a model, for only accepted batches are in a snapshot; where nothing is refused it is said what keeps the models safe.
+refused is kept from the models where the rows that a training would learn from are, value by value, those of a home into which it never
+came; where nothing is refused it is said what keeps the models safe.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pandas as pd
 from evergreen import journal as tables
 from evergreen.data.batches import Intake, Judged, ingest_one
 from evergreen.data.landing import find
-from evergreen.data.snapshots import Frame, build_frame, published_now
+from evergreen.data.snapshots import Frame, build_frame, content_digest, published_now
 from evergreen.errors import DataError
 from evergreen.journal import Journal
 from evergreen.monitoring.doctor import Doctor
@@ -138,6 +139,10 @@ class Year:
         """What would be learnt from now."""
         return build_frame(self.home, published_now(self.journal, PROBLEM), PROBLEM)
 
+    def learnt(self) -> str:
+        """Digest of everything that would be learnt from now."""
+        return content_digest(self.frame().rows)
+
     def copy(self, to: Path) -> Year:
         """Another home, that has come as far as this one."""
         self.journal.close()
@@ -152,13 +157,21 @@ def deliver(year: Year, through: str, fault: Fault | None = None) -> None:
         return
     if fault.pillar == "freshness":
         (year.landing / fault.source / "2013-09.csv").unlink()
-    path = year.landing / fault.source / f"{BEFORE if fault.source == 'outcomes' else MONTH}.csv"
+    path = with_fault(year, fault.source)
     changed = fault.change(pd.read_csv(path, dtype={"tailnum": "str", "aircraft": "str"}))
     changed.to_csv(path, index=False) if len(changed) else path.unlink()
 
 
-def found_by(year: Year, fault: Fault, judged: list[Judged]) -> tuple[str, str, str]:
-    """Pillars that found it, the sentence of the one that should have, and what keeps it from the models; empty for what nothing did."""
+def with_fault(year: Year, source: str) -> Path:
+    """The file that comes with the fault."""
+    return year.landing / source / f"{BEFORE if source == 'outcomes' else MONTH}.csv"
+
+
+def found_by(year: Year, fault: Fault, judged: list[Judged], without: str) -> tuple[str, str, str]:
+    """Pillars that found it, the sentence of the one that should have, and what keeps it from the models; empty for what nothing did.
+
+    `without`: digest of what is learnt from where the delivery never came.
+    """
     refused = [one for one in judged if one.outcome == "quarantined"]
     rows = year.journal.rows(tables.checkups, source=fault.source)[-1:] if fault.pillar != "freshness" else []
     failed = [one for row in rows for one in row["facts"]["findings"] if one["state"] == "fail"]
@@ -169,19 +182,31 @@ def found_by(year: Year, fault: Fault, judged: list[Judged]) -> tuple[str, str, 
         said = f"{late[0].source}: its newest row lies {late[0].behind} behind {late[0].clock}"
         decision = decide(Trigger("data", "key"), PROBLEM.retraining, State(now=NOW, stale=tuple(one.source for one in late)))
         return ", ".join(pillars), said, f"no training begins by itself ({decision.rule})" if decision.action == "skip" else ""
-    return ", ".join(pillars), said, "quarantine" if [one.source for one in refused] == [fault.source] else ""
+    is_kept = [one.source for one in refused] == [fault.source] and year.learnt() == without
+    return ", ".join(pillars), said, "quarantine" if is_kept else ""
 
 
 def plant(base: Year, folder: Path) -> list[tuple[Fault, str, str, str]]:
     """Each fault in a home of its own."""
-    told = []
+    told, without = [], {source: learnt_without(base, folder / source, source) for source in {fault.source for fault in FAULTS}}
     for number, fault in enumerate(FAULTS):
         year = base.copy(folder / str(number))
         deliver(year, BEFORE, fault)
         judged = year.ingest()
-        told.append((fault, *found_by(year, fault, judged)))
+        told.append((fault, *found_by(year, fault, judged, without[fault.source])))
         year.journal.close()
         print(f"{fault.name}: {told[-1][1] or 'NOT FOUND'}; {told[-1][3] or 'NOT KEPT AWAY'}", flush=True)
+    return told
+
+
+def learnt_without(base: Year, folder: Path, source: str) -> str:
+    """What is learnt from where one file of the month never came."""
+    year = base.copy(folder)
+    deliver(year, BEFORE)
+    with_fault(year, source).unlink()
+    year.ingest()
+    told = year.learnt()
+    year.journal.close()
     return told
 
 
@@ -265,6 +290,7 @@ def page(told: list[tuple[Fault, str, str, str]], joins: str, whole: Whole, crep
         *("# Data health, measured", "", "Written by `make bench-health` from the flights of 2013, by the default `HealthPolicy`."),
         *("", "## Planted faults", ""),
         f"Each comes with the deliveries of one month ({MONTH}; outcomes: {BEFORE}), after clean ones, and is found in that very delivery.",
+        "What is in quarantine is kept from the models: the rows that a training would learn from are those of a home where it never came.",
         *("", "| fault | in | found by | kept from the models by | what was said |", "|---|---|---|---|---|"),
         *(f"| {one.name} | {one.source} | {pillars or 'nothing'} | {kept or 'nothing'} | {said} |" for one, pillars, said, kept in told),
         *(

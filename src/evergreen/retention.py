@@ -16,6 +16,7 @@ from evergreen import journal as tables
 from evergreen import shadows
 from evergreen.backups import backup_lock
 from evergreen.brakes import one_move_at_a_time
+from evergreen.data.checkups import profile_path
 from evergreen.data.landing import active
 from evergreen.data.publishing import POINTER
 from evergreen.errors import StoreError
@@ -202,7 +203,10 @@ def _batches(home: _Home) -> Iterator[Removal]:
         known = (path.parent.name, path.stem)
         row = rows.get(known)
         if known not in needed and (home.is_old(row) if row else home.is_still(path)):
-            yield from _removal("batch", path)
+            yield from _removal("batch", path, profile_path(home.root, *known))
+    for path in sorted((home.root / "profiles").glob("*/[!.]*.json")):
+        if not (home.root / "batches" / path.parent.name / f"{path.stem}.parquet").exists() and home.is_still(path):
+            yield from _removal("temporary", path)
 
 
 def _quarantined(home: _Home) -> Iterator[Removal]:

@@ -14,6 +14,7 @@ from toy.contract import PROBLEM
 from evergreen.gate.evidence import CANDIDATE
 from evergreen.report import plots
 from evergreen.report.decision import render_decision
+from evergreen.report.pages import told
 
 AMOUNT = "USD per 1,000 flights"
 VOID = {"meta", "link", "br", "hr", "img", "input", "path", "use"}
@@ -135,7 +136,7 @@ def test_what_passed_is_folded_and_counted_and_what_did_not_is_not(held: dict[st
     folded = html[html.index('<ul class="passed">') : html.index("What could not be judged")]
     assert folded.count("<details><summary>") == passed
     assert 'id="check-champion"' not in folded
-    assert all(finding["reason"] in Page(folded).text for finding in rich["findings"] if finding["outcome"] == "pass")
+    assert all(told(finding["reason"]).unescape() in Page(folded).text for finding in rich["findings"] if finding["outcome"] == "pass")
     two = [finding | ({"outcome": "reject"} if finding["check"] == "size" else {}) for finding in held["findings"]]
     assert "These stand in the way:" in render_decision(held | {"findings": two}, None)
     fine = [finding | {"outcome": "pass"} for finding in rich["findings"]]
@@ -327,3 +328,14 @@ def test_templates_and_styles_travel_in_the_wheel(tmp_path: Path):
     there = {f"evergreen/report/templates/{path.name}" for path in (root / "src/evergreen/report/templates").iterdir()}
     assert packed == there
     assert "evergreen/report/templates/page.css" in packed
+
+
+@pytest.mark.parametrize(
+    ("sentence", "html"),
+    [
+        ("It saves -325 to 4 (-0.5 to -0.1).", "It saves \u2212325 to 4 (\u22120.5 to \u22120.1)."),
+        ("From 2013-12-02 on, see `run -3 <file>` & so on.", "From 2013-12-02 on, see <code>run -3 &lt;file&gt;</code> &amp; so on."),
+    ],
+)
+def test_a_sentence_has_a_minus_before_a_number_and_its_commands_stay_as_they_are(sentence: str, html: str):
+    assert told(sentence) == html

@@ -21,6 +21,7 @@ from evergreen import journal as tables
 from evergreen import shadows
 from evergreen.backups import backup_lock
 from evergreen.brakes import removed
+from evergreen.data.checkups import profile_path
 from evergreen.errors import BusyError, RefusedError, StoreError
 from evergreen.files import digest_file, write_json
 from evergreen.monitoring.performance import last_predictions
@@ -247,6 +248,15 @@ def test_batches_that_nothing_needs_go(space: Workspace):
     assert of_kind(find_removable(space, now=now()), "batch") == set()
     clean(space, now=later())
     assert [path.exists() for path in (active, replaced, other, orphan)] == [False, True, True, False]
+
+
+def test_the_profile_of_a_batch_goes_with_it_and_one_that_is_left_alone_goes_too(space: Workspace):
+    for batch in ("old", "new"):
+        delivered(space, "a.csv", "published", batch)
+    profiles = {batch: write(profile_path(space.settings.root, "orders", batch)) for batch in ("old", "new", "alone")}
+    assert of_kind(find_removable(space, now=now()), "temporary") == set()
+    clean(space, now=later())
+    assert [batch for batch, path in profiles.items() if path.exists()] == ["new"]
 
 
 def test_batches_of_recent_snapshots_and_of_recent_decisions_stay(space: Workspace):

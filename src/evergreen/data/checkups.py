@@ -88,19 +88,20 @@ def row_of(checkup: Checkup, row: dict[str, Any]) -> dict[str, Any]:
 def keep_profile(root: Path, source: str, batch: str, checkup: Checkup) -> None:
     """Keep the profile of a batch beside the store; it can be made anew at any time."""
     if checkup.profile:
-        write_json(_path(root, source, batch), {"maker": checkup.maker, "profile": checkup.profile})
+        write_json(profile_path(root, source, batch), {"maker": checkup.maker, "profile": checkup.profile})
 
 
 def kept_profile(root: Path, source: str, batch: str, *, maker: str) -> dict[str, Any] | None:
     """The profile of a batch; None where there is none by this maker, or none that can be read."""
     try:
-        kept = json.loads(_path(root, source, batch).read_bytes())
+        kept = json.loads(profile_path(root, source, batch).read_bytes())
         return dict(kept["profile"]) if kept["maker"] == maker else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _path(root: Path, source: str, batch: str) -> Path:
+def profile_path(root: Path, source: str, batch: str) -> Path:
+    """Where the profile of a batch is kept."""
     return root / "profiles" / source / f"{batch}.json"
 
 

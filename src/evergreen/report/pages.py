@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+BELOW_ZERO = re.compile(r"(?:(?<=[\s(])|^)-(?=\d)")
+"""The hyphen with which sentences write a number below zero."""
 # A verdict is a word and a sign, and only then a colour. Paths of the signs on a 16 x 16 grid.
 SIGNS = {"good": "M3 8.5 6.5 12 13 4.5", "hold": "M5.5 3v10M10.5 3v10", "bad": "M4 4l8 8M12 4l-8 8"}
 TONES = {"PROMOTE": "good", "PASS": "good", "PUBLISHED": "good", "HOLD": "hold", "TAKEN BACK": "hold", "DUPLICATE": "plain"}
@@ -44,9 +47,13 @@ def whole(value: float | None) -> str:
 
 
 def told(sentence: str) -> Markup:
-    """A sentence in which `commands` between backticks are set as code."""
-    parts = [escape(part) for part in sentence.split("`")]
-    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts))
+    """A sentence in which `commands` between backticks are set as code, and numbers below zero with a minus outside of them."""
+    parts = [Markup("<code>{}</code>").format(part) if place % 2 else _set(part) for place, part in enumerate(sentence.split("`"))]
+    return Markup("").join(parts)
+
+
+def _set(text: str) -> Markup:
+    return escape(BELOW_ZERO.sub(MINUS, text))
 
 
 def percent(share: float | None) -> str:
