@@ -89,11 +89,11 @@ def test_the_matrix_shows_each_pillar_with_its_newest_states_and_the_page_of_wha
     assert html.count('<svg class="mark ok"') == 11
 
 
-@pytest.mark.parametrize(("cost", "tone"), [(6_000.0, "good"), (6_900.0, "hold"), (7_100.0, "bad")])
-def test_a_model_is_good_when_it_surely_costs_less_than_the_rule_of_thumb(cost: float, tone: str):
+@pytest.mark.parametrize(("cost", "tone", "word"), [(6_000.0, "good", "Yes"), (6_900.0, "hold", "Not for sure"), (7_100.0, "bad", "No")])
+def test_a_model_is_good_when_it_surely_costs_less_than_the_rule_of_thumb(cost: float, tone: str, word: str):
     told = rooms.worth_words(Overview(service=service(window("2026-04-01", 5_000.0), window("2026-05-01", cost))))
     assert told is not None
-    assert (told["tone"], told["window"], told["cost"]["estimate"]) == (tone, "2026-05-01", cost)
+    assert (told["tone"], told["word"], told["window"], told["cost"]["estimate"]) == (tone, word, "2026-05-01", cost)
     assert told["expected"] is None
 
 
@@ -105,14 +105,15 @@ def test_a_model_that_one_answer_for_all_would_have_beaten_is_not_called_good(no
     assert told is not None
     assert (told["tone"], told["nothing"]) == (tone, nothing)
     said = page(service=view.service, publications=view.publications)
-    assert f"the best single answer for all, known only afterwards, {nothing:,.0f}" in said
+    more = "1.69% more" if nothing < 6_000 else "1.64% less"
+    assert f"{more} than the best single answer for all, known only afterwards ({nothing:,.0f})." in said
 
 
 def test_what_is_expected_of_the_open_window_is_told_beside_what_came_of_the_last():
     view = Overview(champion=3, service=service(window("2026-05-01", 6_000.0), window("2026-06-01", None, expected=6_500.0)))
     said = page(champion=3, service=view.service)
-    assert "Is it good? 6,000 EUR" in said
-    assert "from 2026-05-01 on; the rule of thumb 7,000, so 14.3% saved. From 2026-06-01 on 6,500 are expected" in said
+    assert "Is it good? Yes From 2026-05-01 on, 6,000 EUR per 1,000 rows: 14.3% less than the rule of thumb (7,000)." in said
+    assert "From 2026-06-01 on, 6,500 are expected." in said
     assert "none yet" in said
     assert rooms.worth_words(Overview(service=service(window("2026-06-01", None, expected=6_500.0)))) is None
 

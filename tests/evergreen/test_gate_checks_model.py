@@ -60,12 +60,12 @@ def test_a_first_model_that_is_better_but_not_good_enough_is_held():
     assert "not good enough" in finding.reason
 
 
-@pytest.mark.parametrize("other", [RULE_OF_THUMB, DUMMY])
+@pytest.mark.parametrize(("other", "called"), [(RULE_OF_THUMB, "the rule of thumb"), (DUMMY, "a model without features")])
 @pytest.mark.parametrize("evidence", [first(), given.make_evidence()], ids=["first", "later"])
-def test_a_model_that_is_surely_worse_than_doing_without_is_rejected(other, evidence):
+def test_a_model_that_is_surely_worse_than_doing_without_is_rejected(other, called, evidence):
     finding = baseline(given.saving(evidence, -0.5, spread=0.5, over=other), POLICY, ALPHA)
     assert finding.outcome is Outcome.REJECT
-    assert f"against {other} it loses 500" in finding.reason
+    assert f"against {called} it loses 500" in finding.reason
 
 
 def test_a_model_that_is_surely_worse_than_a_constant_is_rejected():
@@ -151,7 +151,7 @@ def test_slow_decay_is_stopped_by_the_anchor():
     evidence = later(0.0, over_anchor=-0.3)
     finding = champion(evidence, POLICY, ALPHA)
     assert finding.outcome is Outcome.REJECT
-    assert "against anchor it loses 300" in finding.reason
+    assert "against the best champion so far (version 4) it loses 300" in finding.reason
     assert champion(given.saving(evidence, 0.0, over=ANCHOR), POLICY, ALPHA).outcome is Outcome.PASS
 
 

@@ -28,7 +28,7 @@ def judged(saved, spread=0.0, **changes):
 def test_a_candidate_that_keeps_half_of_its_promise_passes():
     finding = generalization(kept(0.6, 0.5), POLICY, ALPHA)
     assert finding.outcome is Outcome.PASS
-    assert "promised 1,000 per 1,000 rows against always 0, of which at least 500 must be kept" in finding.reason
+    assert "promised 1,000 per 1,000 rows against the best single answer (always 0), of which at least 500 must be kept" in finding.reason
     assert finding.estimate == pytest.approx(0.1)
 
 
@@ -139,7 +139,7 @@ def test_a_candidate_that_harms_a_slice_is_refused_whatever_it_gains_elsewhere()
     finding = slices(evidence, POLICY, ALPHA)
     assert finding.outcome is Outcome.REJECT
     assert finding.reason.startswith("A part of the users is harmed: where origin = EWR (1,000 rows) it loses 546 per 1,000 rows")
-    assert finding.reason.endswith("against champion; 300 may be lost.")
+    assert finding.reason.endswith("against the champion (version 6); 300 may be lost.")
     assert finding.high < -0.3 == finding.threshold
 
 
@@ -231,7 +231,7 @@ def test_a_first_model_is_compared_with_the_rule_of_thumb_and_a_fresh_margin():
     assert 2 * 0.02 * cheapest == pytest.approx(0.3312)
     finding = slices(evidence, POLICY, ALPHA)
     assert finding.outcome is Outcome.REJECT
-    assert "against rule of thumb" in finding.reason
+    assert "against the rule of thumb" in finding.reason
     assert finding.threshold == pytest.approx(-2 * 0.02 * cheapest)
     assert slices(evidence, GatePolicy(margin=0.2001), ALPHA).outcome is Outcome.PASS
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from evergreen.gate.comparison import (
     best_trivial,
+    called,
     groups_of,
     has_few_clusters,
     in_words,
@@ -42,7 +43,7 @@ class Opinion:
     @property
     def sentence(self) -> str:
         """The comparison in words, for 1,000 rows."""
-        return f"against {self.other.name} it {in_words(self.saved)}"
+        return f"against {called(self.other)} it {in_words(self.saved)}"
 
 
 def baseline(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:

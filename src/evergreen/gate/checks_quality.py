@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from evergreen.gate.comparison import best_trivial, groups_of, in_words, margin_in_force, no_margin, saving, waiting
+from evergreen.gate.comparison import best_trivial, called, groups_of, in_words, margin_in_force, no_margin, saving, waiting
 from evergreen.gate.evidence import CANDIDATE, CHAMPION, RULE_OF_THUMB, Contender, Evidence, Promise
 from evergreen.gate.finding import Finding, Outcome, amount
 from evergreen.gate.statistics import Interval, chance_below, clusters_to_settle, holm, interval_of, paired_interval
@@ -41,7 +41,7 @@ def generalization(evidence: Evidence, policy: GatePolicy, alpha: float) -> Find
     saved = saving(evidence, trivial, alpha=policy.evidence_alpha)
     beyond = _beyond(saved, promise, policy)
     said = (
-        f"cross-validation promised {amount(1000 * promise.saving)} per 1,000 rows against {trivial.name}, of which at least "
+        f"cross-validation promised {amount(1000 * promise.saving)} per 1,000 rows against {called(trivial)}, of which at least "
         f"{amount(1000 * policy.kept_share * promise.saving)} must be kept; on the holdout it {in_words(saved)}"
     )
     finding = partial(_generalization, estimate=beyond.estimate, low=beyond.low, high=beyond.high, threshold=0.0, n=beyond.n)
@@ -79,7 +79,7 @@ def slices(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
     told = [f"where {name} ({saved.n:,} rows) it {in_words(saved)}" for _, (name, saved), _ in worst]
     nearest, harmed = worst[0][1][1], sum(bool(rejected) for _, _, rejected in worst)
     finding = partial(finding, estimate=nearest.estimate, low=nearest.low, high=nearest.high)
-    limit = f"against {other.name}; {amount(1000 * allowed)} may be lost"
+    limit = f"against {called(other)}; {amount(1000 * allowed)} may be lost"
     if harmed:
         more = f"; and in {harmed - MAX_NAMED:,} more" if harmed > MAX_NAMED else ""
         return finding(Outcome.REJECT, f"A part of the users is harmed: {'; '.join(told[: min(harmed, MAX_NAMED)])}{more} {limit}.")

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import math
 
-from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, Contender, Evidence
+from evergreen.gate.evidence import ANCHOR, CANDIDATE, CHAMPION, DUMMY, RULE_OF_THUMB, Contender, Evidence
 from evergreen.gate.finding import amount, between
 from evergreen.gate.statistics import Interval, paired_interval
 from evergreen.policies import GatePolicy
+
+CALLED = {
+    CHAMPION: "the champion",
+    ANCHOR: "the best champion so far",
+    DUMMY: "a model without features",
+    RULE_OF_THUMB: "the rule of thumb",
+}
+
+
+def called(other: Contender) -> str:
+    """What somebody who is compared with is called in a sentence; a constant decision is the best single answer."""
+    if other.name not in CALLED:
+        return f"the best single answer ({other.name})"
+    return CALLED[other.name] if other.version is None else f"{CALLED[other.name]} (version {other.version})"
 
 
 def best_trivial(evidence: Evidence) -> Contender:

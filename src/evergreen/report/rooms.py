@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.data.checkups import UNLIKE
 from evergreen.monitoring.pillars import KEPT, PILLARS, Cell
-from evergreen.report.pages import money
+from evergreen.report.pages import money, percent
 
 if TYPE_CHECKING:
     from evergreen.report.site import Overview
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 WORDS = {"ok": "well", "warn": "unusual", "fail": "fails", "unjudged": "not judged"}
 TONES = {"ok": "good", "warn": "hold", "fail": "bad", "unjudged": "plain"}
 EXAMPLES = re.compile(r", for instance .*?(?=; and |; every |; `|\. Nothing has|$)")
+GOOD, UNSURE, BAD = ("good", "Yes"), ("hold", "Not for sure"), ("bad", "No")
+"""Whether a model is good, as tone and word."""
 TOLD = 20
 """So many of the newest alerts are listed."""
 
@@ -69,15 +71,24 @@ def worth_words(view: Overview) -> dict[str, Any] | None:
     is_surely_better, is_worse = cost["high"] < rule["estimate"], cost["estimate"] > rule["estimate"]
     is_needless = nothing is not None and cost["estimate"] > nothing
     return {
-        "tone": "bad" if is_worse else "good" if is_surely_better and not is_needless else "hold",
+        **dict(zip(("tone", "word"), GOOD if is_surely_better and not is_needless else BAD if is_worse else UNSURE, strict=True)),
         "window": last["window"],
         "cost": cost,
         "rule": rule,
         "nothing": nothing,
-        "share": 1 - cost["estimate"] / rule["estimate"] if rule["estimate"] else None,
+        "against_rule": against(cost["estimate"], rule["estimate"]),
+        "against_nothing": against(cost["estimate"], nothing),
         "expected": later[-1]["estimate"]["cost"] if later else None,
         "open": later[-1]["window"] if later else None,
     }
+
+
+def against(cost: float, other: float | None) -> str:
+    """How much less or more something costs than another, in percent; empty where that is no number."""
+    if other is None or not other:
+        return ""
+    share = 1 - cost / other
+    return f"{percent(abs(share))} {'less' if share >= 0 else 'more'} than"
 
 
 def _without_model(view: Overview, window: str) -> float | None:
