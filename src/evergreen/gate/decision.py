@@ -66,7 +66,7 @@ def _answer(check: Check, evidence: Evidence, policy: GatePolicy, alpha: float) 
     try:
         return check(evidence, policy, alpha)
     except Exception as error:  # whatever goes wrong must end in a refusal that is on record, not in a run without a verdict
-        reason = f"The check could not be made: {type(error).__name__}: {error}."
+        reason = f"The check {check.__name__} could not be made: {type(error).__name__}: {error}."
         return Finding(check.__name__, "What cannot be checked is not promoted.", Outcome.ERROR, reason)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,26 +33,8 @@ CONCERNS = {
     "shadow": "whether it did worse in shadow than what served",
 }
 """What each check of docs/gate.md asks. Those without a finding are listed as not judged."""
-REFUSALS = {
-    "provenance": "nobody could build it again",
-    "data": "the data do not meet their expectations",
-    "finite": "some of its numbers are missing or infinite",
-    "size": "there is too little evidence",
-    "hygiene": "rows that it is judged by were known to it",
-    "leakage": "a feature knows the answer",
-    "parity": "it predicts otherwise in serving than in training",
-    "baseline": "it is not worth more than doing without",
-    "generalization": "it does not keep on unseen rows what it promised in training",
-    "champion": "it is worse than what serves or served",
-    "slices": "a part of the users is harmed",
-    "calibration": "its probabilities cannot be taken at their word",
-    "stability": "another random seed would have given something else",
-    "behaviour": "it does not react sensibly to made-up changes",
-    "cost": "production cannot afford it",
-    "representativeness": "what is served does not look like what it was trained on",
-    "shadow": "it did worse in shadow than what served",
-}
-"""What each check has found where it refuses."""
+BEGINNING = re.compile(r"[:;.]\s")
+"""Where the beginning of a reason ends."""
 NEVER_OVERRIDDEN = ("finite", "hygiene", "parity")
 """Where these refuse, the other numbers say nothing of what would serve: nobody can know what they would answer for."""
 
@@ -104,10 +87,9 @@ def tell(evidence: Evidence, decision: Decision, context: Context) -> dict[str, 
 def _headline(evidence: Evidence, decision: Decision, context: Context, faults: tuple[Finding, ...]) -> str:
     who = _capital(context.label(CANDIDATE, evidence))
     if decision.verdict is Verdict.REJECT:
-        return f"{who} is refused: {', and '.join(_refusal(fault) for fault in faults if fault.outcome is not Outcome.HOLD)}."
+        return f"{who} is refused: {_clauses([fault for fault in faults if fault.outcome is not Outcome.HOLD])}."
     if decision.verdict is Verdict.HOLD:
-        open_questions = ", and ".join(CONCERNS.get(fault.check, f"what the check {fault.check} asks") for fault in faults)
-        return f"{who} is held, for more evidence or a person's word: it is not settled {open_questions}."
+        return f"{who} is held: {_clauses(list(faults))}."
     if CHAMPION not in evidence.contenders:
         return f"{who} is promoted: it is the first model, and better than doing without one."
     champion = context.label(CHAMPION, evidence)
@@ -116,11 +98,10 @@ def _headline(evidence: Evidence, decision: Decision, context: Context, faults: 
     return f"{who} is promoted: it is {how}."
 
 
-def _refusal(fault: Finding) -> str:
-    """What a check that refuses has found, as part of a sentence; an answer that could not be had refuses too."""
-    if fault.outcome is Outcome.ERROR:
-        return f"it cannot be found out {CONCERNS.get(fault.check, f'what the check {fault.check} asks')}"
-    return REFUSALS.get(fault.check, f"the check {fault.check} did not let it pass")
+def _clauses(findings: list[Finding]) -> str:
+    """What each has found, in a sentence: the beginning of its reason, up to the figures."""
+    told = [BEGINNING.split(finding.reason, maxsplit=1)[0].rstrip(".") for finding in findings]
+    return ", and ".join(text if text[1:2].isupper() else text[:1].lower() + text[1:] for text in told)
 
 
 def _in_numbers(evidence: Evidence, decision: Decision, context: Context) -> list[str]:
