@@ -275,7 +275,7 @@ def seconds(space: Workspace) -> Iterator[str]:
     window, versions = staleness._window(space, frame), space.registry.versions()[-space.problem.performance.versions :]
     if window is None:
         return
-    published = list(measuring._windows(space.settings.root, space.journal, problem, frame, None))[-1].rows
+    published = next(measuring._windows(space.settings.root, space.journal, problem, frame, None))[1][-1].rows
     said = measuring.predicted_of(published, problem.task)
     yield "| what | seconds |"
     yield "|---|---|"

@@ -60,10 +60,15 @@ def _window(one: Told) -> list[str]:
     why = realized.get("why", "") if realized else "no outcomes yet"
     cost = _amount(realized.get("cost"), "{:,.0f}") or ("not judged: " * bool(realized) + why)
     return [
-        *(one["window"], str(one["version"]), f"{rows:,}", cost, _amount(estimate.get("cost"), "{:,.0f}")),
+        *(one["window"], _versions(one), f"{rows:,}", cost, _amount(estimate.get("cost"), "{:,.0f}")),
         *(_amount(realized.get("auc"), "{:.3f}"), _amount(estimate.get("auc"), "{:.3f}")),
         *(_amount(realized.get("bias"), "{:+.3f}"), _plain(realized.get("error")) if realized.get("auc") is None else ""),
     ]
+
+
+def _versions(one: Told) -> str:
+    """Whose predictions a window has."""
+    return ", ".join(map(str, one["versions"] or [one["version"]]))
 
 
 def _amount(told: Told | None, form: str) -> str:

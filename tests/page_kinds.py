@@ -104,7 +104,8 @@ def _cell(state: Any) -> Cell:
 
 def _service() -> dict[str, Any]:
     amount, share = ({"estimate": x, "low": 0.9 * x, "high": 1.1 * x} for x in (900.0, 0.7))
-    judged = {"is_judged": True, "cost": amount, "rule_of_thumb": amount, "auc": share, "bias": share}
+    judged = {"is_judged": True, "version": 7, "by_version": {}, "cost": amount, "rule_of_thumb": amount, "auc": share, "bias": share}
+    judged["saved"] = amount
     slices = [
         {"slice": "region", "value": "north", "rows": 500, **judged},
         {"slice": "region", "value": "south", "rows": 5, "is_judged": False},
@@ -112,6 +113,7 @@ def _service() -> dict[str, Any]:
     window = {
         "origin": "published",
         "version": 7,
+        "versions": [],
         "realized": {"rows": 900, "slices": slices, **judged},
         "estimate": {"cost": amount, "auc": share},
     }

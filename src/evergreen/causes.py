@@ -44,7 +44,7 @@ def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
         what, awaited = f"Nothing that is delivered can be judged: {error}", set()
         found = [alert(space.problem, "stray", "unlisted", what=what, command="evergreen status")]
     found += [*_quarantined(space, lies), *_late(space, now, awaited), *_given_up(space, now), *_missing(space, awaited)]
-    found += [*(one for find in FINDERS for one in find(space)), *_silence(space, now), *find_concerns(space.journal, space.problem)]
+    found += [*(one for find in FINDERS for one in find(space)), *_silence(space, now), *find_concerns(space.journal, space.problem, now)]
     return [one for one in found if one.kind in space.problem.alerts.on]
 
 

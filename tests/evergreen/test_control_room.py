@@ -45,11 +45,14 @@ def window(name: str, cost: float | None, rule: float = 7_000.0, expected: float
             "rows": 900,
             "is_judged": True,
             "cost": interval(cost, cost - 200, cost + 200),
+            "version": 3,
+            "by_version": {},
             "rule_of_thumb": interval(rule, rule, rule),
+            "saved": interval(rule - cost, rule - cost - 200, rule - cost + 200),
         }
         realized |= {"auc": interval(0.7, 0.65, 0.75), "bias": None, "slices": []}
     estimate = {"cost": interval(expected, expected - 300, expected + 300), "auc": None} if expected is not None else None
-    return {"origin": "published", "window": name, "version": 3, "realized": realized, "estimate": estimate}
+    return {"origin": "published", "window": name, "version": 3, "versions": [], "realized": realized, "estimate": estimate}
 
 
 def service(*windows: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -89,9 +92,9 @@ def test_the_matrix_shows_each_pillar_with_its_newest_states_and_the_page_of_wha
     assert html.count('<svg class="mark ok"') == 11
 
 
-@pytest.mark.parametrize(("cost", "tone", "word"), [(6_000.0, "good", "Yes"), (6_900.0, "hold", "Not for sure"), (7_100.0, "bad", "No")])
+@pytest.mark.parametrize(("cost", "tone", "word"), [(6_000.0, "good", "Yes"), (6_900.0, "hold", "Not for sure"), (7_300.0, "bad", "No")])
 def test_a_model_is_good_when_it_surely_costs_less_than_the_rule_of_thumb(cost: float, tone: str, word: str):
-    told = rooms.worth_words(Overview(service=service(window("2026-04-01", 5_000.0), window("2026-05-01", cost))))
+    told = rooms.worth_words(Overview(champion=3, service=service(window("2026-04-01", 5_000.0), window("2026-05-01", cost))))
     assert told is not None
     assert (told["tone"], told["word"], told["window"], told["cost"]["estimate"]) == (tone, word, "2026-05-01", cost)
     assert told["expected"] is None
@@ -100,22 +103,49 @@ def test_a_model_is_good_when_it_surely_costs_less_than_the_rule_of_thumb(cost: 
 @pytest.mark.parametrize(("nothing", "tone"), [(6_100.0, "good"), (5_900.0, "hold")])
 def test_a_model_that_one_answer_for_all_would_have_beaten_is_not_called_good(nothing: float, tone: str):
     known = {"partition": "2026-05-01", "version": 3, "rows": 900, "realized": worth(9_000.0) | {"no_model_per_1000": nothing}}
-    view = Overview(service=service(window("2026-05-01", 6_000.0)), publications=[known])
+    view = Overview(champion=3, service=service(window("2026-05-01", 6_000.0)), publications=[known])
     told = rooms.worth_words(view)
     assert told is not None
     assert (told["tone"], told["nothing"]) == (tone, nothing)
-    said = page(service=view.service, publications=view.publications)
+    said = page(champion=3, service=view.service, publications=view.publications)
     more = "1.69% more" if nothing < 6_000 else "1.64% less"
     assert f"{more} than the best single answer for all, known only afterwards ({nothing:,.0f})." in said
+
+
+def test_only_the_champions_own_predictions_say_whether_it_is_good():
+    earlier = window("2026-04-01", 5_000.0)
+    assert rooms.worth_words(Overview(champion=9, service=service(earlier)))["word"] == "Not known yet"
+    assert "From 2026-04-01 on version 3 cost 5,000" in page(champion=9, service=service(earlier))
+    mixed = window("2026-05-01", 9_000.0)
+    mixed["realized"]["by_version"] = {"3": earlier["realized"], "4": mixed["realized"] | {"version": 4}}
+    mixed["versions"] = [3, 4]
+    told = {champion: rooms.worth_words(Overview(champion=champion, service=service(mixed))) for champion in (3, 4)}
+    assert {champion: (one["word"], one["cost"]["estimate"]) for champion, one in told.items()} == {3: ("Yes", 5_000.0), 4: ("No", 9_000.0)}
+    served = window("2026-06-01", 6_000.0) | {"origin": "served"}
+    assert "From 2026-06-01 on version 3 cost 6,000 EUR per 1,000 rows over HTTP:" in page(champion=3, service=service(earlier, served))
+
+
+def test_too_few_outcomes_are_told_as_too_few():
+    few = window("2026-05-01", 6_000.0)
+    few["realized"] |= {"is_judged": False, "rows": 7}
+    assert rooms.worth_words(Overview(champion=3, service=service(few))) is None
+    assert rooms.too_few(Overview(champion=3, service=service(few))).startswith("Only 7 outcomes of its predictions are known yet")
+    assert rooms.too_few(Overview(champion=4, service=service(few))) == "No outcome of its predictions is known yet"
+
+
+def test_a_paired_interval_decides_not_two_of_their_own():
+    close = window("2026-05-01", 6_900.0)
+    close["realized"]["saved"] = interval(100.0, 80.0, 120.0)
+    assert rooms.worth_words(Overview(champion=3, service=service(close)))["word"] == "Yes"
 
 
 def test_what_is_expected_of_the_open_window_is_told_beside_what_came_of_the_last():
     view = Overview(champion=3, service=service(window("2026-05-01", 6_000.0), window("2026-06-01", None, expected=6_500.0)))
     said = page(champion=3, service=view.service)
-    assert "Is it good? Yes From 2026-05-01 on, 6,000 EUR per 1,000 rows: 14.3% less than the rule of thumb (7,000)." in said
+    assert "Is it good? Yes From 2026-05-01 on version 3 cost 6,000 EUR per 1,000 rows: 14.3% less than the rule of thumb (7,000)." in said
     assert "From 2026-06-01 on, 6,500 are expected." in said
     assert "none yet" in said
-    assert rooms.worth_words(Overview(service=service(window("2026-06-01", None, expected=6_500.0)))) is None
+    assert rooms.worth_words(Overview(champion=3, service=service(window("2026-06-01", None, expected=6_500.0)))) is None
 
 
 def test_the_estimates_are_held_against_what_came():
@@ -135,6 +165,8 @@ def test_drift_and_decay_of_one_snapshot_stand_in_one_row_the_newest_first():
     rows = [signal(1, "drift", "a", False, features=[]), signal(3, "drift", "b", True, features=moved), signal(2, "decay", "a", True)]
     rows.append(signal(4, "decay", "b", False, is_judged=False))
     newest, before = rooms.changes(Overview(signals=rows))
+    back = [*rows, signal(5, "drift", "a", False, features=[])]
+    assert rooms.changes(Overview(signals=back))[0]["decay"]["state"] == "found"  # a state that comes back is the newest again
     assert (newest["window"][:10], newest["drift"]["state"], newest["drift"]["moved"], newest["decay"]["state"]) == (
         *("2026-04-01", "found", ["amount"], "not judged"),
     )

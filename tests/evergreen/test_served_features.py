@@ -47,7 +47,7 @@ def differing(facts: dict[str, Any]) -> dict[str, int]:
 def promoted(space: Workspace) -> list[str]:
     words = {"state": "done", "champion": None, "anchor": 1, "kind": "release", "reason": "r", "person": "ann"}
     space.journal.add(tables.promotions, promotion="p", version=1, **words)
-    return [one.what for one in find_concerns(space.journal, space.problem) if one.kind == "features"]
+    return [one.what for one in find_concerns(space.journal, space.problem, EARLY) if one.kind == "features"]
 
 
 def test_what_was_served_as_the_data_have_it_agrees_and_is_no_concern(space: Workspace):
@@ -78,7 +78,7 @@ def test_a_feature_that_was_served_in_another_unit_is_found_with_share_size_and_
     assert "20 of 100 predictions over HTTP" in what
     assert "stock_level" in what
     patient = changed(performance=PerformancePolicy(max_features_share=0.25))
-    assert find_concerns(space.journal, patient) == []
+    assert find_concerns(space.journal, patient, EARLY) == []
 
 
 def test_a_missing_value_where_the_data_have_one_differs(space: Workspace):

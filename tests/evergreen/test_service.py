@@ -19,13 +19,16 @@ from workspaces import changed, deliver, deliver_days, ingest, open_space, toy_f
 
 from evergreen import journal as tables
 from evergreen.data.snapshots import build_frame, published_now
+from evergreen.errors import UnreachableError
 from evergreen.evaluation import Predicted
-from evergreen.monitoring import staleness
+from evergreen.monitoring import measuring, staleness
 from evergreen.monitoring.concerns import find_concerns
 from evergreen.monitoring.figures import by_slice, figures
-from evergreen.monitoring.measuring import estimate_published, measure
+from evergreen.monitoring.kinds import of_version
+from evergreen.monitoring.measuring import Window, _came_to, estimate_published, known_to, measure
 from evergreen.monitoring.service import history
 from evergreen.moves import standing
+from evergreen.revocations import restore, revoke
 from evergreen.watches import PerformancePolicy
 from evergreen.workspace import Workspace
 
@@ -125,6 +128,62 @@ def test_what_was_estimated_and_measured_is_never_rewritten(serving: Workspace):
     assert [row["cost"] for row in facts(serving, "realized")] == [first["cost"], second["cost"], first["cost"]]
     oldest, corrected, *_ = facts(serving, "staleness")
     assert facts(serving, "staleness")[-1]["cost"] == oldest["cost"] != corrected["cost"]
+
+
+def test_outcomes_that_are_taken_back_are_known_no_longer_until_they_are_given_back(serving: Workspace):
+    predict(serving, off=0.5)
+    mature(serving)
+    assert concerns(serving) == ["bias"]
+    known = told(serving)["windows"][0]["realized"]
+    words = {"reason": "r", "person": "p"}
+    batches = [row["batch"] for row in serving.journal.rows(tables.deliveries, source="outcomes", outcome="published")]
+    for gone in (batches[-1:], batches):  # what brought them; and then all outcomes there are
+        for batch in gone:
+            revoke(serving.journal, batch, root=serving.settings.root, words=words)
+        assert concerns(serving) == []
+        (window,) = told(serving)["windows"]
+        assert (window["realized"], window["missed"]["cost"]) == (None, None)
+    for batch in batches:
+        restore(serving.journal, batch, root=serving.settings.root, words=words)
+    assert concerns(serving) == ["bias"]
+    assert told(serving)["windows"][0]["realized"]["cost"] == known["cost"]
+
+
+def test_what_a_window_came_to_is_told_of_each_of_its_versions(serving: Workspace):
+    problem = serving.problem
+    rows = build_frame(serving.settings.root, published_now(serving.journal, problem), problem).labelled
+    said = rows.assign(decision=1, probability=0.95, model_version=1)
+    said.loc[said.index[-3:], ["probability", "model_version"]] = (0.2, 2)
+    facts = _came_to(problem, Window("published", "w", said))
+    assert (facts["version"], facts["rows"], sorted(facts["by_version"])) == (2, len(rows), ["1", "2"])
+    first, second = (of_version(facts, version) for version in (1, 2))
+    assert first is not None
+    assert second is not None
+    assert (first["rows"], first["predicted"]) == (len(rows) - 3, pytest.approx(0.95))
+    assert (second["rows"], second["is_judged"]) == (3, False)
+    assert of_version(facts, 3) is None
+    alone = _came_to(problem, Window("published", "w", said[said["model_version"] == 1]))
+    assert (alone["by_version"], of_version(alone, 1), of_version(alone, 2)) == ({}, alone, None)
+    assert alone["saved"]["estimate"] == pytest.approx(alone["rule_of_thumb"]["estimate"] - alone["cost"]["estimate"])
+
+
+def test_an_estimate_that_could_not_be_made_is_made_once_it_can_and_never_again(serving: Workspace, monkeypatch: pytest.MonkeyPatch):
+    predict(serving)
+    with monkeypatch.context() as away:
+        away.setattr(measuring, "known_to", lambda *_, **__: "the model does not fit")
+        assert [facts["why"] for facts in ((estimate_published(serving) or {})["facts"], (estimate_published(serving) or {})["facts"])] == [
+            "the model does not fit"
+        ] * 2
+        away.setattr(measuring, "unseen", lambda *_: (_ for _ in ()).throw(UnreachableError("MLflow does not answer.")))
+        away.setattr(measuring, "known_to", known_to)
+        with pytest.raises(UnreachableError):
+            estimate_published(serving)
+    made = estimate_published(serving)
+    assert made is not None
+    assert made["facts"]["is_judged"]
+    assert len(facts(serving, "estimate")) == 2
+    assert estimate_published(serving) == made
+    assert told(serving)["windows"][0]["estimate"]["cost"] == made["facts"]["cost"]
 
 
 def test_an_estimate_after_the_fact_is_none(serving: Workspace):
@@ -304,7 +363,7 @@ def test_the_age_of_what_the_champion_knows_is_told_by_the_contracts_clock(servi
 
 def concerns(space: Workspace) -> list[str]:
     measure(space)
-    return [one.kind for one in find_concerns(space.journal, space.problem)]
+    return [one.kind for one in find_concerns(space.journal, space.problem, NOW)]
 
 
 def test_a_champion_that_does_as_it_was_promoted_to_do_is_no_concern(serving: Workspace):
@@ -321,7 +380,7 @@ def test_probabilities_that_are_surely_off_are_told_once_for_each_version(servin
     predict(serving, off=off)
     mature(serving)
     assert concerns(serving) == ["bias"]
-    (one,) = find_concerns(serving.journal, serving.problem)
+    (one,) = find_concerns(serving.journal, serving.problem, NOW)
     assert one.command == "evergreen performance"
     assert "Version 1 predicts" in one.what
     serving.journal.add(
@@ -333,10 +392,10 @@ def test_probabilities_that_are_surely_off_are_told_once_for_each_version(servin
 def test_predictions_that_are_expected_to_cost_surely_more_are_told_until_their_outcomes_come(serving: Workspace):
     predict(serving, turned=True)
     estimate_published(serving)
-    (one,) = find_concerns(serving.journal, serving.problem)
+    (one,) = find_concerns(serving.journal, serving.problem, NOW)
     assert one.kind == "estimate"
     assert "made before any outcome" in one.what
     patient = changed(retraining=changed(serving.problem.retraining, decay=changed(serving.problem.retraining.decay, margin_share=1.0)))
-    assert "estimate" not in [each.kind for each in find_concerns(serving.journal, patient)]
+    assert "estimate" not in [each.kind for each in find_concerns(serving.journal, patient, NOW)]
     mature(serving)
     assert "estimate" not in concerns(serving)

@@ -32,11 +32,11 @@ def figures(problem: Problem, rows: pd.DataFrame, said: Predicted) -> Told:
     Returns
     -------
     dict
-        `rows`, `clusters`, `is_judged` and, where it is not, `why`: then there are no other keys. Else `cost` and `rule_of_thumb` per 1,000
-        rows, `auc` (binary), `bias` (mean predicted less observed; binary and regression), `error` (share of wrong decisions, or for
-        regression the mean absolute error), each with `estimate`, `low` and `high`; `predicted` and `observed`, the means, and `spread`,
-        what a bias is held against; `calibration` (binary): `error`, the debiased calibration error, and `slope`. None for what does not
-        apply or is not defined.
+        `rows`, `clusters`, `is_judged` and, where it is not, `why`: then there are no other keys. Else `cost`, `rule_of_thumb` and `saved`
+        (what the decisions cost less than the rule of thumb on the same rows) per 1,000 rows, `auc` (binary), `bias` (mean predicted less
+        observed; binary and regression), `error` (share of wrong decisions, or for regression the mean absolute error), each with
+        `estimate`, `low` and `high`; `predicted` and `observed`, the means, and `spread`, what a bias is held against; `calibration`
+        (binary): `error`, the debiased calibration error, and `slope`. None for what does not apply or is not defined.
     """
     policy, groups = problem.performance, clusters(rows, problem.gate.cluster) if len(rows) else np.empty(0)
     known = pd.Series(groups)
@@ -48,9 +48,8 @@ def figures(problem: Problem, rows: pd.DataFrame, said: Predicted) -> Told:
     cost, rule = (central_cost(problem, rows, y, answer) for answer in (said, rule_of_thumb(problem, rows)))
     if not np.isfinite([cost, rule]).all() or known.isna().any():
         return told | {"why": "the cost or the cluster of some row is missing or infinite"}
-    amounts = {
-        name: bounds(paired_interval(each, groups, alpha=alpha), times=1000) for name, each in (("cost", cost), ("rule_of_thumb", rule))
-    }
+    of_rows = {"cost": cost, "rule_of_thumb": rule, "saved": rule - cost}
+    amounts = {name: bounds(paired_interval(each, groups, alpha=alpha), times=1000) for name, each in of_rows.items()}
     return told | {"is_judged": True, **amounts, **_by_task(problem, y, said, groups)}
 
 

@@ -6,6 +6,7 @@ import bisect
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ from evergreen.data.joins import PREDICTION_TIME
 from evergreen.data.landing import active
 from evergreen.data.publishing import read_published
 from evergreen.data.snapshots import Frame, build_frame, content_digest, published_now
-from evergreen.errors import EvergreenError
+from evergreen.errors import DataError, ModelError
 from evergreen.evaluation import Predicted
 from evergreen.files import digest_text
-from evergreen.gate.record import json_safe
 from evergreen.journal import Journal, log
 from evergreen.monitoring import served_features, staleness
 from evergreen.monitoring.asking import ask, unseen
@@ -65,12 +65,15 @@ def measure(space: Workspace) -> list[dict[str, Any]]:
     EvergreenError
         The frame cannot be built, or published predictions are not what was published.
     """
-    frame = _frame(space)
+    frame, journal, problem = _frame(space), space.journal, space.problem
     if frame is None:
-        return []
-    root, journal, problem = space.settings.root, space.journal, space.problem
+        return [row for origin in REALIZED for row in _emptied(journal, problem, origin, set())]
+    root = space.settings.root
     outcomes = None if log.is_empty(journal) else outcomes_of(root, journal, problem, frame)
-    rows = [_realized(journal, problem, window) for window in _windows(root, journal, problem, frame, outcomes)]
+    rows = []
+    for origin, windows in _windows(root, journal, problem, frame, outcomes):
+        rows += [_realized(journal, problem, window) for window in windows[-problem.performance.windows :]]
+        rows += _emptied(journal, problem, origin, {window.name for window in windows})
     rows += staleness.measure(space, frame)
     if outcomes is not None:
         snapshot = published_now(journal, problem).id
@@ -87,23 +90,29 @@ def estimate_published(space: Workspace) -> dict[str, Any] | None:
     dict or None
         The journal's row. Its `facts` hold `publication`, `version`, `rows`, `is_judged`, and `why` where it is not; else `cost` per 1,000
         rows and `auc`, with bounds, `interval` (of the cost, a row, see `Interval`), and `predicted`, `way`, `losses` and `calibrated_on`
-        as `Estimate` has them. It is never written anew, whatever comes to light. None where nothing is to be estimated.
+        as `Estimate` has them. One that is judged is never written anew, whatever comes to light; why none could be made may pass.
+        None where nothing is to be estimated.
     """
     row = space.journal.last(tables.publications)
     if row is None:
         return None
-    name = digest_text(ESTIMATE, row["publication"], space.problem.digest())
-    known = space.journal.last(tables.signals, signal=name)
-    frame = _frame(space) if known is None else None
+    known = _estimate_of(space.journal, row)
+    frame = None if known and known["facts"]["is_judged"] else _frame(space)
     if frame is None:
         return known
     said, problem = read_published(space.settings.root, row["partition"]), space.problem
     if said[problem.key].isin(frame.labelled[problem.key]).any():
-        return None  # an estimate after the fact is none
-    found = _estimated(space, frame, said, version=row["version"])
-    facts = {"publication": row["publication"], "version": row["version"], "rows": len(said), **_told(found)}
-    space.journal.add(tables.signals, signal=name, kind=ESTIMATE, window=row["partition"], facts=json_safe(facts))
-    return space.journal.last(tables.signals, signal=name)
+        return known  # an estimate after the fact is none
+    told = _told(_estimated(space, frame, said, version=row["version"]))
+    facts = {"publication": row["publication"], "version": row["version"], "rows": len(said), **told}
+    state = digest_text(row["publication"], problem.digest(), str(told.get("why", "")))
+    return keep(space.journal, ESTIMATE, state, last=known, find=lambda: (row["partition"], facts))
+
+
+def _estimate_of(journal: Journal, publication: dict[str, Any]) -> dict[str, Any] | None:
+    """The newest estimate of a publication; None where none was made."""
+    made = journal.rows(tables.signals, kind=ESTIMATE, window=publication["partition"])
+    return next((one for one in reversed(made) if one["facts"]["publication"] == publication["publication"]), None)
 
 
 def known_to(space: Workspace, frame: Frame, version: int, *, without: pd.Series) -> Answered | str:
@@ -113,7 +122,7 @@ def known_to(space: Workspace, frame: Frame, version: int, *, without: pd.Series
     try:
         fresh = newest(unseen(space, asked, rows[~rows[problem.key].isin(without)]), frame.time, days=problem.performance.days)
         said, cannot = ask(space, [asked], fresh) if len(fresh) else ({}, {version: "no row with an outcome is new to the version"})
-    except EvergreenError as error:
+    except (DataError, ModelError) as error:
         return str(error)
     return Answered(fresh, said[version]) if version in said else cannot[version]
 
@@ -151,19 +160,38 @@ def _realized(journal: Journal, problem: Problem, window: Window) -> dict[str, A
 def _came_to(problem: Problem, window: Window) -> dict[str, Any]:
     said = predicted_of(window.rows, problem.task)
     facts = {"origin": window.origin, "version": int(window.rows[VERSION].max()), **figures(problem, window.rows, said)}
-    return facts | {"slices": by_slice(problem, window.rows, said) if facts["is_judged"] else []}
+    parts = dict(list(window.rows.groupby(VERSION)))
+    own = {str(version): figures(problem, part, predicted_of(part, problem.task)) for version, part in parts.items()}
+    slices = by_slice(problem, window.rows, said) if facts["is_judged"] else []
+    return facts | {"by_version": own if len(own) > 1 else {}, "slices": slices}
 
 
-def _windows(root: Path, journal: Journal, problem: Problem, frame: Frame, outcomes: Outcomes | None) -> Iterator[Window]:
-    """The newest windows with outcomes, published ones first, each kind in order of time; `outcomes`: None where nothing was served."""
+def _emptied(journal: Journal, problem: Problem, origin: str, there: set[str]) -> list[dict[str, Any]]:
+    """Write down of earlier windows that no outcome of them is known any more, as when a batch of outcomes was taken back."""
+    kind, told = REALIZED[origin], []
+    for (name,) in journal.count(tables.signals, "window", kind=kind):
+        last = journal.last(tables.signals, kind=kind, window=name)
+        if name in there or last is None or not last["facts"]["rows"]:
+            continue
+        nothing = {"origin": origin, "version": last["facts"]["version"], "is_judged": False, "why": "no outcome is known any more"}
+        facts = {**nothing, "rows": 0, "clusters": 0, "by_version": {}, "slices": []}
+        told.append(keep(journal, kind, digest_text(name, problem.digest(), "nothing"), last=last, find=partial(_found, name, facts)))
+    return told
+
+
+def _found(name: str, facts: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    return name, facts
+
+
+def _windows(root: Path, journal: Journal, problem: Problem, frame: Frame, outcomes: Outcomes | None) -> Iterator[tuple[str, list[Window]]]:
+    """All windows with outcomes by origin, published ones first, each in order of time; `outcomes`: None where nothing was served."""
     said = last_predictions(root, journal, problem)
     published = _with_answers(frame.labelled, said, problem.key)
     served = _served(journal, frame, outcomes)
     starts = sorted({row["partition"] for row in journal.rows(tables.publications)})
     names = pd.Series([_name(time, starts) for time in served[PREDICTION_TIME]] if PREDICTION_TIME in served else ALL, index=served.index)
     for origin, rows, by in ((PUBLISHED, published, published["partition"]), (SERVED, served, names)):
-        for name, part in list(rows.groupby(by, sort=True))[-problem.performance.windows :]:
-            yield Window(origin, str(name), part)
+        yield origin, [Window(origin, str(name), part) for name, part in rows.groupby(by, sort=True)]
 
 
 def _name(time: pd.Timestamp, starts: list[str]) -> str:

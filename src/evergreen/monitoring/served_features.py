@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -18,7 +19,7 @@ from evergreen.files import digest_text
 from evergreen.gate.statistics import share_lower_bound
 from evergreen.journal import Journal, log
 from evergreen.monitoring.keeping import keep
-from evergreen.monitoring.kinds import FEATURES
+from evergreen.monitoring.kinds import FEATURES, SERVED_LATELY
 from evergreen.monitoring.outcomes import Outcomes
 from evergreen.serving.frames import plain_columns
 
@@ -41,7 +42,7 @@ class Pairs:
 
 
 def measure(journal: Journal, problem: Problem, frame: Frame, outcomes: Outcomes, *, snapshot: str) -> dict[str, Any] | None:
-    """Compare the newest served rows with the data; the same rows and the same data once. None where nothing was served.
+    """Compare the newest served rows, of a week at most, with the data; the same rows and data once. None where nothing was served.
 
     Returns
     -------
@@ -53,6 +54,8 @@ def measure(journal: Journal, problem: Problem, frame: Frame, outcomes: Outcomes
     rows = log.newest(journal, most=problem.performance.served_rows)
     if not rows:
         return None
+    since = datetime.fromisoformat(rows[0]["asked_at"]) - SERVED_LATELY
+    rows = [row for row in rows if datetime.fromisoformat(row["asked_at"]) >= since]
 
     def found() -> tuple[str, dict[str, Any]]:
         pairs, counts = _pairs(problem, frame, outcomes, rows)

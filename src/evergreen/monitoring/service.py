@@ -27,10 +27,12 @@ def history(journal: Journal, problem: Problem, now: datetime) -> Told:
 
         `windows`: one for each published partition and each window of served rows, by time, published first. Each has
 
-        - `origin` ("published" or "served"), `window` (its first day, or "all"), `version` (the newest in it), `predicted` (rows that were
+        - `origin` ("published" or "served"), `window` (its first day, or "all"), `version` (the newest in it), `versions` (those with
+          outcomes, where they are several), `predicted` (rows that were
           published; None for served ones);
         - `realized`: None while no outcome is known, else what `figures.figures` tells with `slices` (`figures.by_slice`), `at`, when it
           was measured, and `measured`, how many times (outcomes come in parts and are corrected: the newest counts, the journal has all);
+          in `by_version` are the same figures of each of several versions;
         - `estimate`: None where none was made, else the facts of `measuring.estimate_published` with `at`;
         - `missed`: estimate less realized, `cost` per 1,000 rows and `auc`; None where one of both is not there.
 
@@ -66,7 +68,7 @@ def _published(journal: Journal) -> list[Told]:
     for partition in sorted(newest):
         row = newest[partition]
         made = [one for one in estimates if one["facts"]["publication"] == row["publication"] and one["window"] == partition]
-        estimate = {**made[0]["facts"], "at": made[0]["at"]} if made else None
+        estimate = {**made[-1]["facts"], "at": made[-1]["at"]} if made else None
         told.append(
             _window(PUBLISHED, partition, realized.get(partition), estimate) | {"predicted": row["row_count"], "version": row["version"]}
         )
@@ -83,7 +85,7 @@ def _realized(journal: Journal, origin: str) -> dict[str, Told]:
     kind, told = REALIZED[origin], dict[str, Told]()
     for (window,), times in journal.count(tables.signals, "window", kind=kind).items():
         row = journal.last(tables.signals, kind=kind, window=window)
-        if row:
+        if row and row["facts"]["rows"]:
             told[window] = {**row["facts"], "at": row["at"], "measured": times}
     return told
 
@@ -91,8 +93,9 @@ def _realized(journal: Journal, origin: str) -> dict[str, Told]:
 def _window(origin: str, name: str, realized: Told | None, estimate: Told | None) -> Told:
     version = realized["version"] if realized else None
     missed = {what: _apart(estimate, realized, what) for what in ("cost", "auc")}
+    versions = sorted(map(int, (realized or {}).get("by_version") or {}))
     return {
-        **{"origin": origin, "window": name, "version": version, "predicted": None},
+        **{"origin": origin, "window": name, "version": version, "versions": versions, "predicted": None},
         **{"realized": realized, "estimate": estimate, "missed": missed},
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -51,14 +52,24 @@ def measure(space: Workspace) -> list[dict[str, Any]]:
 def findings(journal: Journal, kind: str, champion: int | None) -> tuple[bool, ...]:
     """Whether it was found in successive windows of one champion, the newest last; what was not judged was not found.
 
-    A window that was judged several times, as when a correction came, counts once, by its last judgement.
+    A window that was judged several times, as when a correction came, counts once, by its last judgement. Windows that end later than the
+    one that was judged last rested on data that were taken back: they do not count.
     """
     windows: dict[str, bool] = {}
     for row in journal.rows(tables.signals, kind=kind):
         if row["facts"]["champion"] == champion:
             windows.pop(row["window"], None)
+            windows = {end: found for end, found in windows.items() if not _is_later(end, row["window"])}
             windows[row["window"]] = bool(row["facts"]["found"])
     return tuple(windows.values())
+
+
+def _is_later(one: str, other: str) -> bool:
+    """Whether a window ends later than another; those of data without time have no end."""
+    try:
+        return datetime.fromisoformat(one) > datetime.fromisoformat(other)
+    except ValueError:
+        return False
 
 
 def _once(space: Workspace, kind: Kind, champion: Version, snapshot: Snapshot) -> dict[str, Any]:
@@ -70,7 +81,8 @@ def _once(space: Workspace, kind: Kind, champion: Version, snapshot: Snapshot) -
         facts = {"champion": champion.number, "snapshot": snapshot.id, **asdict(told), "is_judged": told.is_judged}
         return told.window_end or snapshot.id, facts
 
-    state = digest_text(str(champion.number), snapshot.id, space.problem.digest())
+    published = space.journal.last(tables.publications)
+    state = digest_text(str(champion.number), snapshot.id, space.problem.digest(), str(published["seq"] if published else 0))
     return keep(space.journal, kind, state, last=space.journal.last(tables.signals, kind=kind), find=found)
 
 

@@ -12,6 +12,7 @@ from evergreen.errors import StoreError
 from evergreen.files import read_json, write_bytes, write_json
 from evergreen.gate.record import json_safe
 from evergreen.journal import Journal
+from evergreen.monitoring.kinds import of_version
 from evergreen.monitoring.service import history
 from evergreen.report import plots
 from evergreen.report.contract import describe
@@ -70,7 +71,7 @@ def cards_of(journal: Journal, problem: Problem, now: datetime) -> list[Card]:
     told: list[Card] = []
     for number in sorted(rows):
         records = decided.get(number, [])
-        served = [one for one in windows if one["version"] == number and one["realized"]]
+        served = [one | {"realized": found} for one in windows if (found := of_version(one["realized"], number))]
         card = {
             **{"version": number, "registered": rows[number]["at"], "statuses": statuses(journal, number, records)},
             **{"decisions": [_decision(record) for record in records], "verdict": _verdict(records)},

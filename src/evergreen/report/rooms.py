@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from evergreen.data.checkups import UNLIKE
+from evergreen.monitoring.kinds import PUBLISHED, of_version
 from evergreen.monitoring.pillars import KEPT, PILLARS, Cell
 from evergreen.report.pages import money, percent
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 WORDS = {"ok": "well", "warn": "unusual", "fail": "fails", "unjudged": "not judged"}
 TONES = {"ok": "good", "warn": "hold", "fail": "bad", "unjudged": "plain"}
 EXAMPLES = re.compile(r", for instance .*?(?=; and |; every |; `|\. Nothing has|$)")
-GOOD, UNSURE, BAD = ("good", "Yes"), ("hold", "Not for sure"), ("bad", "No")
+GOOD, UNSURE, BAD, UNKNOWN = ("good", "Yes"), ("hold", "Not for sure"), ("bad", "No"), ("plain", "Not known yet")
 """Whether a model is good, as tone and word."""
 TOLD = 20
 """So many of the newest alerts are listed."""
@@ -61,17 +62,17 @@ def health_words(view: Overview) -> dict[str, str]:
 
 def worth_words(view: Overview) -> dict[str, Any] | None:
     """Whether the model in service is good: the newest window with outcomes, and what is expected of the open one."""
-    windows = [one for one in view.service.get("windows", []) if one["origin"] == "published"]
-    judged = [one for one in windows if one["realized"] and one["realized"]["is_judged"]]
+    judged = [(one, facts, version) for one in view.service.get("windows", []) for facts, version in _judged(one, view.champion)]
     if not judged:
         return None
-    last, later = judged[-1], [one for one in windows if one["estimate"] and one["estimate"].get("cost") and not one["realized"]]
-    cost, rule = last["realized"]["cost"], last["realized"]["rule_of_thumb"]
-    nothing = _without_model(view, last["window"])
-    is_surely_better, is_worse = cost["high"] < rule["estimate"], cost["estimate"] > rule["estimate"]
-    is_needless = nothing is not None and cost["estimate"] > nothing
+    own = [one for one in judged if one[2] == view.champion] or judged
+    last, facts, version = max(own, key=lambda one: (one[0]["window"], one[0]["origin"] == PUBLISHED))
+    later = [one for one in view.service["windows"] if one["estimate"] and one["estimate"].get("cost") and not _is_judged(one)]
+    cost, rule = facts["cost"], facts["rule_of_thumb"]
+    nothing = _without_model(view, last["window"]) if last["origin"] == PUBLISHED and not last["versions"] else None
+    tone, word = _is_good(facts, nothing) if version == view.champion else UNKNOWN
     return {
-        **dict(zip(("tone", "word"), GOOD if is_surely_better and not is_needless else BAD if is_worse else UNSURE, strict=True)),
+        **{"tone": tone, "word": word, "version": version, "is_served": last["origin"] != PUBLISHED},
         "window": last["window"],
         "cost": cost,
         "rule": rule,
@@ -97,12 +98,43 @@ def _without_model(view: Overview, window: str) -> float | None:
     return float(known[-1]["no_model_per_1000"]) if known else None
 
 
+def _judged(window: dict[str, Any], champion: int | None) -> list[tuple[dict[str, Any], int]]:
+    """The figures of a window that can be judged, with whose they are: the champion's own, else those of its only version."""
+    found, whole = of_version(window["realized"], champion), window["realized"]
+    if found and champion is not None:
+        return [(found, champion)] if found["is_judged"] else []
+    return [(whole, whole["version"])] if whole and whole["is_judged"] and not window["versions"] else []
+
+
+def _is_judged(window: dict[str, Any]) -> bool:
+    return bool(window["realized"] and window["realized"]["is_judged"])
+
+
+def _is_good(facts: dict[str, Any], nothing: float | None) -> tuple[str, str]:
+    """Whether decisions surely cost less than the rule of thumb on the same rows, and no more than the best single answer."""
+    saved = facts.get("saved")
+    if saved and saved["high"] < 0:
+        return BAD
+    is_needless = nothing is not None and facts["cost"]["estimate"] > nothing
+    return GOOD if saved and saved["low"] > 0 and not is_needless else UNSURE
+
+
+def too_few(view: Overview) -> str:
+    """What is known of the champion's predictions where it cannot be judged yet."""
+    rows = sum(found["rows"] for one in view.service.get("windows", []) if (found := of_version(one["realized"], view.champion)))
+    if rows:
+        return f"Only {rows:,} outcomes of its predictions are known yet, too few to judge it by"
+    return "No outcome of its predictions is known yet"
+
+
 def changes(view: Overview) -> list[dict[str, Any]]:
     """What drift and decay came to, newest first: one row for each window and champion."""
     rows: dict[tuple[str, int], dict[str, Any]] = {}
     for row in sorted(view.signals, key=lambda row: row["seq"]):
         facts = row["facts"]
-        known = rows.setdefault((facts["snapshot"], facts["champion"]), {"window": row["window"], "version": facts["champion"]})
+        place = (facts["snapshot"], facts["champion"])
+        known = rows.pop(place, {"window": row["window"], "version": facts["champion"]})
+        rows[place] = known  # what comes back is the newest again
         moved = [one["feature"] for one in facts.get("features", ()) if one["is_drifted"]]
         known[row["kind"]] = {"state": _state(facts), "sentence": facts["sentence"], "moved": moved}
         known["window"] = max(known["window"], row["window"])

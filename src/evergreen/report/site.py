@@ -179,6 +179,7 @@ def _rooms(view: Overview, problem: Problem, amount: str) -> dict[str, Any]:
         "marks": KEPT,
         "health": rooms.health_words(view),
         "worth": rooms.worth_words(view),
+        "too_few": rooms.too_few(view),
         "changes": rooms.changes(view),
         "windows": rooms.lines(view),
         "accuracy": rooms.accuracy_words(view),
