@@ -102,6 +102,7 @@ def test_what_is_told_is_what_the_journal_says(space: Workspace):
         "evergreen_champion_since_timestamp_seconds": datetime.fromisoformat(done["at"]).timestamp() if done else None,
         "evergreen_realized_cost_per_1000{origin=published,unit=EUR}": window["realized"]["cost"]["estimate"],
         "evergreen_rule_of_thumb_cost_per_1000{origin=published,unit=EUR}": window["realized"]["rule_of_thumb"]["estimate"],
+        "evergreen_saved_per_1000_at_best{origin=published,unit=EUR}": window["realized"]["saved"]["high"],
         "evergreen_estimated_cost_per_1000{origin=published,unit=EUR}": window["estimate"]["cost"]["estimate"],
         "evergreen_realized_auc{origin=published}": window["realized"]["auc"]["estimate"],
         "evergreen_realized_bias{origin=published}": window["realized"]["bias"]["estimate"],

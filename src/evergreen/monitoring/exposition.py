@@ -234,6 +234,9 @@ def _service(told: service.Told) -> Iterator[Metric]:
     ):
         costs = {(origin, unit): _estimate(one, name) for origin, one in facts.items()}
         yield _gauge(f"evergreen_{what}_cost_per_1000", f"{per}, {HOW[what]}.", costs, "origin", "unit")
+    at_best = {(origin, unit): float(one["saved"]["high"]) for origin, one in known.items() if one.get("saved")}
+    help_ = f"{per}, less than the rule of thumb's, at best: below 0 the model is surely worse."
+    yield _gauge("evergreen_saved_per_1000_at_best", help_, at_best, "origin", "unit")
     for what, facts in (("realized", known), ("estimated", foreseen)):
         auc = {(origin,): _estimate(one, "auc") for origin, one in facts.items()}
         yield _gauge(f"evergreen_{what}_auc", f"Area under the ROC curve, {HOW[what]}.", auc, "origin")
