@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from evergreen import journal as tables
@@ -54,6 +55,35 @@ def test_rows_come_oldest_first_and_only_those_asked_for(journal: Journal):
     assert [row["event"] for row in journal.rows(tables.bars, version=1)] == ["p1", "p3"]
     assert journal.last(tables.bars, version=1)["event"] == "p3"
     assert journal.last(tables.bars, version=9) is None
+
+
+def test_the_newest_row_of_each_value_comes_with_one_question(journal: Journal):
+    for number, (kind, window) in enumerate([("drift", "w1"), ("drift", "w2"), ("decay", "w1"), ("drift", "w1"), ("decay", "w3")]):
+        journal.add(tables.signals, signal=str(number), kind=kind, window=window, facts={"number": number})
+    asked: list[str] = []
+    sa.event.listen(journal._engine, "before_cursor_execute", lambda *words: asked.append(words[2]))
+    found = journal.latest(tables.signals, "window", kind="drift")
+    assert len(asked) == 1
+    assert [(window, row["facts"]) for window, row in found.items()] == [("w2", {"number": 1}), ("w1", {"number": 3})]
+    assert found["w1"] == journal.last(tables.signals, kind="drift", window="w1")
+    assert {window: row["signal"] for window, row in journal.latest(tables.signals, "window").items()} == {"w2": "1", "w1": "3", "w3": "4"}
+    assert journal.latest(tables.signals, "window", kind="nothing") == {}
+
+
+@pytest.mark.parametrize("question", ["last", "latest"])
+def test_the_newest_signals_of_a_kind_are_found_by_the_index(tmp_path: Path, question: str):
+    journal = Journal(url_of(tmp_path))
+    asked: list[tuple[str, tuple[str, ...]]] = []
+    sa.event.listen(journal._engine, "before_cursor_execute", lambda *words: asked.append(words[2:4]))
+    if question == "last":
+        journal.last(tables.signals, kind="drift", window="w1")
+    else:
+        journal.latest(tables.signals, "window", kind="drift")
+    with journal.reading() as connection:
+        plan = " ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0][0]}", asked[0][1]))
+    journal.close()
+    assert "signals_newest" in plan
+    assert "SCAN signals" not in plan
 
 
 def test_rows_come_back_as_they_were_given(journal: Journal):

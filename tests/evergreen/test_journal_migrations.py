@@ -50,6 +50,8 @@ COLUMNS = """
 SELECT table_name, column_name, ordinal_position, data_type, is_nullable, column_default
 FROM information_schema.columns WHERE table_schema = 'public'
 """
+INDEXES = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+INDEX = "signals_newest"
 CONSTRAINTS = (
     "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
 )
@@ -86,7 +88,7 @@ def described(url: str) -> set[tuple[Any, ...]]:
         if connection.dialect.name == "sqlite":
             found = connection.exec_driver_sql("SELECT tbl_name, type, name, sql FROM sqlite_master").all()
         else:
-            found = [*connection.exec_driver_sql(COLUMNS), *connection.exec_driver_sql(CONSTRAINTS)]
+            found = [*connection.exec_driver_sql(COLUMNS), *connection.exec_driver_sql(CONSTRAINTS), *connection.exec_driver_sql(INDEXES)]
     return {tuple(" ".join(each.split()) if isinstance(each, str) else each for each in row) for row in found if row[0] != REVISIONS}
 
 
@@ -106,6 +108,7 @@ def make(url: str, names: set[str], *, schema: int | None = 1) -> None:
     """The tables as Evergreen made them before Alembic."""
     with connected(url) as connection:
         metadata.create_all(connection, tables=[metadata.tables[name] for name in names])
+        connection.execute(sa.text(f"DROP INDEX IF EXISTS {INDEX}"))
         if schema is not None:
             connection.execute(metadata.tables["about"].insert().values(schema_version=schema, at="2026-11-24"))
 
@@ -131,7 +134,8 @@ def today(url: str, request: pytest.FixtureRequest, tmp_path: Path) -> set[tuple
     if not url.startswith("sqlite"):
         server = request.getfixturevalue("server")
         beside = server.url(server.new_database())
-    make(beside, set(metadata.tables))
+    with connected(beside) as connection:
+        metadata.create_all(connection)
     return described(beside)
 
 
@@ -192,6 +196,8 @@ CHANGES: dict[str, Callable[[sa.MetaData], object]] = {
     "another type": lambda changed: setattr(changed.tables["looks"].c.alpha, "type", sa.Text()),
     "what may be missing": lambda changed: setattr(changed.tables["looks"].c.alpha, "nullable", True),
     "another key": lambda changed: changed.tables["looks"].append_constraint(sa.UniqueConstraint("pair", name="looks_pair")),
+    "another index": lambda changed: sa.Index("looks_pair", changed.tables["looks"].c.pair),
+    "an index less": lambda changed: changed.tables["signals"].indexes.clear(),
     "a table less": lambda changed: changed.remove(changed.tables["looks"]),
 }
 
@@ -207,7 +213,7 @@ def test_tables_that_no_revision_makes_are_noticed(url: str, change: str):
     assert differences(url, changed) != []
 
 
-def test_what_served_predictions_came_to_gets_a_kind_of_its_own(url: str):
+def test_what_served_predictions_came_to_gets_a_kind_of_its_own_and_signals_an_index(url: str, today: set[tuple[Any, ...]]):
     opened(url)
     facts = [{"origin": "served", "cost": 1}, {"origin": "published", "cost": 2}, {"origin": "served", "cost": 3}]
     kinds = ["realized", "realized", "estimate"]
@@ -217,7 +223,10 @@ def test_what_served_predictions_came_to_gets_a_kind_of_its_own(url: str):
             connection.execute(metadata.tables["signals"].insert().values(**row))
         connection.execute(sa.text(f"UPDATE {REVISIONS} SET version_num = '0005'"))  # noqa: S608 - our own name
         connection.execute(sa.text("UPDATE about SET schema_version = 5"))
+        connection.execute(sa.text(f"DROP INDEX {INDEX}"))
+    assert described(url) < today
     opened(url)
+    assert described(url) == today
     with connected(url) as connection:
         signals = metadata.tables["signals"]
         found = connection.execute(sa.select(signals.c.kind, signals.c.facts).order_by(signals.c.seq)).all()

@@ -113,6 +113,13 @@ class Journal:
             row = connection.execute(_chosen(table, equal).order_by(table.c.seq.desc()).limit(1)).mappings().first()
             return dict(row) if row else None
 
+    def latest(self, table: sa.Table, by: str, **equal: Any) -> dict[Any, dict[str, Any]]:
+        """The newest of those rows for each value of the column `by`, by that value, oldest first; one question to the database."""
+        numbers = sa.select(sa.func.max(table.c.seq)).where(*_are(table, equal)).group_by(table.c[by])
+        with self._explained(), self._engine.connect() as connection:
+            chosen = sa.select(table).where(table.c.seq.in_(numbers)).order_by(table.c.seq)
+            return {row[by]: dict(row) for row in connection.execute(chosen).mappings()}
+
     def newest(self, table: sa.Table, count: int, **equal: Any) -> list[dict[str, Any]]:
         """The newest so many of those rows, oldest first."""
         with self._explained(), self._engine.connect() as connection:
@@ -122,7 +129,7 @@ class Journal:
     def count(self, table: sa.Table, *by: str, **equal: Any) -> dict[tuple[Any, ...], int]:
         """How many rows with these values there are, by what stands in some columns; the database counts them."""
         columns = [table.c[name] for name in by]
-        query = sa.select(sa.func.count(), *columns).where(*(table.c[name] == value for name, value in equal.items()))
+        query = sa.select(sa.func.count(), *columns).where(*_are(table, equal))
         with self._explained(), self._engine.connect() as connection:
             return {tuple(key): int(rows) for rows, *key in connection.execute(query.select_from(table).group_by(*columns))}
 
@@ -263,7 +270,11 @@ class Journal:
 
 
 def _chosen(table: sa.Table, equal: dict[str, Any]) -> sa.Select[Any]:
-    return sa.select(table).where(*(table.c[column] == value for column, value in equal.items()))
+    return sa.select(table).where(*_are(table, equal))
+
+
+def _are(table: sa.Table, equal: dict[str, Any]) -> list[sa.ColumnElement[bool]]:
+    return [table.c[column] == value for column, value in equal.items()]
 
 
 def _storable(values: dict[str, Any]) -> dict[str, Any]:

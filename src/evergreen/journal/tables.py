@@ -116,6 +116,7 @@ signals = _table("signals", *map(_text, ("signal", "kind", "window")), sa.Column
 """What was found on one window of rows. `kind`: drift or decay (found or not, with figures), or what predictions in service came to, see
 `evergreen.monitoring.measuring`: realized, realized_served, estimate, staleness, features; or what a candidate showed on a holdout, see
 `evergreen.portrait`: importance. Whoever reads them asks for a kind."""
+sa.Index("signals_newest", signals.c.kind, signals.c.window, signals.c.seq)
 removals = _table("removals", *map(_text, ("removal", "kind", "name", "reason")), unique=("removal",))
 """What was removed to save room although the journal names it. `kind`: model (`name`: its version), prediction (its path)
 or served (how many rows of the log, until when)."""

@@ -1,4 +1,4 @@
-"""What served predictions came to has a kind of its own, so that the newest of it is one question to the database."""
+"""What served predictions came to has a kind of its own, and an index leads to the newest of a kind and window."""
 
 import json
 
@@ -10,7 +10,8 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Rename the kind of those rows; everything else of them stays."""
+    """Make the index, and rename the kind of those rows; everything else of them stays."""
+    op.create_index("signals_newest", "signals", ["kind", "window", "seq"])
     connection = op.get_bind()
     found = connection.execute(sa.text("SELECT seq, facts FROM signals WHERE kind = 'realized'"))
     told = [(seq, json.loads(facts) if isinstance(facts, str) else facts) for seq, facts in found]
