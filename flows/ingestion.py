@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from evergreen.data.batches import Intake, Judged, ingest_one
-from evergreen.data.landing import Delivery, Found, find_settled, unjudged, why_unknown
+from evergreen.data.landing import Delivery, Found, find_settled, known, unjudged, why_unknown
 from evergreen.files import shown
 from evergreen.monitoring.doctor import Doctor
 from evergreen.report.quarantine import render
@@ -41,7 +41,7 @@ def look_for_deliveries(space: Workspace) -> Found:
 @step()
 def new_deliveries(space: Workspace, found: Found) -> list[Delivery]:
     """Leave out what the journal has judged already by today's rules."""
-    return unjudged(found, space.journal, rules_of(space.problem, space.settings.expectations), root=space.settings.root)
+    return unjudged(found, known(space.journal), rules_of(space.problem, space.settings.expectations), root=space.settings.root)
 
 
 @step(task_run_name="judge {delivery.source}/{delivery.name}", timeout_seconds=900)

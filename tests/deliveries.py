@@ -67,7 +67,7 @@ class House:
 
     def look(self) -> list[landing.Delivery]:
         found = landing.find(self.root / "landing", PROBLEM, settle_seconds=0, now=NOW)
-        return landing.unjudged(found, self.journal, rules_of(PROBLEM, self.suite.parent), root=self.root)
+        return landing.unjudged(found, landing.known(self.journal), rules_of(PROBLEM, self.suite.parent), root=self.root)
 
     def ingest(self) -> list[batches.Judged]:
         return [batches.ingest_one(delivery, GAUGE, intake=self.intake, now=NOW) for delivery in self.look()]

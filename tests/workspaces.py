@@ -72,7 +72,7 @@ def ingest(space: Workspace) -> list[batches.Judged]:
     """Judge whatever lies in the landing folders."""
     settings = space.settings
     found = landing.find(settings.landing, space.problem, settle_seconds=0, now=NOW)
-    waiting = landing.unjudged(found, space.journal, rules_of(space.problem, settings.expectations), root=settings.root)
+    waiting = landing.unjudged(found, landing.known(space.journal), rules_of(space.problem, settings.expectations), root=settings.root)
     intake = batches.Intake(settings.root, settings.expectations, space.journal, lambda refusal: refusal.reason)
     return [batches.ingest_one(delivery, space.problem.source(delivery.source), intake=intake, now=NOW) for delivery in waiting]
 

@@ -12,7 +12,7 @@ from typing import Any
 from evergreen import journal as tables
 from evergreen.attempts import GIVEN_UP
 from evergreen.cadence import last_due, missed
-from evergreen.data.landing import Delivery, Found, active, emptied, find, why_empty, why_unknown
+from evergreen.data.landing import Delivery, Found, Known, find, known, why_empty, why_unknown
 from evergreen.errors import DataError, EvergreenError
 from evergreen.files import shown
 from evergreen.gate.finding import Verdict
@@ -20,12 +20,12 @@ from evergreen.gate.ledger import has_room_from
 from evergreen.leases import is_at_work
 from evergreen.monitoring.alerts import LONGEST, Alert, alert
 from evergreen.monitoring.concerns import find_concerns
+from evergreen.monitoring.freshness import of_known
 from evergreen.monitoring.pillars import failing
 from evergreen.monitoring.signals import findings
 from evergreen.moves import standing
 from evergreen.occasions import occasions_now
 from evergreen.revocations import in_words, learnt_by
-from evergreen.status import freshness, in_quarantine
 from evergreen.triggers import SIGNALS
 from evergreen.workspace import Workspace
 
@@ -36,15 +36,22 @@ DAY = timedelta(days=1)
 
 def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
     """All that holds now and that the contract wants to be told, whether it was told before or not."""
-    lies: Found | None = None
+    lies, seen = None, None
     try:
         lies = _landed(space, now)
-        found, awaited = [*_stray(space, lies, now)], {one.source for one in _new(space, lies)}
+        seen = known(space.journal)
+        new = _new(lies, seen)
+        found, awaited = [*_stray(space, lies, new, now)], {one.source for one in new}
     except (DataError, OSError) as error:
         what, awaited = f"Nothing that is delivered can be judged: {error}", set()
         found = [alert(space.problem, "stray", "unlisted", what=what, command="evergreen status")]
-    found += [*_quarantined(space, lies), *_late(space, now, awaited), *_given_up(space, now), *_missing(space, awaited)]
-    found += [*(one for find in FINDERS for one in find(space)), *_silence(space, now), *find_concerns(space.journal, space.problem, now)]
+    seen = seen or known(space.journal)
+    found += [*_quarantined(space, lies, seen), *_late(space, seen, now, awaited), *_given_up(space, now), *_missing(space, seen, awaited)]
+    found += [
+        *(one for find in FINDERS for one in find(space)),
+        *_silence(space, seen, now),
+        *find_concerns(space.journal, space.problem, now),
+    ]
     return [one for one in found if one.kind in space.problem.alerts.on]
 
 
@@ -53,16 +60,16 @@ def _landed(space: Workspace, now: datetime) -> Found:
     return find(landing, space.problem, settle_seconds=0, now=now) if landing.is_dir() else Found((), (), ())
 
 
-def _new(space: Workspace, lies: Found) -> list[Delivery]:
+def _new(lies: Found, seen: Known) -> list[Delivery]:
     """What nobody has judged yet: until a round has, its source is neither late nor missing."""
-    judged = {(row["source"], row["name"], row["stat"]) for row in space.journal.rows(tables.deliveries)}
+    judged = {(row["source"], row["name"], row["stat"]) for row in seen.rows}
     return [one for one in lies.ready if (one.source, one.name, one.stat) not in judged]
 
 
-def _quarantined(space: Workspace, lies: Found | None) -> Iterator[Alert]:
+def _quarantined(space: Workspace, lies: Found | None, seen: Known) -> Iterator[Alert]:
     """Deliveries in quarantine whose file lies in the landing folders still; whoever has left them waits for nobody. None: unknown."""
     names = None if lies is None else {(one.source, one.name) for one in lies.ready}
-    for row in in_quarantine(space):
+    for row in seen.quarantined:
         if names is not None and (row["source"], row["name"]) not in names:
             continue
         reason = shorten(row["reason"], LONGEST, placeholder=" …").rstrip(".")
@@ -72,10 +79,10 @@ def _quarantined(space: Workspace, lies: Found | None) -> Iterator[Alert]:
         yield alert(space.problem, "quarantine", *cause, what=what, command="evergreen ingest")
 
 
-def _stray(space: Workspace, lies: Found, now: datetime) -> Iterator[Alert]:
+def _stray(space: Workspace, lies: Found, new: list[Delivery], now: datetime) -> Iterator[Alert]:
     """Files that no round can judge, each with what is wrong with it."""
     faults = [(path, why_unknown(path, space.problem)) for path in lies.unknown]
-    locked = (one.path for one in _new(space, lies) if not os.access(one.path, os.R_OK))
+    locked = (one.path for one in new if not os.access(one.path, os.R_OK))
     faults += [(path, "cannot be opened: check its permissions") for path in locked]
     late = "has been named as unfinished for more than a day: have it delivered to its end, or remove it"
     faults += [(path, late) for path in lies.waiting if _is_left(path, now)]
@@ -95,19 +102,19 @@ def _is_left(path: Path, now: datetime) -> bool:
         return False  # gone meanwhile
 
 
-def _late(space: Workspace, now: datetime, awaited: Collection[str]) -> Iterator[Alert]:
-    for one in freshness(space, now):
+def _late(space: Workspace, seen: Known, now: datetime, awaited: Collection[str]) -> Iterator[Alert]:
+    for one in of_known(seen, space.problem, now):
         if one.source not in awaited and one.is_stale and one.behind is not None and one.max_age is not None:
             behind = f"{_hours(one.behind)} behind {one.clock}; the contract allows {_hours(one.max_age)}"
             what = f"The source {one.source} is late: its newest row, {one.newest}, lies {behind}."
             yield alert(space.problem, "late", one.source, what=what, command="evergreen status")
 
 
-def _missing(space: Workspace, awaited: Collection[str]) -> Iterator[Alert]:
-    delivered = {source.name: bool(active(space.journal, source.name)) for source in space.problem.sources}
+def _missing(space: Workspace, seen: Known, awaited: Collection[str]) -> Iterator[Alert]:
+    delivered = {source.name: bool(seen.active(source.name)) for source in space.problem.sources}
     for name, is_there in delivered.items():
         if not is_there and name not in awaited and any(delivered.values()):
-            words = emptied(space.journal, name)
+            words = seen.emptied(name)
             never = f"Nothing of the source {name} has ever been published, while others have been: no model can be trained."
             what = f"No model can be trained. {why_empty(name, words)}" if words else never
             command = f"evergreen batch list {name}" if words else "evergreen status"
@@ -197,13 +204,13 @@ def _spoilt(space: Workspace) -> Iterator[Alert]:
         yield alert(space.problem, "revoked", str(serves), *(one.word.batch for one in lost), what=what, command="evergreen run")
 
 
-def _silence(space: Workspace, now: datetime) -> Iterator[Alert]:
+def _silence(space: Workspace, seen: Known, now: datetime) -> Iterator[Alert]:
     """The dead man's switch: two hours of the schedule, and some patience, have passed without a sign of life of the loop.
 
     Signs are a decision, a round that ended, and a reason to retrain that was weighed, skipped or not; before them the first delivery.
     """
     newest = [space.journal.last(table) for table in (tables.decisions, tables.cycles, tables.triggers)]
-    signs = [row["at"] for row in (*space.journal.rows(tables.deliveries)[:1], *newest) if row]
+    signs = [row["at"] for row in (*seen.rows[:1], *newest) if row]
     last = max(map(datetime.fromisoformat, signs), default=now)
     first, second = missed(space.problem.retraining.cron, last)
     patience = max((second - first) / 4, timedelta(seconds=POLLS * space.settings.poll_seconds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,17 +11,17 @@ from evergreen import attempts, resuming, triggers
 from evergreen import journal as tables
 from evergreen.attempts import Occasion
 from evergreen.cadence import last_due
-from evergreen.data.landing import active, emptied
-from evergreen.data.snapshots import Snapshot, published_now
+from evergreen.data.landing import Known, find, known
+from evergreen.data.snapshots import Snapshot, snapshot_of
 from evergreen.errors import RefusedError
 from evergreen.files import digest_text
 from evergreen.gate.finding import Verdict
 from evergreen.journal import Journal
+from evergreen.monitoring.freshness import of_known
 from evergreen.monitoring.signals import findings
 from evergreen.moves import standing
 from evergreen.releases import is_carried_out
-from evergreen.retraining import inputs_digest
-from evergreen.status import current_state, freshness, has_new_deliveries, is_complete, is_due, look_at_landing
+from evergreen.status import current_state, inputs_of, is_due, waiting_of
 from evergreen.triggers import Decision, Kind, State, Trigger
 from evergreen.workspace import Workspace
 
@@ -29,6 +30,16 @@ ASK = "ask"
 DELAYS = {"cooldown", "budget"}
 """Rules that say not yet."""
 BY_THEMSELVES: tuple[Kind, ...] = ("data", "schedule", "drift", "decay")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look has read of deliveries: all reasons that it finds are weighed by the same."""
+
+    space: Workspace
+    known: Known
+    inputs: str
+    """Empty while a source has nothing that counts."""
 
 
 def find_occasion(space: Workspace, now: datetime) -> Occasion | None:
@@ -52,7 +63,7 @@ def current_occasion(space: Workspace, now: datetime) -> Occasion | None:
 def ask(space: Workspace, now: datetime, *, why: str = "") -> None:
     """Write down that a person asks for a round, before anything can go wrong; whoever asks while a request waits asks for the same."""
     if not asked(space.journal):
-        trigger = Trigger("person", _inputs(space), now.astimezone(UTC).isoformat())
+        trigger = Trigger("person", _look(space).inputs, now.astimezone(UTC).isoformat())
         row = {"trigger": trigger.key, "kind": trigger.kind, "inputs": trigger.inputs, "window": trigger.window}
         space.journal.add(tables.triggers, **row, action=ASK, rule="person", reason=why or "a person asked for it")
 
@@ -68,53 +79,64 @@ def asked(journal: Journal) -> str:
 
 def occasions_now(space: Workspace, now: datetime) -> Iterator[Occasion]:
     """Every reason to go a round now, tried before or not; triggers that are skipped are recorded."""
-    inputs, hour = _inputs(space), last_due(space.problem.retraining.cron, now).isoformat()
-    place = digest_text(str(standing(space.journal).champion), *_waiting_files(space))
-    for kind, reason in _reasons(space, now):
-        yield Occasion(kind, reason, inputs, place, hour)
+    hour, landing = last_due(space.problem.retraining.cron, now).isoformat(), space.settings.landing
+    found = find(landing, space.problem, settle_seconds=0, now=datetime.now(UTC)) if landing.is_dir() else None
+    look = _look(space)
+    waiting = waiting_of(space, found, look.known) if found else []
+    place = digest_text(str(standing(space.journal).champion), *(f"{one.source} {one.name} {one.stat}" for one in waiting))
+    for kind, reason in _reasons(look, now, waits=bool(waiting)):
+        yield Occasion(kind, reason, look.inputs, place, hour)
 
 
-def _reasons(space: Workspace, now: datetime) -> Iterator[tuple[Kind, str]]:
+def _look(space: Workspace) -> Look:
+    seen = known(space.journal)
+    return Look(space, seen, inputs_of(space, seen) or "")
+
+
+def _reasons(look: Look, now: datetime, *, waits: bool) -> Iterator[tuple[Kind, str]]:
     """Why a round should be gone; that the last one was not gone to its end is a reason where there is no other."""
     none = True
-    for change in _changes(space, now):
+    for change in _changes(look, now, waits=waits):
         none = False
         yield change
-    if none and _is_unfinished(space):
+    if none and _is_unfinished(look):
         yield "data", "the last round was not gone to its end"
 
 
-def _changes(space: Workspace, now: datetime) -> Iterator[tuple[Kind, str]]:
+def _changes(look: Look, now: datetime, *, waits: bool) -> Iterator[tuple[Kind, str]]:
+    space = look.space
     if asked(space.journal):
         yield "person", "a person asked for it"
-    if has_new_deliveries(space):
+    if waits:
         yield "data", "a delivery waits to be judged"
     if is_due(space, now):
         yield "data", "a move of the champion is due"
-    for trigger, decision in weigh(space, BY_THEMSELVES, now):
+    for trigger, decision in _weigh(look, BY_THEMSELVES, now):
         if decision.action == "skip":
             record(space.journal, trigger, decision)
         else:
             yield trigger.kind, decision.reason
 
 
-def _waiting_files(space: Workspace) -> list[str]:
-    if not space.settings.landing.is_dir():
-        return []
-    return [f"{one.source} {one.name} {one.stat}" for one in look_at_landing(space)[1]]
-
-
 def weigh(space: Workspace, kinds: Iterable[Kind], now: datetime) -> Iterator[tuple[Trigger, Decision]]:
     """Every trigger of these kinds that there is, with what is to be made of it; whoever acts on one does not ask for the next."""
+    return _weigh(_look(space), kinds, now)
+
+
+def _weigh(look: Look, kinds: Iterable[Kind], now: datetime) -> Iterator[tuple[Trigger, Decision]]:
     for kind in kinds:
-        trigger = trigger_of(space, kind, now)
+        trigger = _trigger(look, kind, now)
         if trigger is not None:
-            yield trigger, triggers.decide(trigger, space.problem.retraining, state_of(space, trigger, now))
+            yield trigger, triggers.decide(trigger, look.space.problem.retraining, _state(look, trigger, now))
 
 
 def trigger_of(space: Workspace, kind: Kind, now: datetime) -> Trigger | None:
     """The trigger of a kind as it stands now; None when there is none: no hour of the schedule has passed, nothing was measured."""
-    inputs, journal = _inputs(space), space.journal
+    return _trigger(_look(space), kind, now)
+
+
+def _trigger(look: Look, kind: Kind, now: datetime) -> Trigger | None:
+    space, inputs, journal = look.space, look.inputs, look.space.journal
     if kind == "data":
         return Trigger(kind, inputs) if inputs and not _is_judged(journal, inputs) else None
     if kind == "person":
@@ -132,16 +154,19 @@ def trigger_of(space: Workspace, kind: Kind, now: datetime) -> Trigger | None:
 
 def state_of(space: Workspace, trigger: Trigger, now: datetime) -> State:
     """How things stand for a trigger."""
-    journal = space.journal
-    missing = tuple(source.name for source in space.problem.sources if not active(journal, source.name))
-    snapshot = None if missing else published_now(journal, space.problem)
+    return _state(_look(space), trigger, now)
+
+
+def _state(look: Look, trigger: Trigger, now: datetime) -> State:
+    space, journal, missing = look.space, look.space.journal, look.known.lacks(look.space.problem)
+    snapshot = None if missing else snapshot_of(look.known, space.problem)
     own = journal.rows(tables.triggers, trigger=trigger.key)
     begun = {row["trigger"]: row["at"] for row in reversed(journal.rows(tables.triggers, action="retrain")) if row["kind"] != "person"}
     return State(
         now=now,
         missing=missing,
-        taken_back=tuple(name for name in missing if emptied(journal, name)),
-        stale=tuple(one.source for one in freshness(space, now) if one.is_stale),
+        taken_back=tuple(name for name in missing if look.known.emptied(name)),
+        stale=tuple(one.source for one in of_known(look.known, space.problem, now) if one.is_stale),
         is_judged=_is_judged(journal, trigger.inputs),
         failed=next((row["reason"] for row in own if row["rule"] == FAILED), ""),
         acted=next((row["action"] for row in own if row["action"] in {"retrain", "resume"}), None),
@@ -167,12 +192,6 @@ def record_answer(journal: Journal, trigger: Trigger) -> None:
 def record_failure(journal: Journal, trigger: Trigger, error: Exception) -> None:
     """Write down that a training failed in a way that trying again does not mend, so that it is not tried every few minutes."""
     record(journal, trigger, Decision("skip", FAILED, str(error)))
-
-
-def _inputs(space: Workspace) -> str:
-    if not is_complete(space):
-        return ""
-    return inputs_digest(space, published_now(space.journal, space.problem))
 
 
 def _is_judged(journal: Journal, inputs: str) -> bool:
@@ -202,12 +221,12 @@ def _is_cut_short(journal: Journal, kind: Kind, window: str) -> bool:
     return any(not journal.rows(tables.decisions, inputs=row["inputs"]) for row in acted)
 
 
-def _is_unfinished(space: Workspace) -> bool:
+def _is_unfinished(look: Look) -> bool:
     """Whether the last round ended elsewhere than where things stand now, as when it was killed after the verdict."""
-    inputs, last = _inputs(space), space.journal.last(tables.cycles)
-    if not inputs:
+    journal, last = look.space.journal, look.space.journal.last(tables.cycles)
+    if not look.inputs:
         return False
-    state = current_state(space, inputs, standing(space.journal).champion)
+    state = current_state(look.space, look.inputs, standing(journal).champion)
     return last is None or last["facts"].get("state") != state
 
 

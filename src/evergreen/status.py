@@ -9,8 +9,8 @@ from evergreen import journal as tables
 from evergreen import shadows
 from evergreen.brakes import frozen
 from evergreen.data.checkups import Finding
-from evergreen.data.landing import Delivery, Found, active, emptied, find, quarantined, unjudged, why_empty
-from evergreen.data.snapshots import build_frame, published_now
+from evergreen.data.landing import Delivery, Found, Known, find, known, quarantined, unjudged, why_empty
+from evergreen.data.snapshots import build_frame, published_now, snapshot_of
 from evergreen.errors import ContractError, DataError, RefusedError
 from evergreen.files import digest_text
 from evergreen.journal import log, mirror
@@ -39,8 +39,12 @@ def look_at_landing(space: Workspace) -> tuple[Found, list[Delivery]]:
         There is no landing folder.
     """
     found = find(space.settings.landing, space.problem, settle_seconds=0, now=datetime.now(UTC))
-    rules = rules_of(space.problem, space.settings.expectations)
-    return found, unjudged(found, space.journal, rules, root=space.settings.root)
+    return found, waiting_of(space, found, known(space.journal))
+
+
+def waiting_of(space: Workspace, found: Found, known: Known) -> list[Delivery]:
+    """Which of what lies in the landing folders waits to be judged, by what is known of deliveries."""
+    return unjudged(found, known, rules_of(space.problem, space.settings.expectations), root=space.settings.root)
 
 
 def has_new_deliveries(space: Workspace) -> bool:
@@ -55,14 +59,17 @@ def in_quarantine(space: Workspace) -> list[dict[str, Any]]:
 
 def current_inputs(space: Workspace) -> str | None:
     """Name of what a round would train and judge from (see `retraining.inputs_digest`); None while a source has no batch yet."""
-    if not is_complete(space):
-        return None
-    return inputs_digest(space, published_now(space.journal, space.problem))
+    return inputs_of(space, known(space.journal, outcome="published"))
+
+
+def inputs_of(space: Workspace, known: Known) -> str | None:
+    """The same, by what is known of deliveries."""
+    return None if known.lacks(space.problem) else inputs_digest(space, snapshot_of(known, space.problem))
 
 
 def is_complete(space: Workspace) -> bool:
     """Whether something counts of every source; until then, and when a person has taken the last batch of one back, nothing is joined."""
-    return all(active(space.journal, source.name) for source in space.problem.sources)
+    return not known(space.journal, outcome="published").lacks(space.problem)
 
 
 def current_state(space: Workspace, inputs: str | None, serves: int | None) -> str:
@@ -156,8 +163,8 @@ def _taken_back(space: Workspace) -> list[tuple[str, str]]:
     if record and (lost := rests_on(journal, record)) and last and record["decision"] == last["decision"]:
         what = f"The PROMOTE of version {record['candidate']['version']} is not carried out"
         told.append(("hold", f"{what}: it rests on {in_words(lost)}."))
-    sources = [source.name for source in space.problem.sources]
-    return told + [("bad", why_empty(name, words)) for name in sources if (words := emptied(journal, name))]
+    seen = known(journal, outcome="published")
+    return told + [("bad", why_empty(name, words)) for name in seen.lacks(space.problem) if (words := seen.emptied(name))]
 
 
 def is_due(space: Workspace, now: datetime) -> bool:

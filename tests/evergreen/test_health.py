@@ -230,7 +230,7 @@ class Clinic:
         problem = PROBLEM.model_copy(update={"sources": (source,)})
         intake = batches.Intake(self.root, self.suite.parent, self.journal, quarantine.render, Doctor(self.root, self.journal, problem))
         files = landing.find(self.root / "landing", problem, settle_seconds=0, now=NOW)
-        new = landing.unjudged(files, self.journal, rules_of(problem, self.suite.parent), root=self.root)
+        new = landing.unjudged(files, landing.known(self.journal), rules_of(problem, self.suite.parent), root=self.root)
         return [batches.ingest_one(one, source, intake=intake, now=NOW) for one in new]
 
     def states(self) -> list[tuple[str, set[str]]]:

@@ -1,13 +1,16 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import time_machine
 import workspaces
 
 from evergreen import attempts, occasions
 from evergreen import journal as tables
+from evergreen.causes import find_alerts
+from evergreen.data import landing
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import DataError
 from evergreen.moves import standing
@@ -297,12 +300,46 @@ def test_a_held_version_can_be_judged_again_once_there_is_more_to_judge_it_on(tm
     workspaces.deliver_days(space, DAYS)
     workspaces.ingest(space)
     assert workspaces.train(space)["verdict"] == "hold"
-    trigger = Trigger("data", occasions._inputs(space))
+    trigger = Trigger("data", (current_inputs(space) or ""))
     assert occasions.state_of(space, trigger, now()).held is None
     assert occasions.state_of(space, trigger, now()).is_judged
     workspaces.deliver_days(space, 2, start=DAYS)
     workspaces.ingest(space)
     take_snapshot(space.journal, space.problem)
-    later = occasions.state_of(space, Trigger("data", occasions._inputs(space)), now())
+    later = occasions.state_of(space, Trigger("data", (current_inputs(space) or "")), now())
     assert (later.held, later.is_judged) == (1, False)
     space.journal.close()
+
+
+def publish(space: Workspace, days: range) -> None:
+    """Have a delivery a day of each source lie in its folder, and the journal say that it was published."""
+    rows = []
+    for source in space.problem.sources:
+        for day in days:
+            path = workspaces.deliver(space, source.name, f"{day}.csv", workspaces.data.day_of_orders(0).iloc[:0])
+            digest = f"{source.name} {day}"
+            batch = landing.batch_path(space.settings.root, source.name, digest)
+            batch.parent.mkdir(parents=True, exist_ok=True)
+            batch.touch()
+            words = {"rules": "r", "outcome": "published", "reason": "", "stat": landing.stat_of(path), "batch": digest, "after": 0}
+            newest = f"2026-01-{day + 1:02d}T00:00:00+00:00"
+            rows.append({"source": source.name, "name": path.name, "delivery": digest, "newest": newest, "warnings": [], **words})
+    space.journal.add_new(tables.deliveries, rows)
+
+
+@pytest.mark.parametrize(("look", "most"), [(occasions.find_occasion, 1), (find_alerts, 1 + len(NIGHTLY.sources))])
+def test_one_look_reads_the_deliveries_once_however_many_there_are(
+    empty_space: Workspace, look: Callable[[Workspace, datetime], object], most: int
+):
+    asked: list[str] = []
+    sa.event.listen(empty_space.journal._engine, "before_cursor_execute", lambda *words: asked.append(words[2]))
+    told = []
+    for days in (range(3), range(3, 28)):
+        publish(empty_space, days)
+        asked.clear()
+        look(empty_space, now())
+        questions = [each for each in asked if "FROM deliveries" in each]
+        told.append(len(questions))
+        # Whoever wants the newest few of a source says so.
+        assert [each for each in questions if "LIMIT" not in each] == questions[:1]
+    assert told == [most, most]

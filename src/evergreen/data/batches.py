@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from evergreen.data.checkups import NOTHING, UNLIKE, CheckUp, Checkup, Finding, keep_profile, nothing_checked, row_of
-from evergreen.data.landing import Delivery, accepted_rules, active, batch_path, counted_now, has_verdict, stat_of
+from evergreen.data.landing import Delivery, active, batch_path, has_verdict, known, stat_of
 from evergreen.data.reading import read_delivery
 from evergreen.data.refusals import Refusal
 from evergreen.errors import DataError, StoreError
@@ -84,10 +84,9 @@ def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datet
         The store cannot be written.
     """
     suite = suite_path(source, intake.expectations)
-    rules, judged_by = rules_digest(source, suite), accepted_rules(intake.journal)
-    previous = intake.journal.last(deliveries, source=source.name, name=delivery.name)
-    counted = counted_now(intake.journal, source.name)
-    if previous and has_verdict(delivery, previous, judged_by(rules, previous), intake.root, counted):
+    rules, seen = rules_digest(source, suite), known(intake.journal, source=source.name)
+    previous = seen.newest.get((source.name, delivery.name))
+    if previous and has_verdict(delivery, previous, seen.judged_by(rules, previous), intake.root, seen.counted(source.name)):
         return _told(previous, intake.root)
     try:
         digest = delivery.digest
@@ -103,7 +102,7 @@ def ingest_one(delivery: Delivery, source: Source, *, intake: Intake, now: datet
         return Judged(source.name, delivery.name, "unreadable", reason=reason)
     row = {
         **{"source": source.name, "name": delivery.name, "delivery": digest, "stat": delivery.stat},
-        "rules": judged_by(rules, {"delivery": digest}),
+        "rules": seen.judged_by(rules, {"delivery": digest}),
         **{"outcome": verdict.outcome, "reason": verdict.reason, "batch": batch or verdict.taken_back or None},
         **{"newest": verdict.newest, "row_count": verdict.rows, "warnings": _warnings(verdict)},
         "after": previous["seq"] if previous else 0,

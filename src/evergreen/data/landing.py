@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -98,65 +99,6 @@ def find_settled(landing: Path, problem: Problem, *, settle_seconds: float, now:
     )
 
 
-def unjudged(found: Found, journal: Journal, rules: Mapping[str, str], *, root: Path | None = None) -> list[Delivery]:
-    """The ready deliveries that the journal has no verdict on, in their order.
-
-    A quarantined delivery is judged again once the rules of its source changed, or the batch that it would be is given back: that is how a
-    quarantine is released.
-    `rules` has the digest of each source's rules, by its name. With the store's `root`, a published delivery whose batch
-    is missing there is judged again too.
-    """
-    newest = {(row["source"], row["name"]): row for row in journal.rows(deliveries)}
-    counted = {source: counted_now(journal, source) for source in rules}
-    last = [(delivery, newest.get((delivery.source, delivery.name))) for delivery in found.ready]
-    judged_by = accepted_rules(journal)
-    return [
-        delivery
-        for delivery, row in last
-        if not has_verdict(delivery, row, judged_by(rules[delivery.source], row), root, counted[delivery.source])
-    ]
-
-
-def accepted_rules(journal: Journal) -> Callable[[str, Mapping[str, Any] | None], str]:
-    """What names the rules for the delivery of a row: others once a person has accepted it.
-
-    Then everything in quarantine is judged anew: what follows an accepted delivery may be like that one.
-    """
-    accepted = sorted(given(journal))
-    return lambda rules, row: digest_text(rules, *accepted, str(row is not None and row["delivery"] in accepted)) if accepted else rules
-
-
-def active(journal: Journal, source: str) -> list[dict[str, Any]]:
-    """The journal's rows of the batches that count: the last one published under each name, in the order they were published.
-
-    Where a person has taken that one back, nothing counts under its name: what it had replaced was replaced for a reason.
-    """
-    gone = taken_back(journal)
-    return [row for row in _last_published(journal, source) if row["batch"] not in gone]
-
-
-def quarantined(journal: Journal) -> list[dict[str, Any]]:
-    """The journal's rows of the deliveries that are refused and that nothing has taken the place of."""
-    newest = {(row["source"], row["name"]): row for row in journal.rows(deliveries)}
-    return [row for row in newest.values() if row["outcome"] == "quarantined"]
-
-
-def emptied(journal: Journal, source: str) -> tuple[Revocation, ...]:
-    """The words by which nothing counts of a source of which something would; none while something does, or nothing ever has."""
-    gone, rows = taken_back(journal), _last_published(journal, source)
-    return tuple(gone[row["batch"]] for row in rows) if rows and all(row["batch"] in gone for row in rows) else ()
-
-
-def why_empty(source: str, words: Collection[Revocation]) -> str:
-    """That nothing counts of a source any more, and what to do, in sentences."""
-    last = list(words)[-1]
-    batch, more = last.batch[:SHORT], f", and {len(words) - 1} more" if len(words) > 1 else ""
-    return (
-        f"Nothing counts of {source} any more: the batch {batch} {last.sentence.rstrip('.')}{more}. Deliver a corrected file under the "
-        f"same name, or give it back: evergreen batch restore {batch} --reason ..."
-    )
-
-
 @dataclass(frozen=True)
 class Counted:
     """What the verdicts on a source's files rest on."""
@@ -167,9 +109,110 @@ class Counted:
     """Batches."""
 
 
-def counted_now(journal: Journal, source: str) -> Counted:
-    """What counts of a source at this moment, and what was taken back."""
-    return Counted(frozenset(row["delivery"] for row in _last_published(journal, source)), frozenset(taken_back(journal)))
+@dataclass(frozen=True)
+class Known:
+    """What the journal knows of deliveries, as one look found it; it answers for as long as that look is worked on, and no longer."""
+
+    rows: tuple[dict[str, Any], ...]
+    """Of `deliveries`, oldest first."""
+    taken_back: Mapping[str, Revocation]
+    accepted: frozenset[str]
+    """See `evergreen.revocations.given`."""
+
+    @cached_property
+    def newest(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The newest row of each source and name."""
+        return {(row["source"], row["name"]): row for row in self.rows}
+
+    @cached_property
+    def _published(self) -> dict[str, list[dict[str, Any]]]:
+        """Of each source the last row that was published under each name, in the order they were published."""
+        last = {(row["source"], row["name"]): row for row in self.rows if row["outcome"] == "published"}
+        by: dict[str, list[dict[str, Any]]] = {}
+        for row in sorted(last.values(), key=lambda row: int(row["seq"])):
+            by.setdefault(row["source"], []).append(row)
+        return by
+
+    @property
+    def quarantined(self) -> list[dict[str, Any]]:
+        """The rows of the deliveries that are refused and that nothing has taken the place of."""
+        return [row for row in self.newest.values() if row["outcome"] == "quarantined"]
+
+    def active(self, source: str) -> list[dict[str, Any]]:
+        """The rows of the batches that count; see the function of that name."""
+        return [row for row in self._published.get(source, []) if row["batch"] not in self.taken_back]
+
+    def emptied(self, source: str) -> tuple[Revocation, ...]:
+        """The words by which nothing counts of a source of which something would; none while something does, or nothing ever has."""
+        rows = self._published.get(source, [])
+        return tuple(self.taken_back[row["batch"]] for row in rows) if all(row["batch"] in self.taken_back for row in rows) else ()
+
+    def lacks(self, problem: Problem) -> tuple[str, ...]:
+        """The sources of which nothing counts, in the contract's order."""
+        return tuple(source.name for source in problem.sources if not self.active(source.name))
+
+    def counted(self, source: str) -> Counted:
+        """What counts of a source, and what was taken back."""
+        return Counted(frozenset(row["delivery"] for row in self._published.get(source, [])), frozenset(self.taken_back))
+
+    def judged_by(self, rules: str, row: Mapping[str, Any] | None) -> str:
+        """What names the rules for the delivery of a row: others once a person has accepted it.
+
+        Then everything in quarantine is judged anew: what follows an accepted delivery may be like that one.
+        """
+        if not self.accepted:
+            return rules
+        return digest_text(rules, *sorted(self.accepted), str(row is not None and row["delivery"] in self.accepted))
+
+
+def known(journal: Journal, **equal: Any) -> Known:
+    """What the journal knows of the deliveries with these values, at this moment."""
+    return Known(tuple(journal.rows(deliveries, **equal)), taken_back(journal), frozenset(given(journal)))
+
+
+def unjudged(found: Found, known: Known, rules: Mapping[str, str], *, root: Path | None = None) -> list[Delivery]:
+    """The ready deliveries that the journal has no verdict on, in their order; `known` has to be read after they were found.
+
+    A quarantined delivery is judged again once the rules of its source changed, or the batch that it would be is given back: that is how a
+    quarantine is released.
+    `rules` has the digest of each source's rules, by its name. With the store's `root`, a published delivery whose batch
+    is missing there is judged again too.
+    """
+    counted = {source: known.counted(source) for source in rules}
+    last = [(delivery, known.newest.get((delivery.source, delivery.name))) for delivery in found.ready]
+    return [
+        delivery
+        for delivery, row in last
+        if not has_verdict(delivery, row, known.judged_by(rules[delivery.source], row), root, counted[delivery.source])
+    ]
+
+
+def active(journal: Journal, source: str) -> list[dict[str, Any]]:
+    """The journal's rows of the batches that count: the last one published under each name, in the order they were published.
+
+    Where a person has taken that one back, nothing counts under its name: what it had replaced was replaced for a reason.
+    """
+    return known(journal, source=source, outcome="published").active(source)
+
+
+def quarantined(journal: Journal) -> list[dict[str, Any]]:
+    """The journal's rows of the deliveries that are refused and that nothing has taken the place of."""
+    return known(journal).quarantined
+
+
+def emptied(journal: Journal, source: str) -> tuple[Revocation, ...]:
+    """The words by which nothing counts of a source of which something would; none while something does, or nothing ever has."""
+    return known(journal, source=source, outcome="published").emptied(source)
+
+
+def why_empty(source: str, words: Collection[Revocation]) -> str:
+    """That nothing counts of a source any more, and what to do, in sentences."""
+    last = list(words)[-1]
+    batch, more = last.batch[:SHORT], f", and {len(words) - 1} more" if len(words) > 1 else ""
+    return (
+        f"Nothing counts of {source} any more: the batch {batch} {last.sentence.rstrip('.')}{more}. Deliver a corrected file under the "
+        f"same name, or give it back: evergreen batch restore {batch} --reason ..."
+    )
 
 
 def has_verdict(delivery: Delivery, row: Mapping[str, Any] | None, rules: str, root: Path | None, counted: Counted) -> bool:
@@ -185,11 +228,6 @@ def has_verdict(delivery: Delivery, row: Mapping[str, Any] | None, rules: str, r
 def batch_path(root: Path, source: str, digest: str) -> Path:
     """Where the batch made from a published delivery lies."""
     return root / "batches" / source / f"{digest}.parquet"
-
-
-def _last_published(journal: Journal, source: str) -> list[dict[str, Any]]:
-    last = {row["name"]: row for row in journal.rows(deliveries, source=source, outcome="published")}
-    return sorted(last.values(), key=lambda row: int(row["seq"]))
 
 
 def _stands(row: Mapping[str, Any], rules: str, root: Path | None, counted: Counted) -> bool:

@@ -12,7 +12,7 @@ from evergreen import journal as tables
 from evergreen.contract import Problem, called
 from evergreen.data import batches
 from evergreen.data.joins import PREDICTION_TIME, JoinReport, check_same_kind, join_sources
-from evergreen.data.landing import active, emptied, why_empty
+from evergreen.data.landing import Known, known, why_empty
 from evergreen.errors import ContractError, DataError
 from evergreen.files import digest_bytes, digest_text
 from evergreen.journal import Journal
@@ -102,9 +102,20 @@ def published_now(journal: Journal, problem: Problem) -> Snapshot:
     DataError
         A source has no published batch yet, or none any more.
     """
-    found = {source.name: [row["batch"] for row in active(journal, source.name)] for source in problem.sources}
-    missing = [name for name, digests in found.items() if not digests]
-    if gone := [why_empty(name, words) for name in missing if (words := emptied(journal, name))]:
+    return snapshot_of(known(journal, outcome="published"), problem)
+
+
+def snapshot_of(known: Known, problem: Problem) -> Snapshot:
+    """What a snapshot would be, by what is known of deliveries.
+
+    Raises
+    ------
+    DataError
+        A source has no published batch yet, or none any more.
+    """
+    found = {source.name: [row["batch"] for row in known.active(source.name)] for source in problem.sources}
+    missing = known.lacks(problem)
+    if gone := [why_empty(name, words) for name in missing if (words := known.emptied(name))]:
         raise DataError(" ".join(gone))
     if missing:
         raise DataError(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evergreen import journal as tables
 from evergreen.contract import Problem
-from evergreen.data.landing import active
+from evergreen.data.landing import Known, known
 from evergreen.journal import Journal
 from evergreen.moves import standing
 
@@ -34,8 +34,13 @@ class Freshness:
 
 def of_sources(journal: Journal, problem: Problem, now: datetime) -> list[Freshness]:
     """How fresh each source with a time is, by the contract's clock: data that are replayed have one of their own."""
+    return of_known(known(journal, outcome="published"), problem, now)
+
+
+def of_known(known: Known, problem: Problem, now: datetime) -> list[Freshness]:
+    """The same, by what is known of deliveries."""
     timed = [source for source in problem.sources if source.time is not None]
-    newest = {source.name: [pd.Timestamp(row["newest"]) for row in active(journal, source.name) if row["newest"]] for source in timed}
+    newest = {source.name: [pd.Timestamp(row["newest"]) for row in known.active(source.name) if row["newest"]] for source in timed}
     of_data = max((time for times in newest.values() for time in times), default=None)
     clock, name = (pd.Timestamp(now), "now") if problem.clock == "wall" else (of_data, "the newest row of all")
     told = []
@@ -55,7 +60,8 @@ def of_champion(journal: Journal, problem: Problem, now: datetime) -> dict[str, 
         return None
     clock, name = pd.Timestamp(now), "now"
     if problem.clock == "data":
-        times = [pd.Timestamp(one["newest"]) for source in problem.sources for one in active(journal, source.name) if one["newest"]]
+        seen = known(journal, outcome="published")
+        times = [pd.Timestamp(one["newest"]) for source in problem.sources for one in seen.active(source.name) if one["newest"]]
         clock, name = max(times, default=clock), "the newest row of all"
     days = (clock - pd.Timestamp(learnt_until)) / np.timedelta64(1, "D")
     return {"version": champion, "training_end": learnt_until, "days": float(days), "clock": name}
