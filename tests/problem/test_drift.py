@@ -10,7 +10,7 @@ import pytest
 
 from evergreen.data.joins import join_sources
 from evergreen.monitoring.drift import Drift, compare
-from evergreen.monitoring.windows import newest, successive
+from evergreen.monitoring.windows import end_of, newest, successive
 from problem import feed
 from problem.contract import PROBLEM
 
@@ -37,6 +37,12 @@ def seen(year: pd.DataFrame, month: int, *, trained: int, change: Change = lambd
     until = [year[year["date"] < f"2013-{end + 1:02d}"] for end in (trained, month)]
     windows = successive(until[0], TIME, days=POLICY.days, most=POLICY.windows)
     return compare([window[FEATURES] for window in windows], change(newest(until[1], TIME, days=POLICY.days)[FEATURES]), POLICY)
+
+
+def test_no_flight_is_taken_for_a_stray_row_on_any_day(year: pd.DataFrame):
+    for day in pd.date_range("2013-01-02", "2014-01-01").strftime("%Y-%m-%d"):
+        times = year.loc[year["date"] < day, [TIME]]
+        assert end_of(times, TIME) == times[TIME].max().tz_convert("UTC").isoformat()
 
 
 @pytest.mark.parametrize("behind", [2, 3])
