@@ -12,13 +12,14 @@ from evergreen import retraining
 from evergreen.causes import find_alerts
 from evergreen.contract import Problem
 from evergreen.data.batches import Intake, Judged, ingest_one
-from evergreen.data.landing import find
+from evergreen.data.landing import active, find
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import JoinError
 from evergreen.monitoring.doctor import Doctor
 from evergreen.monitoring.pillars import PILLARS, failing, history
 from evergreen.policies import AlertPolicy
 from evergreen.report.contract import describe
+from evergreen.revocations import restore, revoke
 from evergreen.status import look_at_health
 from evergreen.watches import HealthPolicy
 from evergreen.workspace import Workspace
@@ -141,6 +142,31 @@ def test_what_fails_and_is_published_all_the_same_is_told(season: Workspace):
     assert "The data of stock are not well (schema): `stock_level` is text now; it was number" in told.what
     silent = under(told_only, changed(told_only.problem, alerts=AlertPolicy(on=("quarantine",))))
     assert [one for one in find_alerts(silent, NOW) if one.kind == "health"] == []
+
+
+def test_what_a_person_has_taken_back_is_told_no_more(season: Workspace):
+    told_only = under(season, with_source("stock", problem=LENIENT, health=HealthPolicy(refuse=())))
+    checked(told_only)
+    for day, more in ((28, {"more": [1]}), (30, {"other": [1]})):
+        late = {"product": ["shoe"], "observed_at": [f"2026-06-{day}T00:00:00Z"], "stock_level": ["many"], **more}
+        deliver(told_only, "stock", f"more-{day}.csv", pd.DataFrame(late))
+        assert [one.outcome for one in checked(told_only) if one.name == f"more-{day}.csv"] == ["published"]
+
+    def told() -> list[str]:
+        return [
+            cell.name for source, pillar, cell in failing(told_only.journal, told_only.problem) if (source, pillar) == ("stock", "schema")
+        ]
+
+    words = {"root": told_only.settings.root, "words": {"reason": "text", "person": "ann"}}
+    last, first = (active(told_only.journal, "stock")[place]["batch"] for place in (-1, -2))
+    assert told() == ["more-30.csv"]
+    revoke(told_only.journal, last, **words)
+    assert told() == ["more-28.csv"]
+    revoke(told_only.journal, first, **words)
+    assert told() == []
+    assert [one for one in find_alerts(told_only, NOW) if one.kind == "health"] == []
+    restore(told_only.journal, last, **words)
+    assert told() == ["more-30.csv"]
 
 
 def test_the_contract_says_when_a_delivery_is_refused():

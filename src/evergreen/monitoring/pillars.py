@@ -20,7 +20,7 @@ from evergreen.files import digest_text
 from evergreen.journal import Journal
 from evergreen.monitoring.freshness import Freshness, of_sources
 from evergreen.monitoring.windows import successive
-from evergreen.revocations import given
+from evergreen.revocations import given, taken_back
 
 PILLARS = ("freshness", "volume", "schema", "distribution", "duplicates", "joins")
 LOOK = "look"
@@ -48,6 +48,8 @@ class Cell:
     """sha256 of the file, or the snapshot that was looked at."""
     is_refused: bool = False
     """Whether the delivery was kept from the models."""
+    is_taken_back: bool = False
+    """Whether a person has taken its batch back."""
 
 
 def look(journal: Journal, problem: Problem, frame: Frame, *, snapshot: str, now: datetime) -> list[Finding]:
@@ -120,36 +122,40 @@ def history(journal: Journal, problem: Problem) -> dict[str, dict[str, list[Cell
     """
     told: dict[str, dict[str, list[Cell]]] = {one.name: {pillar: [] for pillar in PILLARS} for one in problem.sources}
     for source, pillars in told.items():
-        for row, is_refused in _newest(journal, source):
+        for row, fate in _newest(journal, source):
             findings = row["facts"]["findings"]
             for pillar in PILLARS:
                 if own := [one for one in findings if one["pillar"] in (pillar, "check")]:
-                    pillars[pillar].append(_cell(row, own, is_refused=is_refused))
+                    pillars[pillar].append(_cell(row, own, fate))
     return told
 
 
-def _newest(journal: Journal, source: str) -> list[tuple[dict[str, Any], bool]]:
-    """The newest check-ups of a source, oldest first, and whether each is of a delivery that was refused."""
-    judged = journal.newest(tables.deliveries, KEPT, source=source)
-    names = [(name_of(row["source"], row["name"], row["delivery"], row["after"]), row["outcome"] == "quarantined") for row in judged]
-    found = [(row, is_refused) for name, is_refused in names if (row := journal.last(tables.checkups, checkup=name))]
-    found += [(row, False) for row in journal.newest(tables.checkups, KEPT, source=source, name=LOOK)]
+def _newest(journal: Journal, source: str) -> list[tuple[dict[str, Any], dict[str, bool]]]:
+    """The newest check-ups of a source, oldest first, and what became of the delivery that each is of."""
+    judged, gone, found = journal.newest(tables.deliveries, KEPT, source=source), taken_back(journal), []
+    for row in judged:
+        fate = {"is_refused": row["outcome"] == "quarantined", "is_taken_back": row["outcome"] == "published" and row["batch"] in gone}
+        name = name_of(row["source"], row["name"], row["delivery"], row["after"])
+        if checkup := journal.last(tables.checkups, checkup=name):
+            found.append((checkup, fate))
+    found += [(row, {}) for row in journal.newest(tables.checkups, KEPT, source=source, name=LOOK)]
     return sorted(found, key=lambda one: int(one[0]["seq"]))
 
 
 def failing(journal: Journal, problem: Problem) -> list[tuple[str, str, Cell]]:
     """Source, pillar and newest cell of each that fails now, and that is neither told otherwise nor accepted by a person.
 
-    A refused delivery is told as one in quarantine, and an old source as late.
+    A refused delivery is told as one in quarantine, and an old source as late; one that a person has taken back is as if it had never come.
     """
-    cells = [(name, pillar, own[-1]) for name, pillars in history(journal, problem).items() for pillar, own in pillars.items() if own]
+    told = [(name, pillar, own) for name, pillars in history(journal, problem).items() for pillar, own in pillars.items()]
+    cells = [(name, pillar, left[-1]) for name, pillar, own in told if (left := [one for one in own if not one.is_taken_back])]
     failed = [one for one in cells if one[2].state == "fail" and not one[2].is_refused and one[1] != "freshness"]
     accepted = given(journal)
     return [one for one in failed if one[2].delivery not in accepted]
 
 
-def _cell(row: dict[str, Any], findings: Iterable[dict[str, Any]], *, is_refused: bool) -> Cell:
+def _cell(row: dict[str, Any], findings: Iterable[dict[str, Any]], fate: dict[str, bool]) -> Cell:
     ordered = sorted(findings, key=lambda one: ORDER.index(one["state"]))
     worst = ordered[0]["state"]
     said = tuple(one["sentence"] for one in ordered if one["state"] == worst)
-    return Cell(worst, said if worst in {"fail", "warn"} else said[:1], row["at"], row["name"], row["delivery"], is_refused)
+    return Cell(worst, said if worst in {"fail", "warn"} else said[:1], row["at"], row["name"], row["delivery"], **fate)
