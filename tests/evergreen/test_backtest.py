@@ -19,7 +19,7 @@ from toy import data, tasks
 from workspaces import changed, correct, deliver, ingest, toy_frame
 
 from benchmarks.backtest_check import costs_by_hand
-from evergreen.backtest import fits
+from evergreen.backtest import fits, worth
 from evergreen.backtest.periods import Stretch, find_period
 from evergreen.backtest.plans import USUAL, plans_of
 from evergreen.backtest.running import run_backtest
@@ -83,6 +83,25 @@ def test_where_the_world_turns_retraining_is_surely_cheaper_than_training_once(t
         assert policy(told, name)["promotions"] > 1
     assert told["finding"] == {"is_worth_it": True, "cheapest": "every-14-days", "least": "monthly"}
     assert told["answer"][0].startswith("Retraining is worth it here: monthly, with 4 trainings, is surely cheaper than training once")
+
+
+def test_the_page_says_which_comparisons_hold_together(turned: Workspace, monkeypatch: pytest.MonkeyPatch):
+    asked, compare = list[tuple[str, str, int]](), worth.compare
+
+    def noted(costs, problem, name, other, *, of):
+        asked.append((name, other, of))
+        return compare(costs, problem, name, other, of=of)
+
+    monkeypatch.setattr(worth, "compare", noted)
+    told = played(turned, *POLICIES)
+    (words,) = [each for each in told["assumptions"] if each.startswith("Bounds")]
+    assert "all comparisons of policies with the same other hold together in 95%" in words
+    assert "What rule of thumb and no model cost against training once holds in 95% for each alone." in words
+    against = {name: of for name, other, of in asked if other == "never"}
+    costs = {policy(told, name)["cost_per_1000"] for name in (*POLICIES, "contract")} - {policy(told, "never")["cost_per_1000"]}
+    assert len(costs) > 1
+    assert {against.pop(name) for name in ("rule of thumb", "no model")} == {1}
+    assert set(against.values()) == {len(costs)}
 
 
 def test_where_nothing_changes_they_cannot_be_told_apart(calm: Workspace):

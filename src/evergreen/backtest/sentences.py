@@ -13,7 +13,7 @@ from evergreen.gate.finding import amount, between
 RULE, NOTHING = "rule of thumb", "no model"
 BETTER, WORSE, SAME, UNCERTAIN = "surely better", "surely worse", "the same", "cannot be told apart"
 SURE = 0.95
-"""All comparisons with the same other hold together with this chance, at least."""
+"""All comparisons of policies with the same other hold together with this chance, at least; any other for itself."""
 AGAINST = {NEVER: "training once", ALWAYS: "training in every window without the gate", RULE: "the rule of thumb", NOTHING: "no model"}
 
 
@@ -56,7 +56,8 @@ def assumptions(problem: Problem, period: Period) -> list[str]:
         f"The gate is the real one, with its error budget in data time. Not tried, and taken to pass: {tried}.",
         "A candidate that is held is not judged again, and no person releases it. Training and predicting cost nothing.",
         "Costs are the contract's central ones.",
-        f"Bounds are so wide that all comparisons with the same other hold together in {SURE:.0%} of all cases.",
+        f"Bounds are so wide that all comparisons of policies with the same other hold together in {SURE:.0%} of all cases. What rule of "
+        f"thumb and no model cost against training once holds in {SURE:.0%} for each alone.",
     ]
 
 

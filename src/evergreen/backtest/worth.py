@@ -149,6 +149,7 @@ def _event(event: Event) -> dict[str, Any]:
 
 
 def _without(costs: Costs, problem: Problem, name: str) -> dict[str, Any]:
+    """What doing without policies cost; its comparison is none of those that hold together: it does not ask how often to train."""
     level = paired_interval(costs.by[name], costs.cluster, alpha=(1 - SURE) / 2)
     against = {NEVER: compare(costs, problem, name, NEVER, of=1)}
     return {"name": name, "cost_per_1000": 1000 * level.estimate, **_bounds(level), "against": against}
