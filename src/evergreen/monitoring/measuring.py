@@ -169,9 +169,8 @@ def _came_to(problem: Problem, window: Window) -> dict[str, Any]:
 def _emptied(journal: Journal, problem: Problem, origin: str, there: set[str]) -> list[dict[str, Any]]:
     """Write down of earlier windows that no outcome of them is known any more, as when a batch of outcomes was taken back."""
     kind, told = REALIZED[origin], []
-    for (name,) in journal.count(tables.signals, "window", kind=kind):
-        last = journal.last(tables.signals, kind=kind, window=name)
-        if name in there or last is None or not last["facts"]["rows"]:
+    for name, last in journal.latest(tables.signals, "window", kind=kind).items():
+        if name in there or not last["facts"]["rows"]:
             continue
         nothing = {"origin": origin, "version": last["facts"]["version"], "is_judged": False, "why": "no outcome is known any more"}
         facts = {**nothing, "rows": 0, "clusters": 0, "by_version": {}, "slices": []}

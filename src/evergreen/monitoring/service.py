@@ -82,12 +82,10 @@ def _served(journal: Journal) -> list[Told]:
 
 def _realized(journal: Journal, origin: str) -> dict[str, Told]:
     """The newest measurement of each window."""
-    kind, told = REALIZED[origin], dict[str, Told]()
-    for (window,), times in journal.count(tables.signals, "window", kind=kind).items():
-        row = journal.last(tables.signals, kind=kind, window=window)
-        if row and row["facts"]["rows"]:
-            told[window] = {**row["facts"], "at": row["at"], "measured": times}
-    return told
+    kind = REALIZED[origin]
+    times = journal.count(tables.signals, "window", kind=kind)
+    newest = journal.latest(tables.signals, "window", kind=kind)
+    return {window: {**row["facts"], "at": row["at"], "measured": times[window,]} for window, row in newest.items() if row["facts"]["rows"]}
 
 
 def _window(origin: str, name: str, realized: Told | None, estimate: Told | None) -> Told:
