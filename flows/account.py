@@ -13,6 +13,7 @@ from rich.status import Status
 from rich.table import Table
 
 from evergreen.files import shown
+from evergreen.quoting import revealed
 
 if TYPE_CHECKING:
     from evergreen.contract import Problem
@@ -31,6 +32,7 @@ SIGNS = {"good": "green", "hold": "yellow", "bad": "red", "plain": "default"}
 
 def say(text: str = "", *, style: str | None = None) -> None:
     """Print a line."""
+    text = revealed(text)
     _console.print(text, style=style, markup=False)
     if text:
         _log.info(text)
@@ -44,7 +46,8 @@ def title(text: str) -> None:
 
 
 def done(step: str, text: str, *, tone: str = "plain") -> None:
-    """Print what a step came to: `tone` is good, hold, bad or plain."""
+    """Print what a step came to: `tone` is good, hold, bad or plain. What is quoted of the data is shown."""
+    text = revealed(text)
     _console.print(f"  [bold]{step:<{WIDTH}}[/bold] [{SIGNS[tone]}]{_plain(text)}[/]")
     _log.info("%s %s", f"{step:<{WIDTH}}", text)
 
@@ -88,4 +91,4 @@ def tell_leftovers(found: Found, problem: Problem) -> bool:
 
 
 def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
+    return revealed(text).replace("[", "\\[")

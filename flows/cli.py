@@ -293,6 +293,8 @@ def _leave_at_once(code: int) -> None:
 
 
 def _say(text: str, code: int) -> int:
-    sys.stderr.write(f"{text}\n")
+    from evergreen.quoting import revealed
+
+    sys.stderr.write(f"{revealed(text)}\n")
     sys.stderr.flush()
     return code

@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 from evergreen import journal as tables
@@ -25,6 +24,7 @@ from evergreen.monitoring.pillars import failing
 from evergreen.monitoring.signals import findings
 from evergreen.moves import standing
 from evergreen.occasions import occasions_now
+from evergreen.quoting import apart, shortened
 from evergreen.revocations import in_words, learnt_by
 from evergreen.triggers import SIGNALS
 from evergreen.workspace import Workspace
@@ -72,7 +72,7 @@ def _quarantined(space: Workspace, lies: Found | None, seen: Known) -> Iterator[
     for row in seen.quarantined:
         if names is not None and (row["source"], row["name"]) not in names:
             continue
-        reason = shorten(row["reason"], LONGEST, placeholder=" …").rstrip(".")
+        reason = shortened(apart(row["reason"]), LONGEST).rstrip(".")
         ways = "Nothing has taken its place: put a corrected file there under the same name, or remove it from the landing folder."
         what = f"The delivery {row['source']}/{row['name']} is in quarantine: {reason}. {ways}"
         cause = (row["source"], row["name"], row["delivery"])
@@ -141,7 +141,7 @@ def _not_served(space: Workspace) -> Iterator[Alert]:
     if after and after[-1]["promotion"] == row["promotion"]:
         now = standing(space.journal).champion
         serves = "it is the champion still" if now == row["version"] else f"version {now} serves again, and it is barred"
-        what = f"Version {row['version']} was promoted, and a server would not serve it ({serves}): {row['reason']}"
+        what = f"Version {row['version']} was promoted, and a server would not serve it ({serves}): {apart(row['reason'])}"
         yield alert(space.problem, "refusal", row["promotion"], what=what, command="evergreen history")
 
 
@@ -161,7 +161,9 @@ def _given_up(space: Workspace, now: datetime) -> Iterator[Alert]:
     hour = last_due(space.problem.retraining.cron, now).isoformat()
     for row in _still(space, space.journal.rows(tables.triggers, rule=GIVEN_UP, window=hour), now):
         # Not by the trigger's key: it holds the hour, and every hour would be told anew.
-        yield alert(space.problem, "failure", GIVEN_UP, row["reason"], what=f"Nothing gets done: {row['reason']}.", command="evergreen run")
+        yield alert(
+            space.problem, "failure", GIVEN_UP, row["reason"], what=f"Nothing gets done: {apart(row['reason'])}.", command="evergreen run"
+        )
 
 
 def _still(space: Workspace, given_up: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
@@ -192,7 +194,7 @@ def _seen(space: Workspace) -> Iterator[Alert]:
 def _unhealthy(space: Workspace) -> Iterator[Alert]:
     """What is wrong with accepted data: a source in one respect is one cause for as long as it fails."""
     for source, pillar, cell in failing(space.journal, space.problem):
-        what = f"The data of {source} are not well ({pillar}): {shorten('; '.join(cell.sentences), LONGEST, placeholder=' …')}."
+        what = f"The data of {source} are not well ({pillar}): {shortened('; '.join(cell.sentences), LONGEST)}."
         yield alert(space.problem, "health", source, pillar, what=what, command="evergreen status")
 
 

@@ -18,6 +18,7 @@ from evergreen.errors import ContractError, EvergreenError
 from evergreen.files import digest_file, digest_text
 from evergreen.limits import OnlinePolicy
 from evergreen.parts import ColumnNames, Columns, Name, Part, Span, Text
+from evergreen.quoting import quoted
 from evergreen.watches import PerformancePolicy
 
 
@@ -140,7 +141,7 @@ def called(field: str, function: Callable[..., Any], *arguments: Any, error: typ
     except EvergreenError:
         raise
     except Exception as cause:
-        raise error(f"{field}: {_name_of(function)} failed: {type(cause).__name__}: {cause}") from cause
+        raise error(f"{field}: {_name_of(function)} failed: {type(cause).__name__}: {quoted(cause)}") from cause
 
 
 def _faults(problem: Problem) -> Iterator[str]:

@@ -19,9 +19,9 @@ from evergreen.monitoring.pillars import history as health_history
 from evergreen.monitoring.telling import AGAIN, SENT
 from evergreen.moves import history, standing
 from evergreen.overrides import used
+from evergreen.quoting import apart
 from evergreen.releases import waiting
 from evergreen.report.model_card import card_page, cards_of, write_cards
-from evergreen.report.rooms import without_examples
 from evergreen.report.site import BACKTEST, Overview, with_override, write_site
 from evergreen.revocations import taken_back
 from evergreen.status import notices, served_so_far, shadow_so_far
@@ -51,7 +51,7 @@ def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Over
         in_shadow=shadow_so_far(space),
         health=health_history(journal, space.problem),
         alerts=_alerts(space, now),
-        told=[(row["at"], row["kind"], without_examples(row["text"])) for row in told],
+        told=[(row["at"], row["kind"], apart(row["text"])) for row in told],
         signals=journal.rows(tables.signals, kind="drift") + journal.rows(tables.signals, kind="decay"),
         service=service.history(journal, space.problem, now),
         ahead=ahead(space, now),
@@ -100,6 +100,6 @@ def _backtest(space: Workspace) -> dict[str, Any] | None:
 def _alerts(space: Workspace, now: datetime) -> list[tuple[str, str, str]]:
     """Kind, what happened and the command of all that holds now; that it cannot be found out is one of them."""
     try:
-        return [(one.kind, without_examples(one.what), one.command) for one in find_alerts(space, now)]
+        return [(one.kind, one.what, one.command) for one in find_alerts(space, now)]
     except EvergreenError as error:
         return [("failure", f"What else holds cannot be found out: {error}", "evergreen status")]

@@ -13,6 +13,7 @@ from pathlib import Path
 from evergreen.errors import EvergreenError, ModelError
 from evergreen.files import atomic_path, write_bytes, write_json
 from evergreen.metering import Meter
+from evergreen.quoting import in_words
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
         return 1
     except Exception as error:  # the model's own code may raise anything, and a person wants one sentence
-        sys.stderr.write(f"{_where(error)}{type(error).__name__}: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"{_where(error)}{type(error).__name__}: {in_words(error)}\n")
         return 1
     return 0
 

@@ -19,6 +19,7 @@ from evergreen.errors import ContractError, DataError, ModelError
 from evergreen.evaluation import Predicted, central_cost, predict, rule_of_thumb
 from evergreen.examination import perturbed
 from evergreen.policies import Source
+from evergreen.quoting import quoted
 from evergreen.training import build_estimator, search_space, training_target
 from evergreen.validation import load_suite, suite_path
 from evergreen.workspace import Workspace
@@ -95,7 +96,7 @@ def _check_model(problem: Problem, sample: pd.DataFrame, y: np.ndarray) -> Itera
     try:
         model = clone(recipe).fit(X, y)
     except Exception as error:  # the estimator is the user's: whatever it raises is theirs to read, in one sentence
-        raise ModelError(f"build_estimator(): fitting on {len(X):,} rows failed: {type(error).__name__}: {error}") from error
+        raise ModelError(f"build_estimator(): fitting on {len(X):,} rows failed: {type(error).__name__}: {quoted(error)}") from error
     answer = predict(model, X, problem.task)
     if not X.equals(before):
         raise ModelError("The features change the frame that they are given. Return a new one (DataFrame.assign) instead.")

@@ -19,6 +19,7 @@ from evergreen.data.snapshots import clusters
 from evergreen.errors import ContractError, DataError, EvergreenError, ModelError
 from evergreen.evaluation import central_cost, cost_threshold, measure, need_probabilities, predict, trivial_policies
 from evergreen.faults import reach
+from evergreen.quoting import quoted
 from evergreen.splitting import rolling_origin
 from evergreen.threads import side_by_side
 
@@ -220,7 +221,8 @@ def fit_estimator(estimator: Any, X: pd.DataFrame, y: np.ndarray) -> Any:
     except EvergreenError:
         raise
     except Exception as error:  # the estimator is the user's: whatever it raises is theirs to read, in one sentence
-        raise ModelError(f"Fitting {type(estimator).__name__} on {len(X):,} rows failed: {type(error).__name__}: {error}") from error
+        what = f"Fitting {type(estimator).__name__} on {len(X):,} rows failed"
+        raise ModelError(f"{what}: {type(error).__name__}: {quoted(error)}") from error
 
 
 def _given_estimator(problem: Problem) -> Any:

@@ -19,9 +19,11 @@ from evergreen.contract import Problem
 from evergreen.errors import ContractError
 from evergreen.files import digest_file, digest_text
 from evergreen.policies import Source
+from evergreen.quoting import in_words, quoted, revealed
 from evergreen.sentences import sentence, words
 
 EXAMPLES = 5
+ROW_COUNT = "row count"
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,24 @@ class Check:
     examples: tuple[str, ...] = ()
     observed: str = ""
     exception: str = ""
-    """Why it could not be evaluated; it then counts as failed."""
+    """Why it could not be evaluated; it then counts as failed. What an engine says is quoted."""
     notes: str = ""
     """What the suite's author had to say about it."""
 
     @property
     def finding(self) -> str:
-        """What was expected and what was found instead, in one sentence."""
+        """What was expected and what was found instead, in one sentence; values of the data are quoted."""
         if self.exception:
             return f"{self.sentence}: cannot be checked, {self.exception}"
         if self.unexpected:
-            examples = f", for instance {self.examples[0]}" if self.examples else ""
+            examples = f", for instance {quoted(self.examples[0])}" if self.examples else ""
             return f"{self.sentence}: not so for {self.unexpected:,} ({self.share:.2%}){examples}"
-        return f"{self.sentence}: it is {self.observed}" if self.observed else f"{self.sentence}: not so"
+        return f"{self.sentence}: it is {self.found}" if self.observed else f"{self.sentence}: not so"
+
+    @property
+    def found(self) -> str:
+        """What was observed, quoted unless it is the number of rows: a smallest value, say, is that of a row."""
+        return self.observed if self.expectation == ROW_COUNT else quoted(self.observed)
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but Great Expectations' own result, as JSON has it."""
-        checks = [asdict(check) | {"examples": list(check.examples)} for check in self.checks]
+        checks = [asdict(check) | {"examples": list(check.examples), "exception": revealed(check.exception)} for check in self.checks]
         return {"name": self.name, "rows": self.rows, "passed": self.passed, "checks": checks}
 
 
@@ -110,7 +117,7 @@ def validate(
         outcomes = {outcome["expectation_config"]["meta"]["position"]: outcome for outcome in result["results"]}
         unanswered = "it was not evaluated"
     except Exception as error:  # data that break the engine are refused by every expectation, not waved through
-        result, outcomes, unanswered = {}, {}, f"{type(error).__name__}: {error}"
+        result, outcomes, unanswered = {}, {}, f"{type(error).__name__}: {in_words(error)}"
     checks = [_check(frame, item.configuration, outcomes.get(i), unanswered) for i, item in enumerate(suite.expectations)]
     return Report(name, len(frame), (*built_in, *checks), result)
 
@@ -226,14 +233,14 @@ def _exception(info: dict[str, Any]) -> str:
     """The first exception's message; for a failed metric it is nested under the metric's name."""
     for item in (info, *info.values()):
         if isinstance(item, dict) and item.get("raised_exception"):
-            return " ".join(str(item.get("exception_message") or "it raised an exception").split())
+            return quoted(" ".join(str(item.get("exception_message") or "it raised an exception").split()))
     return ""
 
 
 def _row_count(rows: int, allowed: tuple[int, int]) -> Check:
     low, high = max(allowed[0], 1), allowed[1]
     wanted = f"it has between {low:,} and {high:,} rows"
-    return Check("row count", "", wanted, "critical", low <= rows <= high, observed=f"{rows:,}")
+    return Check(ROW_COUNT, "", wanted, "critical", low <= rows <= high, observed=f"{rows:,}")
 
 
 def _key(frame: pd.DataFrame, key: tuple[str, ...]) -> Check:
@@ -244,7 +251,7 @@ def _key(frame: pd.DataFrame, key: tuple[str, ...]) -> Check:
     try:
         bad = values.isna().any(axis=1) | values.duplicated(keep=False)
     except TypeError as error:  # lists and the like, which cannot be told apart
-        return Check("key", "", wanted, "critical", passed=False, exception=str(error))
+        return Check("key", "", wanted, "critical", passed=False, exception=in_words(error))
     examples = tuple(words(row) for row in values[bad].drop_duplicates().head(EXAMPLES).to_dict("records"))
     return Check("key", "", wanted, "critical", not bad.any(), int(bad.sum()), float(bad.mean()), examples)
 

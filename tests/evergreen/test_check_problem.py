@@ -179,7 +179,7 @@ def test_a_feature_that_breaks_on_a_single_row_is_told_in_one_sentence(landed: W
     refused(landed, with_feature(scaled), ModelError, "ValueError|alone")
 
 
-@pytest.mark.parametrize(("function", "match"), [(forgetting, "KeyError: 'weight'"), (against_the_row_before, "contains NaN")])
+@pytest.mark.parametrize(("function", "match"), [(forgetting, "KeyError: ⟦'weight'⟧"), (against_the_row_before, "contains NaN")])
 def test_a_fit_that_fails_is_one_sentence(landed: Workspace, function: Callable[[pd.DataFrame], pd.DataFrame], match: str):
     refused(landed, with_feature(function), ModelError, rf"build_estimator\(\): fitting on [\d,]+ rows failed: .*{match}")
 

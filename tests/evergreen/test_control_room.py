@@ -16,6 +16,7 @@ from evergreen.control import ahead, gather, refresh_site
 from evergreen.files import write_json
 from evergreen.gate.decision import Verdict
 from evergreen.monitoring.pillars import PILLARS, Cell
+from evergreen.quoting import apart
 from evergreen.report import rooms
 from evergreen.report.service_plots import realized_and_estimated, saved_so_far
 from evergreen.report.site import Overview, render_overview
@@ -241,14 +242,15 @@ def test_everything_is_gathered_from_a_home(space: Workspace):
     assert gather(space, [], NOW).backtest is None
 
 
-def test_the_site_tells_why_a_delivery_was_refused_without_its_values():
+def test_what_an_earlier_version_wrote_of_a_refusal_is_told_without_its_values():
     expectation = "breaks 2 expectations: every row has its own `id`: not so for 2 (0.2%), for instance `id` SECRET; and `a` is no number"
-    assert rooms.without_values(expectation) == "breaks 2 expectations"
+    assert rooms.refused_for(expectation) == "breaks 2 expectations"
     unlike = "is not like those that were accepted before: `temp` differs by 1.00 (PSI 9.1) from the last accepted delivery"
-    assert rooms.without_values(unlike) == unlike
+    assert rooms.refused_for(unlike) == unlike
     alert = f"The delivery a/b.csv is in quarantine: {expectation}. Nothing has taken its place: put a corrected file there."
-    assert "SECRET" not in rooms.without_examples(alert)
-    assert "Nothing has taken its place" in rooms.without_examples(alert)
+    told = page(told=[(AT, "quarantine", apart(alert))], alerts=[("quarantine", apart(alert), "evergreen ingest")])
+    assert "SECRET" not in told
+    assert told.count("is in quarantine: breaks 2 expectations: every row has its own id: not so for 2 (0.2%), for instance") == 2
 
 
 def test_what_comes_next_is_told_from_the_contract_and_the_journal(space: Workspace):
@@ -268,10 +270,12 @@ def test_the_site_has_the_page_of_a_refused_delivery_without_what_was_delivered(
     ingest(space)
     row = space.journal.last(tables.deliveries)
     cell_ = space.settings.root / "quarantine" / "stock" / row["delivery"][:16]
-    (cell_ / "index.html").write_text('<!--way back--><b>bad</b><!--beside--><a href="delivered/bad.csv">a copy</a><!--/beside-->')
+    (cell_ / "index.html").write_text(
+        '<!--values are marked--><!--way back--><b>bad</b><!--beside--><a href="delivered/bad.csv">a copy</a><!--/beside-->'
+    )
     index = refresh_site(space, [])
     copy = index.parent / rooms.refused_page("stock", row["delivery"])
-    assert copy.read_text() == '<a href="../index.html">Control room</a><b>bad</b>'
+    assert copy.read_text() == '<!--values are marked--><a href="../index.html">Control room</a><b>bad</b>'
     assert copy.relative_to(index.parent).as_posix() in index.read_text()
     before = copy.stat().st_mtime_ns
     refresh_site(space, [])

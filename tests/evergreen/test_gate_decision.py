@@ -124,7 +124,7 @@ def test_a_check_that_breaks_rejects_and_says_why():
     decision = decide(better(), checks=(*CHECKS, broken))
     assert decision.verdict is Verdict.REJECT
     finding = next(f for f in decision.findings if f.check == "broken")
-    assert (finding.outcome, finding.reason) == (Outcome.ERROR, "The check broken could not be made: ZeroDivisionError: by nothing.")
+    assert (finding.outcome, finding.reason) == (Outcome.ERROR, "The check broken could not be made: ZeroDivisionError: ⟦by nothing⟧.")
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_text_keys_are_joined_whichever_type_of_text_the_reader_gave():
 
 def test_an_entity_that_comes_twice_is_refused_with_examples():
     twice = orders((0, "a", "anna"), (1, "a", "anna"), (2, "a", "anna")).assign(order_id=["o7", "o8", "o7"])
-    with pytest.raises(JoinError, match=r"orders: 2 rows share their key \(order_id\), .*order_id o7\. Expected each key once"):
+    with pytest.raises(JoinError, match=r"orders: 2 rows share their key \(order_id\), .*order_id o7⟧\. Expected each key once"):
         joined(ordered=twice)
 
 
@@ -188,7 +188,7 @@ def test_keys_of_different_types_are_refused_instead_of_matching_nothing():
 def test_too_few_matches_are_refused_with_those_that_found_nothing():
     ordered = orders((0, "a", "anna"), (1, "a", "carl"), (2, "a", "dora"), (3, "a", "carl"))
     problem = with_join(1, ANY_MATCH, min_match=0.26)
-    told = r"customers: 25\.0% of 4 rows found a partner by customer_id; expected at least 26\.0%\. .*customer_id carl; customer_id dora\."
+    told = r"customers: 25\.0% of 4 rows found a partner by customer_id; expected at least 26\.0%\. .*customer_id carl; customer_id dora⟧\."
     with pytest.raises(JoinError, match=told):
         joined(problem, ordered=ordered)
     assert len(joined(with_join(1, ANY_MATCH, min_match=0.25), ordered=ordered)) == 4

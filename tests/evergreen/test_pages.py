@@ -65,7 +65,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_these_are_all_the_kinds_of_pages(pages: dict[str, str]):
     assert tuple(pages) == KINDS
     used = {path.name for path in Path(drawing.__file__).parent.rglob("*.html.j2") if "base.html.j2" in path.read_text()}
-    elsewhere = {"model_card.html.j2"}  # test_model_card.py holds it to the same rules
+    elsewhere = {"model_card.html.j2", "refused.html.j2"}  # test_model_card.py and a test below hold them to the same rules
     assert used == {"decision.html.j2", "overview.html.j2", "quarantine.html.j2", "backtest.html.j2"} | elsewhere
 
 
@@ -104,11 +104,13 @@ def test_pages_allow_nothing_to_run_whatever_is_written_into_them(pages: dict[st
 
 
 def test_a_refused_delivery_of_an_earlier_version_leads_nowhere_from_the_site(pages: dict[str, str]):
-    earlier = pages["quarantine"].replace(quarantine.WAY_BACK, "").replace("<!--beside-->", "").replace("<!--/beside-->", "")
-    assert 'href="reason.json"' in earlier
-    on_the_site = quarantine.on_the_site(earlier)
+    earlier = pages["quarantine"].replace(quarantine.MARKED, "")
+    row = {"source": "orders", "name": "a.csv", "delivery": "ab" * 32, "at": "2026-06-01T03:00:00+00:00"}
+    on_the_site = quarantine.on_the_site(earlier, row | {"reason": "cannot be read: ValueError: not 'Ada'"})
     assert re.findall(r'<a href="([^"]*)"', on_the_site) == ["../index.html"]
-    assert "a copy of what was delivered" in on_the_site
+    assert "orders/a.csv was refused" in on_the_site
+    assert "The delivery cannot be read." in on_the_site
+    assert "Ada" not in on_the_site
     assert faults_of(on_the_site) == []
 
 

@@ -21,7 +21,7 @@ ORDER = Order(7, Path("model"), Path("golden.parquet"))
     ("error", "said", "why"),
     [
         (ModelError("its golden rows differ"), FAILED, "its golden rows differ"),
-        (KeyError("amount"), FAILED, "KeyError: 'amount'"),
+        (KeyError("amount"), FAILED, "KeyError: ⟦'amount'⟧"),
         (OSError(24, "Too many open files"), HINDERED, "OSError: [Errno 24] Too many open files"),
         (MemoryError("of 3 GiB"), HINDERED, "MemoryError: of 3 GiB"),
     ],

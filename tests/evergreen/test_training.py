@@ -147,14 +147,14 @@ def test_parameters_reach_the_estimator():
     assert fit(SHORT, logisticregression__C=0.5).estimator.estimator_.get_params()["logisticregression__C"] == 0.5
 
 
-@pytest.mark.parametrize(("build", "told"), [(no_estimator, "gave str; expected an unfitted"), (raising, "RuntimeError: no model today")])
+@pytest.mark.parametrize(("build", "told"), [(no_estimator, "gave str; expected an unfitted"), (raising, "RuntimeError: ⟦no model today⟧")])
 def test_what_is_no_estimator_is_told(build: Callable[[], Any], told: str):
     with pytest.raises(ModelError, match=rf"build_estimator\(\).* {told}"):
         fit(changed(build_estimator=build))
 
 
 def test_a_fit_that_fails_is_one_sentence():
-    told = r"^Fitting \w+ on [\d,]+ rows failed: InvalidParameterError: The 'n_estimators' parameter .*$"
+    told = r"^Fitting \w+ on [\d,]+ rows failed: InvalidParameterError: ⟦The 'n_estimators' parameter .*$"
     with pytest.raises(ModelError, match=told):
         fit(changed(NUMBERS, build_estimator=broken_forest))
 
@@ -272,7 +272,7 @@ def test_a_search_space_whose_best_parameters_could_not_be_kept_is_refused_befor
     ("space", "told"),
     [
         ([SPACE], r"search_space: got list; expected a dict from parameters to what may be tried"),
-        ({"logisticregression__C": Torn()}, r"search_space: 'logisticregression__C': .*rvs .*failed: RuntimeError: no numbers today"),
+        ({"logisticregression__C": Torn()}, r"search_space: 'logisticregression__C': .*rvs .*failed: RuntimeError: ⟦no numbers today⟧"),
     ],
 )
 def test_what_is_no_search_space_is_one_sentence(space: Any, told: str):

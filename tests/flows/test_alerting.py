@@ -17,6 +17,7 @@ from workspaces import changed, open_space
 
 from evergreen.errors import ContractError, DataError, JournalError
 from evergreen.policies import AlertPolicy
+from evergreen.quoting import revealed
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.alerting import tell_deaths, tell_failed_round, tell_failure
@@ -90,7 +91,7 @@ def test_rounds_that_died_are_told_once_where_the_contract_wants_it(tmp_path, on
     ]
     opened.journal.close()
     assert [len(each) for each in sent] == [len(on), 0, len(on), 0]
-    assert [one.what for each in sent for one in each] == [
+    assert [revealed(one.what) for each in sent for one in each] == [
         f"The run retrain: {run}. A later round goes on from where it was."
         for run in ("data died: exit code -9", "drift died: exit code -7")[: 2 * len(on)]
     ]

@@ -64,7 +64,7 @@ def test_the_weather_at_departure_itself_is_refused_as_too_late_row_by_row_where
     weather = next(join for join in PROBLEM.joins if isinstance(join, AsOfJoin))
     peeking = AsOfJoin(**{**dict(weather), "offset": timedelta(0)})
     with pytest.raises(
-        JoinError, match=r"Join with weather: [\d,]+ rows were given something observed after .*; for example flight_id 2013-"
+        JoinError, match=r"Join with weather: [\d,]+ rows were given something observed after .*; for example ⟦flight_id 2013-"
     ):
         join_sources(PROBLEM.model_copy(update={"joins": (peeking, *PROBLEM.joins[1:])}), tables)
 

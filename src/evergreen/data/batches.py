@@ -24,6 +24,7 @@ from evergreen.faults import reach
 from evergreen.files import atomic_path, digest_file, write_bytes, write_json
 from evergreen.journal import Journal, checkups, deliveries
 from evergreen.policies import Source
+from evergreen.quoting import quoted, revealed
 from evergreen.revocations import given, taken_back
 from evergreen.validation import Report, rules_digest, suite_path, validate
 
@@ -195,7 +196,7 @@ def _judge(delivery: Delivery, source: Source, suite: Path, intake: Intake) -> _
     try:
         batch = parquet_bytes(frame)
     except (TypeError, ValueError, NotImplementedError) as error:  # pyarrow's own errors are among these
-        return _Verdict("quarantined", f"cannot be stored as parquet: {error}", report, rows=len(frame), checkup=checkup)
+        return _Verdict("quarantined", f"cannot be stored as parquet: {quoted(error)}", report, rows=len(frame), checkup=checkup)
     newest = frame[source.time].max().isoformat() if source.time else None
     return _Verdict("published", "", report, batch, len(frame), newest, checkup)
 
@@ -248,7 +249,7 @@ def _quarantine(refusal: Refusal, path: Path, cell: Path, render: Callable[[Refu
         if digest_file(copy) != refusal.digest:
             raise _ChangedError
     reach("after a refused delivery is kept")
-    told = {"source": refusal.source, "name": refusal.name, "delivery": refusal.digest, "reason": refusal.reason}
+    told = {"source": refusal.source, "name": refusal.name, "delivery": refusal.digest, "reason": revealed(refusal.reason)}
     write_json(cell / "reason.json", {**told, "at": refusal.at.isoformat(), "release": list(refusal.release)})
     report = refusal.report
     write_json(cell / "result.json", {**report.to_dict(), "great_expectations": report.result} if report else {})
@@ -259,7 +260,8 @@ def _quarantine(refusal: Refusal, path: Path, cell: Path, render: Callable[[Refu
 
 def _told(row: dict[str, Any], root: Path) -> Judged:
     page = _cell(root, row["source"], row["delivery"]) / "index.html" if row["outcome"] == "quarantined" else None
-    return Judged(row["source"], row["name"], row["outcome"], row["row_count"], row["reason"], tuple(row["warnings"] or ()), page)
+    warnings = tuple(revealed(one) for one in row["warnings"] or ())
+    return Judged(row["source"], row["name"], row["outcome"], row["row_count"], revealed(row["reason"]), warnings, page)
 
 
 def _cell(root: Path, source: str, digest: str) -> Path:

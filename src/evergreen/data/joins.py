@@ -9,6 +9,7 @@ import pandas as pd
 from evergreen.contract import Problem
 from evergreen.errors import ContractError, JoinError
 from evergreen.policies import AsOfJoin, LookupJoin
+from evergreen.quoting import quoted
 
 PREDICTION_TIME = "prediction_time"
 EXAMPLES = 3
@@ -180,4 +181,4 @@ def _refuse_late(problem: Problem, frame: pd.DataFrame, source: str) -> None:
 
 def _examples(rows: pd.DataFrame) -> str:
     few = rows.drop_duplicates().head(EXAMPLES).astype(str)
-    return "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in few.to_dict("records"))
+    return quoted("; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in few.to_dict("records")))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from evergreen.errors import ContractError, DataError
 from evergreen.policies import Source
+from evergreen.quoting import quoted
 
 TEXT = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 
@@ -61,13 +62,13 @@ def _read(path: Path, source: Source) -> pd.DataFrame:
 
 
 def _unreadable(error: Exception) -> str:
-    return f"cannot be read: {type(error).__name__}: {' '.join(str(error).split()):.300}"
+    return f"cannot be read: {type(error).__name__}: {quoted(' '.join(str(error).split())[:300])}"
 
 
 def _faults(frame: pd.DataFrame, source: Source) -> Iterator[str]:
-    columns = ", ".join(f"`{column}`" for column in frame.columns)
+    columns = quoted(", ".join(f"`{column}`" for column in frame.columns))  # of a file without a header they are its first row
     if doubled := sorted({str(column) for column in frame.columns[frame.columns.duplicated()]}):
-        yield f"has more than one column `{'`, `'.join(doubled)}`"
+        yield f"has more than one column {quoted(', '.join(f'`{name}`' for name in doubled))}"
         return
     needed = dict.fromkeys([*source.key, *([source.time] if source.time else [])])
     if absent := [column for column in needed if column not in frame.columns]:
@@ -87,4 +88,4 @@ def _tidy(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
         tidy = frame.assign(**{name: frame[name].dt.tz_convert("UTC") for name in zoned})
         return tidy.sort_values(order, kind="stable", ignore_index=True)
     except TypeError as error:
-        raise DataError(f"cannot be put in order by `{'`, `'.join(order)}`: {error}") from error
+        raise DataError(f"cannot be put in order by `{'`, `'.join(order)}`: {quoted(error)}") from error

@@ -12,6 +12,7 @@ from evergreen.gate.evidence import CHAMPION, Evidence
 from evergreen.gate.finding import Finding, Outcome, Verdict
 from evergreen.gate.ledger import Budget
 from evergreen.policies import GatePolicy
+from evergreen.quoting import in_words
 
 _budget = partial(Finding, "budget", "Trying often enough does not get a worse model promoted by luck.")
 
@@ -66,7 +67,7 @@ def _answer(check: Check, evidence: Evidence, policy: GatePolicy, alpha: float) 
     try:
         return check(evidence, policy, alpha)
     except Exception as error:  # whatever goes wrong must end in a refusal that is on record, not in a run without a verdict
-        reason = f"The check {check.__name__} could not be made: {type(error).__name__}: {error}."
+        reason = f"The check {check.__name__} could not be made: {type(error).__name__}: {in_words(error)}."
         return Finding(check.__name__, "What cannot be checked is not promoted.", Outcome.ERROR, reason)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from textwrap import shorten
 from typing import Any
 
 from evergreen.contract import Problem
 from evergreen.errors import ContractError, without_passwords
 from evergreen.files import digest_text
+from evergreen.quoting import in_words, quoted, revealed, shortened
 
 LONGEST = 400
 NUMBERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
@@ -33,7 +33,7 @@ class Alert:
 
     @property
     def text(self) -> str:
-        """All of it in words."""
+        """All of it in words; values of the data are quoted."""
         return f"{self.what} Affected: {self.affected}. Run: {self.command}"
 
 
@@ -52,22 +52,26 @@ def as_told(problem: Problem, row: dict[str, Any]) -> Alert:
 
 def run_failed(problem: Problem, name: str, error: BaseException) -> Alert:
     """The alert of a run that ended with an error; failures that differ in numbers and digests only have the same cause."""
-    said = " ".join(without_passwords(str(error)).split()) or "without a word"
-    kind, short = type(error).__name__, shorten(said, LONGEST, placeholder=" …")
-    what = f"The run {name} failed: {kind}: {short}{'' if short.endswith(('.', '…')) else '.'}"
-    return alert(problem, "failure", name, kind, NUMBERS.sub("#", said), what=what, command="evergreen run")
+    said, kind = without_passwords(in_words(error)) if str(error).strip() else "without a word", type(error).__name__
+    what = f"The run {name} failed: {kind}: {_ended(shortened(said, LONGEST))}"
+    return alert(problem, "failure", name, kind, NUMBERS.sub("#", revealed(said)), what=what, command="evergreen run")
 
 
 def run_died(problem: Problem, name: str, message: str) -> Alert:
     """The alert of a run whose process ended without a word of its own, however often it happens within a cooldown."""
-    short = shorten(message, LONGEST, placeholder=" …") or "nobody knows why"
-    what = f"The run {name} died: {short}{'' if short.endswith(('.', '…')) else '.'} A later round goes on from where it was."
+    short = shortened(quoted(message), LONGEST) if message else "nobody knows why"
+    what = f"The run {name} died: {_ended(short)} A later round goes on from where it was."
     return alert(problem, "failure", "died", what=what, command="evergreen run")
 
 
 def contract_broken(place: str, error: ContractError) -> Alert:
     """The alert of a contract that cannot be read: nobody knows then what the problem is called, nor whom it concerns."""
-    said = " ".join(str(error).split())
-    what = f"No round can be gone: {shorten(said, LONGEST, placeholder=' …')}"
+    said = in_words(error)
+    what = f"No round can be gone: {shortened(said, LONGEST)}"
     cause = digest_text("alert", "contract", NUMBERS.sub("#", said))
     return Alert("failure", cause, place, what, "everybody who waits for a prediction", "evergreen contract check")
+
+
+def _ended(text: str) -> str:
+    """The text with a full stop, unless it ends a sentence as it is shown."""
+    return text if revealed(text).endswith((".", "…")) else f"{text}."

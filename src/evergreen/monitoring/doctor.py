@@ -21,6 +21,7 @@ from evergreen.journal import Journal
 from evergreen.monitoring.health import ACCEPTED, GAPS, Profile, gaps, judge, own_keys
 from evergreen.monitoring.profiles import MAKER, profile
 from evergreen.policies import Source
+from evergreen.quoting import quoted
 from evergreen.revocations import given
 
 
@@ -46,7 +47,7 @@ class Doctor:
         except (JournalError, OSError, MemoryError):
             raise
         except Exception as error:  # whatever a delivery has that nobody thought of: it is not waved through
-            said = f"its health cannot be checked: {type(error).__name__}: {' '.join(str(error).split()):.200}"
+            said = f"its health cannot be checked: {type(error).__name__}: {quoted(' '.join(str(error).split())[:200])}"
             return Checkup((Finding("check", "it ran", "fail", said),))
         last = profiles[-1] if profiles else {}
         return Checkup(tuple(findings), now | {GAPS: gaps(last, now)}, last, maker)

@@ -20,6 +20,7 @@ from evergreen.files import digest_text
 from evergreen.journal import Journal
 from evergreen.monitoring.freshness import Freshness, of_sources
 from evergreen.monitoring.windows import successive
+from evergreen.quoting import apart
 from evergreen.revocations import given, taken_back
 
 PILLARS = ("freshness", "volume", "schema", "distribution", "duplicates", "joins")
@@ -157,5 +158,5 @@ def failing(journal: Journal, problem: Problem) -> list[tuple[str, str, Cell]]:
 def _cell(row: dict[str, Any], findings: Iterable[dict[str, Any]], fate: dict[str, bool]) -> Cell:
     ordered = sorted(findings, key=lambda one: ORDER.index(one["state"]))
     worst = ordered[0]["state"]
-    said = tuple(one["sentence"] for one in ordered if one["state"] == worst)
+    said = tuple(apart(one["sentence"]) for one in ordered if one["state"] == worst)
     return Cell(worst, said if worst in {"fail", "warn"} else said[:1], row["at"], row["name"], row["delivery"], **fate)

@@ -17,6 +17,7 @@ from evergreen.files import digest_text
 from evergreen.journal import Journal
 from evergreen.monitoring.alerts import Alert, as_told
 from evergreen.monitoring.channels import Channels
+from evergreen.quoting import revealed
 
 Turn = Literal["first", "again"]
 AGAIN, SENT = "again", "sent"
@@ -107,8 +108,8 @@ def _pass_on(memory: Memory, due: list[tuple[Alert, Turn]], channels: Channels) 
     is_news = any(turn == "first" for _, turn in due)
     for one, turn in due:
         if turn == "first":
-            channels.say(one.text)
-    faults = channels.send(f"Evergreen: {due[0][0].problem}", "\n\n".join([*(one.text for one, _ in due), *memory.notes]))
+            channels.say(revealed(one.text))
+    faults = channels.send(f"Evergreen: {due[0][0].problem}", "\n\n".join([*(revealed(one.text) for one, _ in due), *memory.notes]))
     for sentence in [*memory.notes, *faults] if is_news else []:
         channels.say(sentence)
     if len(faults) < len(channels.urls):

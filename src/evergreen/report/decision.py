@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 from evergreen.contract import Problem
+from evergreen.quoting import apart, public
 from evergreen.report import plots
 from evergreen.report.pages import money, render
 
 WORST_FIRST = {"ERROR": 0, "REJECT": 1, "HOLD": 2}
 JUDGED_BY = {"champion": "champion", "anchor": "champion"}
 """The check that a contender's numbers belong to; all others are the baseline's."""
+UNUSUAL = "unusual training data"
 ORDER = ("candidate", "champion", "anchor", "rule of thumb", "dummy")
 ROLES = {"anchor": "the best so far", "dummy": "looks at nothing"}
 NUMBERS = {"estimate": "estimate", "low": "lower bound", "high": "upper bound", "threshold": "limit", "n": "rows"}
@@ -29,6 +31,7 @@ def render_decision(record: dict[str, Any], problem: Problem | None, *, overview
     overview
         Address of the page that lists all decisions.
     """
+    record = published(record)
     findings = _findings(record)
     rows = costs(record)
     return render(
@@ -54,6 +57,14 @@ def render_decision(record: dict[str, Any], problem: Problem | None, *, overview
         metrics=_metrics(record),
         facts=[(name, value if isinstance(value, str) else json.dumps(value)) for name, value in record["facts"].items()],
     )
+
+
+def published(record: dict[str, Any]) -> dict[str, Any]:
+    """The record without values of the data, as the site has it."""
+    unusual = record["facts"].get(UNUSUAL)
+    known = {UNUSUAL: [apart(one) for one in unusual]} if isinstance(unusual, list) else {}
+    told: dict[str, Any] = public(record | {"facts": record["facts"] | known})
+    return told
 
 
 def _amount(record: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from evergreen.gate.record import json_safe
 from evergreen.journal import Journal
 from evergreen.monitoring.kinds import of_version
 from evergreen.monitoring.service import history
+from evergreen.quoting import public
 from evergreen.report import plots
 from evergreen.report.contract import describe
 from evergreen.report.pages import render
@@ -46,7 +47,7 @@ def write_cards(folder: Path, cards: list[Card], *, anew: bool = False) -> list[
         The pages that were written.
     """
     written = []
-    for card in cards:
+    for card in map(public, cards):
         page = folder / card_page(card["version"])
         if anew or not page.exists() or _shown(page.with_suffix(".json")) != card:
             written.append(write_bytes(page, render_card(card).encode()))

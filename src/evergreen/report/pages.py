@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
+from evergreen.quoting import withheld
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -23,7 +25,7 @@ TONES = {"PROMOTE": "good", "PASS": "good", "PUBLISHED": "good", "HOLD": "hold",
 
 
 def render(template: str, **values: Any) -> str:
-    """A page from one of the package's templates; every value is escaped unless it is `Markup`."""
+    """A page from one of the package's templates; every value is escaped, and what it quotes withheld, unless it is `Markup`."""
     return _environment().get_template(template).render(**values)
 
 
@@ -48,7 +50,8 @@ def whole(value: float | None) -> str:
 
 def told(sentence: str) -> Markup:
     """A sentence in which `commands` between backticks are set as code, and numbers below zero with a minus outside of them."""
-    parts = [Markup("<code>{}</code>").format(part) if place % 2 else _set(part) for place, part in enumerate(sentence.split("`"))]
+    pieces = withheld(sentence).split("`")
+    parts = [Markup("<code>{}</code>").format(part) if place % 2 else _set(part) for place, part in enumerate(pieces)]
     return Markup("").join(parts)
 
 
@@ -96,8 +99,14 @@ def sign(word: str) -> Markup:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader
 
-    environment = Environment(loader=PackageLoader("evergreen.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    loader = PackageLoader("evergreen.report")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_published)
     environment.filters.update(
         {each.__name__: each for each in (money, signed, whole, percent, day, moment, told, tone, capital, badge, sign)}
     )
     return environment
+
+
+def _published(value: Any) -> Any:
+    """What a template prints: pages may be published."""
+    return withheld(value) if isinstance(value, str) and not isinstance(value, Markup) else value

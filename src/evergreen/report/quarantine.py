@@ -11,11 +11,13 @@ from markupsafe import Markup, escape
 from evergreen.data.checkups import Checkup
 from evergreen.data.refusals import Refusal
 from evergreen.monitoring.profiles import LABEL
+from evergreen.quoting import QUOTED, WITHHELD, as_it_was
 from evergreen.report import pages
+from evergreen.report.rooms import refused_for
 
-BESIDE, WAY_BACK = re.compile("<!--beside-->.*?<!--/beside-->", re.DOTALL), "<!--way back-->"
-"""What the template marks."""
-LINKS = re.compile('<a href="[^"]*">(.*?)</a>', re.DOTALL)
+BESIDE, VALUE = re.compile("<!--beside-->.*?<!--/beside-->", re.DOTALL), re.compile("<!--value-->.*?<!--/value-->", re.DOTALL)
+WAY_BACK, MARKED = "<!--way back-->", "<!--values are marked-->"
+"""What the page marks: what only makes sense beside the delivery, values of the delivery, and that it marks them."""
 
 
 def render(refusal: Refusal) -> str:
@@ -33,15 +35,19 @@ def render(refusal: Refusal) -> str:
         columns=side_by_side(refusal.checkup),
         copy=quote(f"delivered/{refusal.name}"),
         prose=prose,
+        value=value,
     )
 
 
-def on_the_site(page: str) -> str:
-    """The page as part of the site: without what lies beside it in the quarantine, the delivered file above all, and with a way back."""
-    way_back = '<a href="../index.html">Control room</a>'
-    if WAY_BACK not in page:  # an earlier version wrote it, without marks: its links keep their words
-        return LINKS.sub(r"\1", page).replace("</header>", f"{way_back}</header>", 1)
-    return BESIDE.sub("", page).replace(WAY_BACK, way_back)
+def on_the_site(page: str, row: dict[str, Any]) -> str:
+    """The page as part of the site: without values, without what lies beside it in the quarantine, and with a way back.
+
+    Of a page that an earlier version wrote nobody knows where its values are: what `row`, the journal's row of the delivery, tells stands
+    in its place.
+    """
+    if MARKED not in page:
+        return pages.render("refused.html.j2", problem_name="Quarantine", row=row, reason=refused_for(row["reason"]))
+    return VALUE.sub(WITHHELD, BESIDE.sub("", page)).replace(WAY_BACK, '<a href="../index.html">Control room</a>')
 
 
 def side_by_side(checkup: Checkup) -> list[dict[str, Any]]:
@@ -76,10 +82,20 @@ def _middle(column: dict[str, Any] | None) -> str:
 
 
 def prose(text: str) -> Markup:
-    """Text with `names` in backticks set as code; everything else is escaped.
+    """Text with `names` in backticks set as code, and with its quoted values as they were, marked; everything is escaped.
 
     >>> prose("`temp` < 3")
     Markup('<code>temp</code> &lt; 3')
     """
+    parts = [value(as_it_was(part)) if index % 2 else _coded(part) for index, part in enumerate(QUOTED.split(text))]
+    return Markup("").join(parts)
+
+
+def value(text: str) -> Markup:
+    """A value of the delivery, marked as one."""
+    return Markup("<!--value-->{}<!--/value-->").format(_coded(text))
+
+
+def _coded(text: str) -> Markup:
     code = Markup("<code>{}</code>")
     return Markup("").join(code.format(part) if index % 2 else escape(part) for index, part in enumerate(text.split("`")))

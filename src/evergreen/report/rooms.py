@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from evergreen.data.checkups import UNLIKE
 from evergreen.monitoring.kinds import PUBLISHED, of_version
 from evergreen.monitoring.pillars import KEPT, PILLARS, Cell
+from evergreen.quoting import BEGIN, apart
 from evergreen.report.pages import money, percent
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 WORDS = {"ok": "well", "warn": "unusual", "fail": "fails", "unjudged": "not judged"}
 TONES = {"ok": "good", "warn": "hold", "fail": "bad", "unjudged": "plain"}
-EXAMPLES = re.compile(r", for instance .*?(?=; and |; every |; `|\. Nothing has|$)")
 GOOD, UNSURE, BAD, UNKNOWN = ("good", "Yes"), ("hold", "Not for sure"), ("bad", "No"), ("plain", "Not known yet")
 """Whether a model is good, as tone and word."""
 TOLD = 20
@@ -35,14 +34,9 @@ def refused_page(source: str, delivery: str) -> str:
     return f"quarantine/{source}-{delivery[:16]}.html"
 
 
-def without_values(reason: str) -> str:
-    """Why a delivery was refused, without values of its rows: the site may be published, and its page in the quarantine has them."""
-    return reason if reason.startswith(UNLIKE) else reason.partition(":")[0]
-
-
-def without_examples(text: str) -> str:
-    """An alert without the examples that a broken expectation gives of a delivery's values."""
-    return EXAMPLES.sub("", text)
+def refused_for(reason: str) -> str:
+    """Why a delivery was refused, its values quoted; where an earlier version wrote it, only as much as has none."""
+    return apart(reason) if BEGIN in reason or reason.startswith(UNLIKE) else reason.partition(":")[0]
 
 
 def health_words(view: Overview) -> dict[str, str]:

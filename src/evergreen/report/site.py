@@ -14,7 +14,7 @@ from evergreen.monitoring.online import Served
 from evergreen.monitoring.pillars import KEPT, PILLARS, Cell
 from evergreen.report import plots, rooms, shadow
 from evergreen.report.contract import describe
-from evergreen.report.decision import render_decision
+from evergreen.report.decision import published, render_decision
 from evergreen.report.pages import render
 from evergreen.report.quarantine import on_the_site
 from evergreen.report.rooms import refused_page
@@ -135,7 +135,7 @@ def write_decision(folder: Path, record: dict[str, Any], problem: Problem, *, an
         write_bytes(page, render_decision(record, problem, overview="../index.html").encode())
         reach("after the decision's page")
     if anew or not file.exists():  # last: it tells what the page shows
-        write_json(file, record)
+        write_json(file, published(record))
         reach("after the decision's record")
     return page, file
 
@@ -220,7 +220,7 @@ def _copy_refused(folder: Path, quarantine: Path | None, view: Overview) -> None
         page = quarantine / row["source"] / row["delivery"][:16] / "index.html" if quarantine else folder
         if row["outcome"] != "quarantined" or not page.is_file():
             continue
-        copy, content = folder / refused_page(row["source"], row["delivery"]), on_the_site(page.read_text()).encode()
+        copy, content = folder / refused_page(row["source"], row["delivery"]), on_the_site(page.read_text(), row).encode()
         if not copy.exists() or copy.read_bytes() != content:
             write_bytes(copy, content)
 
@@ -245,7 +245,7 @@ def _refused(view: Overview) -> list[dict[str, Any]]:
         if row["outcome"] == "published":
             published.add(name)
         elif row["outcome"] == "quarantined":
-            refused.append(_with_page(row) | {"mended": name in published, "reason": rooms.without_values(row["reason"])})
+            refused.append(_with_page(row) | {"mended": name in published, "reason": rooms.refused_for(row["reason"])})
     return refused
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import ModelError
 from evergreen.prediction import KEY, check_replay, compare_answers, reproduce_golden
+from evergreen.quoting import quoted
 
 if TYPE_CHECKING:
     from evergreen.registry import Registry, Version
@@ -75,7 +76,7 @@ async def _rehearse(registry: Registry, version: Version) -> None:
     except UnfitError as error:
         raise ModelError(f"Version {version.number} cannot be asked what it was trained on: {error.faults[0]}.") from None
     except Refused as error:
-        raise ModelError(f"Version {version.number} fails at a row that it has answered in training: {error}") from None
+        raise ModelError(f"Version {version.number} fails at a row that it has answered in training: {quoted(error)}") from None
     finally:
         if worker.is_busy:
             worker.kill()

@@ -11,6 +11,7 @@ from prometheus_client import Gauge
 
 from evergreen.contract import Problem
 from evergreen.limits import OnlinePolicy
+from evergreen.quoting import revealed
 from evergreen.serving.answering import Answerer
 from evergreen.serving.batching import Batcher
 from evergreen.serving.champions import OpenRegistry
@@ -103,7 +104,7 @@ class Service:
     def health(self) -> dict[str, Any]:
         """Whether requests are answered, and what is wrong."""
         is_ready = self.follower.is_ready and not self.front.is_draining
-        troubles = [one for one in (self.follower.trouble, self.follower.refused, self.log.trouble) if one]
+        troubles = [revealed(one) for one in (self.follower.trouble, self.follower.refused, self.log.trouble) if one]
         status = "unavailable" if not is_ready else "degraded" if troubles else "ready"
         return {"status": status, "model_version": self.serves, "troubles": troubles}
 

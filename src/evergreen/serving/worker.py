@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import EvergreenError, ModelError
+from evergreen.quoting import in_words
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -52,7 +53,8 @@ def work(connection: Connection, order: Order) -> None:
         connection.send_bytes(msgpack.packb((HINDERED, sentence(error))))
         return
     except Exception as error:  # the model's own code may raise anything
-        connection.send_bytes(msgpack.packb((FAILED, sentence(error))))
+        said = in_words(error) if isinstance(error, EvergreenError) else f"{type(error).__name__}: {in_words(error, most=500)}"
+        connection.send_bytes(msgpack.packb((FAILED, said)))
         return
     connection.send_bytes(msgpack.packb((READY, facts)))
     while True:
