@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -96,8 +95,3 @@ def _calibration(probability: np.ndarray, happened: np.ndarray, groups: np.ndarr
     found = calibration.gaps(probability[:, None], happened[:, None], calibration.blocks_of(groups))
     slope = calibration.recalibration_slope(probability, happened, groups, alpha=alpha)
     return {"error": calibration.calibration_error(found), "slope": bounds(slope)}
-
-
-def interval_facts(interval: Interval) -> Told:
-    """All of an interval, to make it again from the journal."""
-    return asdict(interval)
