@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from evergreen.causes import find_alerts
-from evergreen.errors import ContractError
+from evergreen.control import freshen_site
+from evergreen.errors import ContractError, EvergreenError
 from evergreen.journal import Journal
 from evergreen.monitoring.alerts import Alert, contract_broken, run_died, run_failed
 from evergreen.monitoring.channels import Channels, split_urls
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 def tell_alerts(space: Workspace, now: datetime) -> list[Alert]:
     """Find what holds now and tell what was not told within its cooldown, failures that no address took too; returns what was told."""
     return _tell(space, [*failures(space.journal, space.problem, now), *find_alerts(space, now)], now)
+
+
+def show_what_holds(space: Workspace, now: datetime) -> None:
+    """Have the control room show what holds now; that it cannot be written hides nothing."""
+    try:
+        freshen_site(space, now)
+    except (EvergreenError, OSError, ValueError) as error:
+        account.done("site", f"the control room does not show it yet: {error}", tone="hold")
 
 
 def tell_prometheus(space: Workspace, now: datetime, *, is_look: bool = False) -> None:
@@ -84,6 +93,7 @@ def tell_failed_round(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]
     else:
         tell_failure(space, name, error)
         tell_alerts(space, datetime.now(UTC))
+        show_what_holds(space, datetime.now(UTC))
 
 
 def _tell(space: Workspace, alerts: list[Alert], now: datetime) -> list[Alert]:

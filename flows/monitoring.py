@@ -115,11 +115,12 @@ def find(space: Workspace) -> Occasion | None:
 @step()
 def warn(space: Workspace) -> None:
     """Tell people what they should know, each cause once in a while: what the journal shows, and rounds that died without a word."""
-    from flows.alerting import tell_alerts, tell_deaths
+    from flows.alerting import show_what_holds, tell_alerts, tell_deaths
 
     now = datetime.now(UTC)
     tell_deaths(space, died(rounds_of(space), now - space.problem.alerts.cooldown), now)
     tell_alerts(space, now)
+    show_what_holds(space, now)
 
 
 @step()

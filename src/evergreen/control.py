@@ -11,10 +11,11 @@ from evergreen.brakes import frozen
 from evergreen.cadence import next_due
 from evergreen.causes import find_alerts
 from evergreen.errors import EvergreenError
-from evergreen.files import read_json
+from evergreen.files import digest_text, read_json
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
 from evergreen.monitoring import service
+from evergreen.monitoring.alerts import NUMBERS
 from evergreen.monitoring.pillars import history as health_history
 from evergreen.monitoring.telling import AGAIN, SENT
 from evergreen.moves import history, standing
@@ -22,9 +23,9 @@ from evergreen.overrides import used
 from evergreen.quoting import apart
 from evergreen.releases import waiting
 from evergreen.report.model_card import card_page, cards_of, write_cards
-from evergreen.report.site import BACKTEST, Overview, with_override, write_site
+from evergreen.report.site import BACKTEST, Overview, freshen, shows, with_override, write_site
 from evergreen.revocations import taken_back
-from evergreen.status import notices, served_so_far, shadow_so_far
+from evergreen.status import freshness, notices, served_so_far, shadow_so_far
 from evergreen.workspace import Workspace
 
 
@@ -35,10 +36,46 @@ def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
     return write_site(settings.site, gather(space, worth, now), space.problem, quarantine=settings.root / "quarantine")
 
 
+def freshen_site(space: Workspace, now: datetime) -> bool:
+    """Have the control room show what holds now, where it shows something else; whether it was written.
+
+    Answered from the journal and the landing folders: no data are read, and what needs them stays as the last round wrote it.
+    """
+    alerts, site = _alerts(space, now), space.settings.site
+    if shows(site, _digest(space, alerts, now)):
+        return False
+    freshen(site, _now(space, alerts, now), space.problem, quarantine=space.settings.root / "quarantine")
+    return True
+
+
+def _now(space: Workspace, alerts: list[tuple[str, str, str]], now: datetime) -> Overview:
+    """What holds now, and whence."""
+    return Overview(
+        deliveries=_deliveries(space),
+        made_at=now.isoformat(timespec="seconds"),
+        health=health_history(space.journal, space.problem),
+        alerts=alerts,
+        told=_told(space),
+        holds=_digest(space, alerts, now),
+    )
+
+
+def _digest(space: Workspace, alerts: list[tuple[str, str, str]], now: datetime) -> str:
+    """Names what holds now; how long it has held changes with every look, and is no news."""
+    stale = [one.source for one in freshness(space, now) if one.is_stale]
+    last = [at for at, _, _ in _told(space)[-1:]]
+    return digest_text(*last, *stale, *(NUMBERS.sub("#", "\n".join(one)) for one in alerts))
+
+
+def _told(space: Workspace) -> list[tuple[str, str, str]]:
+    rows = [row for row in space.journal.rows(tables.alerts) if row["kind"] not in {AGAIN, SENT}]
+    return [(row["at"], row["kind"], apart(row["text"])) for row in rows]
+
+
 def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Overview:
     """All that the control room shows; `worth` is what `evergreen.monitoring.performance.realized` returns."""
     journal, overruled = space.journal, used(space.journal)
-    told = [row for row in journal.rows(tables.alerts) if row["kind"] not in {AGAIN, SENT}]
+    alerts = _alerts(space, now)
     return Overview(
         champion=standing(journal).champion,
         deliveries=_deliveries(space),
@@ -50,8 +87,9 @@ def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Over
         served=served_so_far(space),
         in_shadow=shadow_so_far(space),
         health=health_history(journal, space.problem),
-        alerts=_alerts(space, now),
-        told=[(row["at"], row["kind"], apart(row["text"])) for row in told],
+        alerts=alerts,
+        told=_told(space),
+        holds=_digest(space, alerts, now),
         signals=journal.rows(tables.signals, kind="drift") + journal.rows(tables.signals, kind="decay"),
         service=service.history(journal, space.problem, now),
         ahead=ahead(space, now),

@@ -12,7 +12,7 @@ from toy.contract import PROBLEM
 from workspaces import changed, deliver, ingest
 
 from evergreen import journal as tables
-from evergreen.control import ahead, gather, refresh_site
+from evergreen.control import ahead, freshen_site, gather, refresh_site
 from evergreen.files import write_json
 from evergreen.gate.decision import Verdict
 from evergreen.monitoring.pillars import PILLARS, Cell
@@ -287,3 +287,24 @@ def test_no_link_of_the_page_leads_out_of_the_site(space: Workspace):
     links = re.findall(r'href="([^"#]+)"', index.read_text())
     folder = Path(index.parent).resolve()
     assert [link for link in links if link != "data:," and not (folder / link).resolve().is_relative_to(folder)] == []
+
+
+def test_the_page_tells_what_holds_now_without_a_round_and_keeps_what_the_last_one_told(space: Workspace, monkeypatch: pytest.MonkeyPatch):
+    assert not freshen_site(space, NOW)  # no round has written one yet
+    known = {"partition": "2026-05-01", "version": 3, "rows": 9, "realized": worth(1_234.0)}
+    index = refresh_site(space, [known])
+    assert "Nothing that people are told of holds now." in index.read_text()
+    monkeypatch.setattr("evergreen.status.build_frame", None)  # a look reads no data
+    assert not freshen_site(space, NOW)
+    deliver(space, "stock", "bad.csv", pd.DataFrame({"product": ["shoe"]}))
+    ingest(space)
+    space.journal.add(tables.alerts, cause="c", kind="failure", text="The run died. Affected: us. Run: evergreen run", after=0)
+    assert freshen_site(space, NOW)
+    text = index.read_text()
+    assert "The delivery stock/bad.csv is in quarantine" in text
+    assert "It waits in quarantine." in text
+    assert "The run died." in text
+    assert "Nothing that people are told of holds now." not in text
+    assert "1,234" in text
+    assert not freshen_site(space, NOW)
+    assert "1,234" in text

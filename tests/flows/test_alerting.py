@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -15,11 +16,12 @@ from prefect.states import Crashed, Failed
 from receivers import SECRET, Receiver, running
 from workspaces import changed, open_space
 
+from evergreen.control import refresh_site
 from evergreen.errors import ContractError, DataError, JournalError
 from evergreen.policies import AlertPolicy
 from evergreen.quoting import revealed
 from evergreen.workspace import Workspace, open_workspace
-from flows import account
+from flows import account, alerting
 from flows.alerting import tell_deaths, tell_failed_round, tell_failure
 from flows.monitoring import look
 
@@ -162,7 +164,7 @@ STRICT = """
 from pathlib import Path
 from evergreen.monitoring.alerts import Alert
 from evergreen.settings import load_settings
-from flows import account
+from flows import account, alerting
 from flows.alerting import _channels
 channels = _channels(load_settings())
 for text in ("A reason that is cut \u2026", r"No end of a style: \\[/x]"):
@@ -208,3 +210,26 @@ def test_a_delivery_in_a_folder_of_no_source_is_told_by_a_round(home: Home):
     ended = home.evergreen("run")
     assert ended.code == 1
     assert "alert     Stock in the landing folder waits in vain. It belongs to no source of the contract" in ended.out
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_a_round_that_failed_is_on_the_control_room_unless_that_cannot_be_written(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_writable: bool
+):
+    space = open_space(tmp_path)
+    page = refresh_site(space, [])
+    monkeypatch.setattr(alerting, "open_workspace", lambda: space)
+    if not is_writable:
+        monkeypatch.setattr(alerting, "freshen_site", full_disk)
+    state = SimpleNamespace(result=lambda **_: DataError("the disk is torn"), message="")
+    tell_failed_round(SimpleNamespace(name="cycle"), SimpleNamespace(name="cycle deliveries"), state)  # type: ignore[arg-type]
+    said = "The run cycle deliveries failed: DataError: the disk is torn."
+    out = capsys.readouterr().out
+    assert said in out
+    assert (said in page.read_text()) is is_writable
+    assert ("does not show it yet" in out) is not is_writable
+    space.journal.close()
+
+
+def full_disk(*_: object) -> bool:
+    raise OSError(28, "No space left on device")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from evergreen.report.quarantine import on_the_site
 from evergreen.report.rooms import refused_page
 from evergreen.report.service_plots import NAMES, realized_and_estimated, saved_so_far
 
+FRESH = re.compile(r"<!--fresh (\w+)-->.*?<!--/fresh-->", re.DOTALL)
+"""The parts of the overview that tell what holds now."""
 BACKTEST = "backtest.json"
 """What `evergreen backtest` leaves beside its page."""
 COMPARED = ("candidate", "champion", "rule of thumb")
@@ -61,6 +64,8 @@ class Overview:
     """What happens next, in sentences."""
     cards: dict[int, str] = field(default_factory=dict)
     """Where the card of each version is."""
+    holds: str = ""
+    """Digest of what holds now: a page that shows another one is out of date."""
     backtest: dict[str, Any] | None = None
     """What a backtest of the retraining policy told; None where none was made."""
 
@@ -120,6 +125,20 @@ def write_site(folder: Path, view: Overview, problem: Problem, *, quarantine: Pa
     page = write_bytes(folder / "index.html", render_overview(view, problem).encode())
     reach("after the overview")
     return page
+
+
+def shows(folder: Path, holds: str) -> bool:
+    """Whether the overview, if there is one, shows what holds now."""
+    page = folder / "index.html"
+    return not page.is_file() or f"<!--holds {holds}-->" in page.read_text()
+
+
+def freshen(folder: Path, view: Overview, problem: Problem, *, quarantine: Path) -> None:
+    """Bring those parts of the overview up to date that tell what holds now; the others stay as the last round wrote them."""
+    _copy_refused(folder, quarantine, view)
+    parts = {found[1]: found[0] for found in FRESH.finditer(render_overview(view, problem))}
+    page = folder / "index.html"
+    write_bytes(page, FRESH.sub(lambda found: parts.get(found[1], found[0]), page.read_text()).encode())
 
 
 def write_decision(folder: Path, record: dict[str, Any], problem: Problem, *, anew: bool = False) -> tuple[Path, Path]:
