@@ -308,3 +308,15 @@ def test_the_page_tells_what_holds_now_without_a_round_and_keeps_what_the_last_o
     assert "1,234" in text
     assert not freshen_site(space, NOW)
     assert "1,234" in text
+
+
+def test_served_features_that_differ_are_counted_and_the_worst_are_named():
+    columns = [("amount", 30, 0.3), ("product", 2, 0.02), ("region", 1, 0.01), ("day", 1, 0.01), ("hour", 0, 0.0)]
+    features = [{"feature": name, "differing": differing, "share": share} for name, differing, share in columns]
+    told = service(features={"rows": 1_000, "differing": 31, "features": features})
+    said = "Of 1,000 rows served over HTTP, 31 have other features in the data, most of all amount (30%), product (2%), region (1%)."
+    assert said in page(service=told)
+    same = service(features={"rows": 9, "differing": 0, "features": features[-1:]})
+    assert "Of 9 rows served over HTTP, 0 have other features in the data." in page(service=same)
+    none = service(features={"rows": 0, "differing": 0, "features": []})
+    assert "No row that was served over HTTP can be compared with the data yet." in page(service=none)

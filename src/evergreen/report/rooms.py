@@ -18,6 +18,8 @@ WORDS = {"ok": "well", "warn": "unusual", "fail": "fails", "unjudged": "not judg
 TONES = {"ok": "good", "warn": "hold", "fail": "bad", "unjudged": "plain"}
 GOOD, UNSURE, BAD, UNKNOWN = ("good", "Yes"), ("hold", "Not for sure"), ("bad", "No"), ("plain", "Not known yet")
 """Whether a model is good, as tone and word."""
+WORST = 3
+"""So many of the features that differ most are named."""
 TOLD = 20
 """So many of the newest alerts are listed."""
 
@@ -153,6 +155,18 @@ def accuracy_words(view: Overview) -> str:
     said = f"Over {told['windows']} windows the estimates of cost were {money(told['cost'])} off on average"
     before = told["cost_as_before"]
     return f"{said}; to take the window before for the next one would have been {money(before)} off." if before is not None else f"{said}."
+
+
+def features_words(view: Overview) -> str:
+    """How many of the rows that were served have other features in the data, and in which features most; empty where none was compared."""
+    found = view.service.get("features")
+    if not found:
+        return ""
+    if not found["rows"]:
+        return "No row that was served over HTTP can be compared with the data yet."
+    said = f"Of {found['rows']:,} rows served over HTTP, {found['differing']:,} have other features in the data"
+    worst = [f"{one['feature']} ({percent(one['share'])})" for one in found["features"] if one["differing"]][:WORST]
+    return f"{said}, most of all {', '.join(worst)}." if worst else f"{said}."
 
 
 def _pillar(source: str, cells: list[Cell]) -> dict[str, Any]:

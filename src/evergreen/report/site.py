@@ -202,6 +202,7 @@ def _rooms(view: Overview, problem: Problem, amount: str) -> dict[str, Any]:
         "changes": rooms.changes(view),
         "windows": rooms.lines(view),
         "accuracy": rooms.accuracy_words(view),
+        "features": rooms.features_words(view),
         "backtest": rooms.backtest_words(view),
         "told": view.told[: -rooms.TOLD - 1 : -1],
         "estimates": _estimates(view, amount),
