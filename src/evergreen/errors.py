@@ -20,6 +20,8 @@
         └── RevokedError        a version has learnt from a batch that was taken back
 """
 
+from __future__ import annotations
+
 import re
 
 
@@ -41,6 +43,14 @@ class DataError(EvergreenError):
 
 class JoinError(DataError):
     """A guard of a declared join is broken."""
+
+    source: str = ""
+    """The source that cannot be joined; empty where it is not known."""
+
+    def of(self, source: str) -> JoinError:
+        """The same error, which names the source."""
+        self.source = source
+        return self
 
 
 class StoreError(DataError):

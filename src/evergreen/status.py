@@ -11,7 +11,7 @@ from evergreen.brakes import frozen
 from evergreen.data.checkups import Finding
 from evergreen.data.landing import Delivery, Found, Known, find, known, quarantined, unjudged, why_empty
 from evergreen.data.snapshots import build_frame, published_now, snapshot_of
-from evergreen.errors import ContractError, DataError, RefusedError
+from evergreen.errors import ContractError, DataError, JoinError, RefusedError
 from evergreen.files import digest_text
 from evergreen.journal import log, mirror
 from evergreen.monitoring.comparison import Comparison, in_shadow
@@ -98,13 +98,16 @@ def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
 def look_at_health(space: Workspace, now: datetime) -> list[Finding]:
     """See how fresh all that was accepted is and how well it goes together, see `evergreen.monitoring.pillars.look`.
 
-    Empty without data, and where they cannot be joined at all: whoever trains on them fails of that, and it is written down there.
+    Empty without data, and where the contract does not fit them: whoever trains on them fails of that, and it is written down there.
+    Where a guard of a join is broken, that is what is found.
     """
     if not is_complete(space):
         return []
     snapshot = published_now(space.journal, space.problem)
     try:
         frame = build_frame(space.settings.root, snapshot, space.problem)
+    except JoinError as error:
+        return look(space.journal, space.problem, error, snapshot=snapshot.id, now=now)
     except (DataError, ContractError):
         return []
     return look(space.journal, space.problem, frame, snapshot=snapshot.id, now=now)

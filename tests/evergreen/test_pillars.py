@@ -16,8 +16,9 @@ from evergreen.data.landing import active, find
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import JoinError
 from evergreen.monitoring.doctor import Doctor
-from evergreen.monitoring.pillars import PILLARS, failing, history
+from evergreen.monitoring.pillars import PILLARS, failing, history, look
 from evergreen.policies import AlertPolicy
+from evergreen.quoting import withheld
 from evergreen.report.contract import describe
 from evergreen.revocations import restore, revoke
 from evergreen.status import look_at_health
@@ -109,12 +110,32 @@ def test_a_source_that_is_late_fails_and_one_in_time_does_not(season: Workspace)
     assert [one.kind for one in find_alerts(late, NOW)] == ["late"]
 
 
-def test_a_look_at_rows_that_cannot_be_joined_leaves_the_failure_to_the_training(season: Workspace):
+def test_rows_that_cannot_be_joined_are_not_well_until_they_can_be(season: Workspace):
+    look_at_health(season, NOW)
+    assert states(season)["customers"]["joins"] == "ok"
     with_strangers(season, 1)
     strict = under(season, with_join(1, min_match=0.99))
-    assert look_at_health(strict, NOW) == []
+    (found,) = [one for one in look_at_health(strict, NOW) if one.pillar == "joins"]
+    assert (found.column, found.state) == ("customers", "fail")
+    assert withheld(found.sentence).startswith("nothing can be joined: Join with customers: ")
+    assert [(source, pillar) for source, pillar, _ in failing(strict.journal, strict.problem)] == [("customers", "joins")]
+    told = next(one.what for one in find_alerts(strict, NOW) if one.kind == "health")
+    assert told.startswith("The data of customers are not well (joins)")
     with pytest.raises(JoinError, match="Join with customers"):
         retraining.prepare(strict, take_snapshot(strict.journal, strict.problem))
+    lenient = under(season, with_join(1, min_match=0.0))
+    look_at_health(lenient, NOW)
+    assert states(lenient)["customers"]["joins"] in {"ok", "warn"}
+    assert failing(lenient.journal, lenient.problem) == []
+
+
+def test_the_things_themselves_are_well_again_when_none_comes_twice(season: Workspace):
+    error = JoinError("Join with orders: 2 rows share their key.").of("orders")
+    look(season.journal, season.problem, error, snapshot="s", now=NOW)
+    assert states(season)["orders"]["joins"] == "fail"
+    look_at_health(season, NOW)
+    assert states(season)["orders"]["joins"] == "ok"
+    assert failing(season.journal, season.problem) == []
 
 
 def test_nothing_is_looked_at_before_every_source_has_delivered(empty_space: Workspace):

@@ -147,7 +147,7 @@ def check_same_kind(what: str, here: pd.Series, there: pd.Series) -> None:
     kinds = {"string" if pd.api.types.is_string_dtype(column) else column.dtype.kind for column in (here, there)}
     if len(kinds) > 1:
         types = f"{here.name} is {here.dtype}, {there.name} there is {there.dtype}"
-        raise JoinError(f"{what}: {types}; nothing would match. Read both as the same type.")
+        raise JoinError(f"{what}: {types}; nothing would match. Read both as the same type.").of(what.rpartition(" ")[2])
 
 
 def _check_unique(source: str, key: list[str], frame: pd.DataFrame) -> None:
@@ -156,7 +156,7 @@ def _check_unique(source: str, key: list[str], frame: pd.DataFrame) -> None:
         raise JoinError(
             f"Join with {source}: {len(repeated):,} rows share their key ({', '.join(key)}), so rows would multiply; for example "
             f"{_examples(repeated[key])}. Expected each key once: mend the delivery, or the key in the contract."
-        )
+        ).of(source)
 
 
 def _check_match_rate(join: AsOfJoin | LookupJoin, report: JoinReport, joined: pd.DataFrame) -> None:
@@ -166,7 +166,7 @@ def _check_match_rate(join: AsOfJoin | LookupJoin, report: JoinReport, joined: p
             f"Join with {join.source}: {report.match_rate:.1%} of {report.rows:,} rows found a partner by {', '.join(join.on)}; expected "
             f"at least {join.min_match:.1%}. Without one, for example: {_examples(lost[list(join.on)])}. "
             f"Is a delivery of {join.source} missing?"
-        )
+        ).of(join.source)
 
 
 def _refuse_late(problem: Problem, frame: pd.DataFrame, source: str) -> None:
@@ -176,7 +176,7 @@ def _refuse_late(problem: Problem, frame: pd.DataFrame, source: str) -> None:
         f"Join with {source}: {len(late):,} rows were given something observed after their prediction time, which production will "
         f"not have; for example {_examples(late[[problem.key, PREDICTION_TIME, seen]])}. Expected offset >= prediction_lead "
         f"({problem.prediction_lead}) in the contract."
-    )
+    ).of(source)
 
 
 def _examples(rows: pd.DataFrame) -> str:

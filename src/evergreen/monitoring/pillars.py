@@ -20,10 +20,11 @@ from evergreen.files import digest_text
 from evergreen.journal import Journal
 from evergreen.monitoring.freshness import Freshness, of_sources
 from evergreen.monitoring.windows import successive
-from evergreen.quoting import apart
+from evergreen.quoting import apart, in_words
 from evergreen.revocations import given, taken_back
 
 PILLARS = ("freshness", "volume", "schema", "distribution", "duplicates", "joins")
+UNJOINED = "it can be joined"
 LOOK = "look"
 """What the journal has for the name of a delivery where all that was accepted was looked at."""
 WINDOW_DAYS, WINDOWS = 30, 13
@@ -53,18 +54,22 @@ class Cell:
     """Whether a person has taken its batch back."""
 
 
-def look(journal: Journal, problem: Problem, frame: Frame, *, snapshot: str, now: datetime) -> list[Finding]:
-    """See how fresh the sources are, and how well the newest rows find their partners; what is found is kept, once for each state."""
+def look(journal: Journal, problem: Problem, frame: Frame | JoinError, *, snapshot: str, now: datetime) -> list[Finding]:
+    """See how fresh the sources are, and how well the newest rows find their partners; what is found is kept, once for each state.
+
+    `frame` may be why there is none: then the source that cannot be joined fails.
+    """
     found: list[Finding] = []
     lag = {one.source: one for one in of_sources(journal, problem, now)}
-    rates = {one.column: one for one in joined(problem, frame, frame.rows)}
+    rates = {one.column: one for one in (joined(problem, frame, frame.rows) if isinstance(frame, Frame) else [unjoined(problem, frame)])}
     for source in problem.sources:
         own = [freshness(lag[source.name])] if source.name in lag else []
-        own += [rates[source.name]] if source.name in rates else []
+        last = journal.last(tables.checkups, source=source.name, name=LOOK)
+        own += [rates[source.name]] if source.name in rates else _over(last, frame)
         if not own:
             continue
         found += own
-        states, last = " ".join(one.state for one in own), journal.last(tables.checkups, source=source.name, name=LOOK)
+        states = " ".join(one.state for one in own)
         day = f"{now:%Y-%m-%d}" if problem.clock == "wall" else ""
         key = digest_text("look", source.name, snapshot, problem.digest(), day, states)
         if last is None or not last["checkup"].startswith(key):  # what was so before, and otherwise since, is news again
@@ -72,6 +77,20 @@ def look(journal: Journal, problem: Problem, frame: Frame, *, snapshot: str, now
             row = {"checkup": f"{key} {after}", "source": source.name, "name": LOOK, "delivery": snapshot}
             journal.add(tables.checkups, **row, facts=Checkup(tuple(own)).facts)
     return found
+
+
+def unjoined(problem: Problem, error: JoinError) -> Finding:
+    """That nothing can be joined, and why; `column` names the source."""
+    source = error.source if error.source in {one.name for one in problem.sources} else problem.entity
+    return Finding("joins", UNJOINED, "fail", f"nothing can be joined: {in_words(error).rstrip('.')}", source)
+
+
+def _over(last: dict[str, Any] | None, frame: Frame | JoinError) -> list[Finding]:
+    """Of a source that could not be joined at the last look: that this is over, or that another one keeps it from being known."""
+    if last is None or not any(one["rule"] == UNJOINED and one["state"] == "fail" for one in last["facts"]["findings"]):
+        return []
+    state: State = "ok" if isinstance(frame, Frame) else "unjudged"
+    return [Finding("joins", UNJOINED, state, "it can be joined" if state == "ok" else "another source cannot be joined")]
 
 
 def freshness(one: Freshness) -> Finding:
