@@ -22,6 +22,7 @@ from prefect.schedules import Cron, Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 
 from evergreen.errors import EvergreenError
+from evergreen.quoting import revealed
 from evergreen.settings import Settings, load_settings
 from evergreen.triggers import Kind
 from flows.arrivals import watch
@@ -117,7 +118,7 @@ def main() -> None:
     try:
         wanted = ask_contract()
     except EvergreenError as error:
-        sys.exit(str(error))
+        sys.exit(revealed(str(error)))
     wait_for_prefect(settings)
     if settings.work_pool:
         make_pool(settings)

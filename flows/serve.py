@@ -15,11 +15,12 @@ def main() -> int:
     """Serve until told to end; failures are one sentence on the error stream."""
     os.environ.update(ONE_THREAD | {"PYTHONDONTWRITEBYTECODE": "1"})
     from evergreen.errors import EvergreenError
+    from evergreen.quoting import revealed
 
     try:
         return _serve()
     except EvergreenError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{revealed(str(error))}\n")
         return error.exit_code
 
 
@@ -62,7 +63,9 @@ def _serve() -> int:
 
 
 def _say(sentence: str) -> None:
-    sys.stdout.write(f"{sentence}\n")
+    from evergreen.quoting import revealed
+
+    sys.stdout.write(f"{revealed(sentence)}\n")
     sys.stdout.flush()
 
 

@@ -11,6 +11,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from evergreen import resuming, retraining
 from evergreen.data.snapshots import Snapshot, take_snapshot
 from evergreen.examination import Examination
+from evergreen.quoting import revealed
 from evergreen.registry import Version
 from evergreen.report.site import write_decision
 from evergreen.retraining import Material
@@ -128,7 +129,6 @@ def carry_out(space: Workspace, record: Record, files: tuple[Path, Path]) -> Non
 def show_verdict(record: Record, page: Path) -> None:
     """Leave the verdict in Prefect's UI, and a link to its page (which opens on the machine that the page was written on)."""
     reasons = "\n".join(f"- {sentence}" for sentence in record["why"])
-    create_markdown_artifact(
-        f"# {record['verdict'].upper()}\n\n{record['headline']}\n\n{reasons}\n", key="verdict", description=record["headline"]
-    )
+    told = revealed(f"# {record['verdict'].upper()}\n\n{record['headline']}\n\n{reasons}\n")
+    create_markdown_artifact(told, key="verdict", description=revealed(record["headline"]))
     create_link_artifact(page.as_uri(), "The decision on one page", key="decision", description=f"Decision {record['decision']}")

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from evergreen.errors import EvergreenError
+from evergreen.quoting import revealed
 
 if TYPE_CHECKING:
     from evergreen.contract import Problem
@@ -59,7 +60,7 @@ def main() -> int:
     try:
         found = wanted_by(load_problem(load_settings().problem))
     except EvergreenError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{revealed(str(error))}\n")
         return error.exit_code
     sys.stdout.write(f"\n{MARK}{json.dumps(asdict(found))}\n")
     return 0

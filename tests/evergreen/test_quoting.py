@@ -29,6 +29,7 @@ from evergreen.monitoring.telling import Memory, tell
 from evergreen.quoting import BEGIN, END, WITHHELD, apart, in_words, public, quoted, revealed, shortened, withheld
 from evergreen.report import quarantine
 from evergreen.report.site import write_decision
+from evergreen.report.summary import summarize
 from evergreen.workspace import Workspace
 
 PERSON = "Jane Doe SSN 078-05-1120"
@@ -203,3 +204,10 @@ def test_an_error_of_ours_speaks_for_itself_and_any_other_is_a_value():
     assert in_words(ValueError("Ada\n Lovelace")) == quoted("Ada Lovelace")
     assert apart("Promotions are frozen: see for yourself.") == "Promotions are frozen: see for yourself."
     assert public({"a": [quoted(1), 2, (quoted(3),)]}) == {"a": [WITHHELD, 2, (WITHHELD,)]}
+
+
+def test_the_summary_of_a_job_has_no_value_of_a_delivery():
+    reason = f"it is no number: {quoted('Ada 078-05-1120')}"
+    text = summarize(None, deliveries=[{"source": "orders", "name": "1.csv", "outcome": "quarantined", "reason": reason, "row_count": 9}])
+    assert "it is no number" in text
+    assert "078-05-1120" not in text

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from evergreen.quoting import withheld
 from evergreen.report.decision import costs
 from evergreen.report.pages import money, signed
 
@@ -31,8 +32,8 @@ def summarize(record: dict[str, Any] | None, *, deliveries: Sequence[dict[str, A
 
 
 def plain(text: object) -> str:
-    """A text from outside as it is, whatever it holds: no formatting, no HTML, nobody who is told of it, one line."""
-    line = " ".join(str(text).split())
+    """A text from outside, without values of a delivery: no formatting, no HTML, nobody who is told of it, one line."""
+    line = " ".join(withheld(str(text)).split())
     return SPECIAL.sub(r"\\\1", line).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
 
 
