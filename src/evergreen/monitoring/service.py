@@ -28,11 +28,9 @@ def history(journal: Journal, problem: Problem, now: datetime) -> Told:
         `windows`: one for each published partition and each window of served rows, by time, published first. Each has
 
         - `origin` ("published" or "served"), `window` (its first day, or "all"), `version` (the newest in it), `versions` (those with
-          outcomes, where they are several), `predicted` (rows that were
-          published; None for served ones);
+          outcomes, where they are several), `predicted` (rows that were published; None for served ones);
         - `realized`: None while no outcome is known, else what `figures.figures` tells with `slices` (`figures.by_slice`), `at`, when it
-          was measured, and `measured`, how many times (outcomes come in parts and are corrected: the newest counts, the journal has all);
-          in `by_version` are the same figures of each of several versions;
+          was measured, and `measured`, how many times (the newest counts); in `by_version` are the figures of each of several versions;
         - `estimate`: None where none was made, else the facts of `measuring.estimate_published` with `at`;
         - `missed`: estimate less realized, `cost` per 1,000 rows and `auc`; None where one of both is not there.
 
