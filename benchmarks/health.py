@@ -22,7 +22,7 @@ from evergreen import journal as tables
 from evergreen.data.batches import Intake, Judged, ingest_one
 from evergreen.data.landing import find
 from evergreen.data.snapshots import Frame, build_frame, content_digest, published_now
-from evergreen.errors import DataError
+from evergreen.errors import DataError, JoinError
 from evergreen.journal import Journal
 from evergreen.monitoring.doctor import Doctor
 from evergreen.monitoring.drift import compare
@@ -140,8 +140,11 @@ class Year:
         return build_frame(self.home, published_now(self.journal, PROBLEM), PROBLEM)
 
     def learnt(self) -> str:
-        """Digest of everything that would be learnt from now."""
-        return content_digest(self.frame().rows)
+        """Digest of everything that would be learnt from now; why nothing would be, where the rows cannot be joined."""
+        try:
+            return content_digest(self.frame().rows)
+        except JoinError as error:
+            return str(error)
 
     def copy(self, to: Path) -> Year:
         """Another home, that has come as far as this one."""
