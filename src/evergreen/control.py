@@ -112,9 +112,9 @@ def ahead(space: Workspace, now: datetime) -> list[str]:
     told = []
     if "schedule" in policy.on:
         hour = f"{next_due(policy.cron, now):%Y-%m-%d %H:%M} UTC"
-        told.append(f"The schedule asks for a training at {hour}; without anything new to learn from it is skipped.")
+        told.append(f"The schedule asks for a training at {hour}; where there is nothing new to learn from, it is skipped.")
     if starts:
-        told.append(f"Before that, {' or '.join(starts)} may ask for one, where the platform is up or a job looks: `evergreen retrain`.")
+        told.append(f"Before that, {' or '.join(starts)} may ask for one, as soon as the platform or a job of `evergreen retrain` looks.")
     last = journal.last(tables.decisions)
     if last and last["verdict"] == Verdict.HOLD and last["candidate"] != standing(journal).champion:
         told.append(f"Version {last['candidate']} is held, and is judged again when more outcomes are known: `evergreen gate resume`.")

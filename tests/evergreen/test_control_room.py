@@ -93,7 +93,7 @@ def test_the_matrix_shows_each_pillar_with_its_newest_states_and_the_page_of_wha
     assert html.count('<svg class="mark ok"') == 11
 
 
-@pytest.mark.parametrize(("cost", "tone", "word"), [(6_000.0, "good", "Yes"), (6_900.0, "hold", "Not for sure"), (7_300.0, "bad", "No")])
+@pytest.mark.parametrize(("cost", "tone", "word"), [(6_000.0, "good", "Yes"), (6_900.0, "hold", "Not proven"), (7_300.0, "bad", "No")])
 def test_a_model_is_good_when_it_surely_costs_less_than_the_rule_of_thumb(cost: float, tone: str, word: str):
     told = rooms.worth_words(Overview(champion=3, service=service(window("2026-04-01", 5_000.0), window("2026-05-01", cost))))
     assert told is not None
@@ -110,7 +110,7 @@ def test_a_model_that_one_answer_for_all_would_have_beaten_is_not_called_good(no
     assert (told["tone"], told["nothing"]) == (tone, nothing)
     said = page(champion=3, service=view.service, publications=view.publications)
     more = "1.69% more" if nothing < 6_000 else "1.64% less"
-    assert f"{more} than the best single answer for all, known only afterwards ({nothing:,.0f})." in said
+    assert f"{more} than the best single answer for all orders, which is known only afterwards ({nothing:,.0f})." in said
 
 
 def test_only_the_champions_own_predictions_say_whether_it_is_good():
@@ -201,10 +201,10 @@ def test_the_last_decision_says_why_and_a_refusal_gives_its_reasons():
     }
     said = page(decisions=[record])
     assert "Last decision REJECT Version 7 is refused." in said
-    assert "Why the last version does not serve" in said
+    assert "Why version 7 does not serve" in said
     assert "It is slow." in said
     assert "It is odd." not in said
-    assert "Why the last version does not serve" not in page(decisions=[record | {"verdict": "promote"}])
+    assert "Why version 7 does not serve" not in page(decisions=[record | {"verdict": "promote"}])
 
 
 def test_a_backtest_is_told_where_there_is_one():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WORDS = {"ok": "well", "warn": "unusual", "fail": "fails", "unjudged": "not judged"}
 TONES = {"ok": "good", "warn": "hold", "fail": "bad", "unjudged": "plain"}
-GOOD, UNSURE, BAD, UNKNOWN = ("good", "Yes"), ("hold", "Not for sure"), ("bad", "No"), ("plain", "Not known yet")
+GOOD, UNSURE, BAD, UNKNOWN = ("good", "Yes"), ("hold", "Not proven"), ("bad", "No"), ("plain", "Not known yet")
 """Whether a model is good, as tone and word."""
 WORST = 3
 """So many of the features that differ most are named."""
