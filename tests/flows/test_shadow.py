@@ -119,6 +119,8 @@ def test_it_is_asked_about_what_is_served_from_then_on_and_nobody_is_answered_by
 
 
 def test_it_gets_what_the_machine_has_left(live: Live):
+    live.ask()
+    until(lambda: live.logged() > 0, seconds=10)  # who writes the log is there
     live.shadow(3)
     until(lambda: live.in_shadow() == 3, seconds=30)
     writes, thinks = sorted(live.processes(), key=lambda one: one.nice())
