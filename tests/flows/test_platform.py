@@ -102,7 +102,7 @@ def test_a_round_that_dies_without_a_word_is_told_and_one_that_is_told_to_end_is
     live.works_on_a_round().kill()
     alert = until(lambda: [row for row in live.home.rows("alerts") if row["kind"] == "failure"], seconds=2 * SECONDS)[0]
     assert alert["text"].startswith("The run retrain: ")
-    assert " died: Process exited with status code: -9." in alert["text"]
+    assert " died: \u27e6Process exited with status code: -9." in alert["text"]
     until(lambda: published(live.home) > shown, seconds=SECONDS)
 
 
