@@ -160,10 +160,10 @@ def _realized(journal: Journal, problem: Problem, window: Window) -> dict[str, A
 def _came_to(problem: Problem, window: Window) -> dict[str, Any]:
     said = predicted_of(window.rows, problem.task)
     facts = {"origin": window.origin, "version": int(window.rows[VERSION].max()), **figures(problem, window.rows, said)}
-    parts = dict(list(window.rows.groupby(VERSION)))
-    own = {str(version): figures(problem, part, predicted_of(part, problem.task)) for version, part in parts.items()}
+    parts = list(window.rows.groupby(VERSION))
+    own = {str(version): figures(problem, part, predicted_of(part, problem.task)) for version, part in parts} if len(parts) > 1 else {}
     slices = by_slice(problem, window.rows, said) if facts["is_judged"] else []
-    return facts | {"by_version": own if len(own) > 1 else {}, "slices": slices}
+    return facts | {"by_version": own, "slices": slices}
 
 
 def _emptied(journal: Journal, problem: Problem, origin: str, there: set[str]) -> list[dict[str, Any]]:
