@@ -17,6 +17,8 @@ from serving import free_port
 
 SECONDS = 90
 """How long a file that is dropped may take to be predicted with."""
+PATIENCE = 60
+"""Seconds for one answer of a server: what Prefect's own clients wait (PREFECT_API_REQUEST_TIMEOUT)."""
 CONTRACT = """
 from datetime import timedelta
 from evergreen.policies import RetrainingPolicy
@@ -41,18 +43,22 @@ class Platform:
     def evergreen(self, *words: str) -> Ended:
         return self.home.evergreen_cold(*words, **self.environment)
 
+    def ask(self, path: str, **wanted: Any) -> Any:
+        """What Prefect's server answers, within the patience of Prefect's own clients: it writes to one SQLite file and has two cores."""
+        answer = httpx.request("POST" if wanted else "GET", f"{self.api}/{path}", timeout=PATIENCE, **wanted)
+        return answer.raise_for_status().json() if answer.content else None
+
     def runs(self, deployment: str = "retraining") -> list[dict[str, Any]]:
         """Prefect's own record of a deployment's runs that have begun, oldest first."""
-        found = httpx.get(f"{self.api}/deployments/name/{deployment}/evergreen").raise_for_status().json()
+        found = self.ask(f"deployments/name/{deployment}/evergreen")
         wanted = {"deployments": {"id": {"any_": [found["id"]]}}, "sort": "START_TIME_ASC", "limit": 200}
-        runs = httpx.post(f"{self.api}/flow_runs/filter", json=wanted).raise_for_status().json()
-        return [run for run in runs if run["start_time"]]
+        return [run for run in self.ask("flow_runs/filter", json=wanted) if run["start_time"]]
 
     def logs(self) -> list[str]:
         """The lines that Prefect's pages show with rounds."""
-        rounds = httpx.post(f"{self.api}/flow_runs/filter", json={"flows": {"name": {"any_": ["cycle"]}}}).raise_for_status().json()
+        rounds = self.ask("flow_runs/filter", json={"flows": {"name": {"any_": ["cycle"]}}})
         wanted = {"logs": {"flow_run_id": {"any_": [run["id"] for run in rounds]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
-        return [row["message"] for row in httpx.post(f"{self.api}/logs/filter", json=wanted).raise_for_status().json()]
+        return [row["message"] for row in self.ask("logs/filter", json=wanted)]
 
     def works_on_a_round(self) -> psutil.Process | None:
         """The process that works on a round now: it has the home's lease."""
@@ -65,7 +71,7 @@ class Platform:
         """Send Prefect an event, as anybody may, through its public interface."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         told = {"event": event, "resource": {"prefect.resource.id": "somebody"}, "occurred": now, "id": str(uuid4())}
-        httpx.post(f"{self.api}/events", json=[told]).raise_for_status()
+        self.ask("events", json=[told])
 
     def processes(self) -> list[psutil.Process]:
         """Everything that works for this home: it has the home in its environment."""

@@ -50,7 +50,7 @@ def test_a_file_that_is_dropped_leads_to_data_a_verdict_and_new_predictions_with
     assert newest["snapshot"] == live.home.rows("decisions")[-1]["snapshot"]
     assert set(live.home.published()["model_version"]) == {newest["version"]}
     api = f"http://127.0.0.1:{live.environment['EVERGREEN_API_PORT']}"
-    assert until(lambda: httpx.get(f"{api}/version").json()["model_version"] == newest["version"], seconds=10)
+    assert until(lambda: httpx.get(f"{api}/version", timeout=platforms.PATIENCE).json()["model_version"] == newest["version"], seconds=10)
     assert f"version {newest['version']} answers over HTTP, as in training" in (live.home.var / "logs" / "runner.log").read_text()
 
 
