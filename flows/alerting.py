@@ -7,13 +7,14 @@ from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from evergreen.causes import find_alerts
+from evergreen.causes import what_holds
 from evergreen.control import freshen_site
 from evergreen.errors import ContractError, EvergreenError
 from evergreen.journal import Journal
-from evergreen.monitoring.alerts import Alert, contract_broken, run_died, run_failed
+from evergreen.monitoring.alerts import GOOD_NEWS, Alert, contract_broken, run_died, run_failed
 from evergreen.monitoring.channels import Channels, split_urls
-from evergreen.monitoring.telling import Memory, failures, tell
+from evergreen.monitoring.heartbeat import beat
+from evergreen.monitoring.telling import Memory, failures, resolutions, tell
 from evergreen.policies import AlertPolicy
 from evergreen.settings import Settings, load_settings
 from evergreen.workspace import Workspace, load_problem, open_workspace
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
 
 def tell_alerts(space: Workspace, now: datetime) -> list[Alert]:
-    """Find what holds now and tell what was not told within its cooldown, failures that no address took too; returns what was told."""
-    return _tell(space, [*failures(space.journal, space.problem, now), *find_alerts(space, now)], now)
+    """Find what holds now, and what does no longer, and tell what was not told yet, failures that no address took too; returns it."""
+    found = what_holds(space, now)
+    over = resolutions(space.journal, space.problem, found.alerts, found.unsure, now)
+    return _tell(space, [*failures(space.journal, space.problem, now), *found.alerts, *over], now)
 
 
 def show_what_holds(space: Workspace, now: datetime) -> None:
@@ -46,6 +49,12 @@ def tell_prometheus(space: Workspace, now: datetime, *, is_look: bool = False) -
     except OSError as error:
         told = f"{space.settings.metrics} cannot be written ({error.strerror}): Prometheus is told nothing new"
         account.done("metrics", told, tone="bad")
+
+
+def tell_watcher(space: Workspace) -> None:
+    """Give a sign of life to whoever watches from outside; one that does not take it is told, and stops nothing."""
+    if fault := beat(space.settings.heartbeat_url.get_secret_value()):
+        account.done("heartbeat", f"{fault}. As long as it is so, nobody outside knows that the loop is alive.", tone="hold")
 
 
 def tell_failure(space: Workspace, name: str, error: BaseException) -> list[Alert]:
@@ -110,6 +119,6 @@ def _show(text: str) -> None:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     shown = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
-        account.done("alert", shown, tone="bad")
+        account.done("alert", shown, tone="good" if shown.startswith(GOOD_NEWS) else "bad")
     except Exception:  # what looks like the end of a style that nothing began
         account.say(f"  alert     {shown}", style="red")

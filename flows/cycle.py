@@ -23,7 +23,7 @@ from evergreen.status import current_inputs, current_state, look_at_health, real
 from evergreen.triggers import Decision, Kind, Trigger
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
-from flows.alerting import tell_alerts, tell_failed_round, tell_prometheus
+from flows.alerting import tell_alerts, tell_failed_round, tell_prometheus, tell_watcher
 from flows.batch_prediction import predict_batch
 from flows.ingestion import ingest
 from flows.loop import DELIVERIES
@@ -85,6 +85,7 @@ def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
     close_round(space, name, record, current_state(space, inputs, serves))
     tell_alerts(space, datetime.now(UTC))
     tell_prometheus(space, datetime.now(UTC))
+    tell_watcher(space)
     return complete
 
 

@@ -125,10 +125,11 @@ def warn(space: Workspace) -> None:
 
 @step()
 def expose(space: Workspace) -> None:
-    """Tell Prometheus how things stand, and that a look has ended."""
-    from flows.alerting import tell_prometheus
+    """Tell Prometheus how things stand and that a look has ended, and whoever watches from outside that the loop is alive."""
+    from flows.alerting import tell_prometheus, tell_watcher
 
     tell_prometheus(space, datetime.now(UTC), is_look=True)
+    tell_watcher(space)
 
 
 @step()

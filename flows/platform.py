@@ -13,6 +13,7 @@ from pathlib import Path
 
 from evergreen.errors import EvergreenError, RefusedError
 from evergreen.monitoring.channels import refuse_bad
+from evergreen.monitoring.heartbeat import refuse_no_address
 from evergreen.settings import Settings, load_settings
 from evergreen.tracking import QUIET as QUIET_MLFLOW
 from evergreen.workspace import open_workspace
@@ -60,13 +61,14 @@ def up() -> None:
     Raises
     ------
     RefusedError
-        A port is taken, or is to be that of two parts; or alerts are to go to what is no address.
+        A port is taken, or is to be that of two parts; or alerts, or signs of life, are to go to what is no address.
     EvergreenError
         A part does not get healthy, and everything is stopped again; or what is to be stopped already does not end.
     """
     space = open_workspace()
     settings = space.settings
     refuse_bad(settings.alert_urls.get_secret_value())
+    refuse_no_address(settings.heartbeat_url.get_secret_value())
     wanted = [*parts(settings), *served(settings)]
     _refuse_same(wanted)
     is_ours = not _is_up(settings)

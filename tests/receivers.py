@@ -1,4 +1,4 @@
-"""A web server that keeps what is posted to it, for tests of alerts."""
+"""A web server that keeps what is posted to it and what it is asked for, for tests of alerts and signs of life."""
 
 import json
 import threading
@@ -11,15 +11,21 @@ SECRET = "hunter2"  # noqa: S105 - it must not be found anywhere
 
 
 class Receiver:
-    """A web server that keeps what is posted to it."""
+    """A web server that keeps what is posted to it, and the paths that it is asked for."""
 
     def __init__(self, status: int = 200) -> None:
         self.got: list[dict[str, Any]] = []
-        keep = self.got
+        self.asked: list[str] = []
+        keep, asked = self.got, self.asked
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 keep.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(status)
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                asked.append(self.path)
                 self.send_response(status)
                 self.end_headers()
 
@@ -28,6 +34,7 @@ class Receiver:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"json://ann:{SECRET}@127.0.0.1:{self.server.server_port}/"
+        self.heartbeat = f"http://127.0.0.1:{self.server.server_port}/ping/{SECRET}"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,23 @@ POLLS = 3
 DAY = timedelta(days=1)
 
 
+@dataclass(frozen=True)
+class Holding:
+    """What holds at a moment, of the kinds that the contract wants to be told."""
+
+    alerts: list[Alert]
+    """Each cause, whether it was told before or not."""
+    unsure: frozenset[str]
+    """Kinds of which more may hold: until what was delivered can be read and is judged, nobody knows."""
+
+
 def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
     """All that holds now and that the contract wants to be told, whether it was told before or not."""
+    return what_holds(space, now).alerts
+
+
+def what_holds(space: Workspace, now: datetime) -> Holding:
+    """All that holds now, and of which kinds that is not known for certain."""
     lies, seen = None, None
     try:
         lies = _landed(space, now)
@@ -45,6 +61,7 @@ def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
     except (DataError, OSError) as error:
         what, awaited = f"Nothing that is delivered can be judged: {error}", set()
         found = [alert(space.problem, "stray", "unlisted", what=what, command="evergreen status")]
+    unsure = {*(("late", "missing") if awaited or lies is None else ()), *(("quarantine", "stray") if lies is None else ())}
     seen = seen or known(space.journal)
     found += [*_quarantined(space, lies, seen), *_late(space, seen, now, awaited), *_given_up(space, now), *_missing(space, seen, awaited)]
     found += [
@@ -52,7 +69,7 @@ def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
         *_silence(space, seen, now),
         *find_concerns(space.journal, space.problem, now),
     ]
-    return [one for one in found if one.kind in space.problem.alerts.on]
+    return Holding([one for one in found if one.kind in space.problem.alerts.on], frozenset(unsure))
 
 
 def _landed(space: Workspace, now: datetime) -> Found:

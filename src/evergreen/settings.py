@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     """The container image that a work pool of containers starts."""
     alert_urls: SecretStr = SecretStr("")
     """Where alerts are sent: URLs as apprise reads them, separated by spaces, or by commas where another one begins."""
+    heartbeat_url: SecretStr = SecretStr("")
+    """What is asked for at the end of each look and each round, so that a watcher outside hears when none comes any more."""
 
     keep_decisions: Annotated[int, Field(ge=1)] = 20
     """A clean-up spares the candidates of so many newest decisions."""

@@ -34,6 +34,13 @@ def test_the_name_of_the_file_is_taken_away_for_it_is_no_setting(file: Path):
     assert ended.stdout == "none\n"
 
 
+@pytest.mark.parametrize("name", ["EVERGREEN_ALERT_URLS", "EVERGREEN_HEARTBEAT_URL"])
+def test_a_file_that_may_be_empty_is_as_if_nobody_had_named_it(tmp_path: Path, name: str):
+    (tmp_path / "empty").write_text("\n")
+    ended = enter("sh", "-c", f'echo "${{{name}-none}} ${{{name}_FILE-none}}"', **{f"{name}_FILE": str(tmp_path / "empty")})
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "none none\n", "")
+
+
 def test_without_files_the_command_finds_what_was_given():
     ended = enter("sh", "-c", 'echo "$EVERGREEN_API_KEY"', EVERGREEN_API_KEY="given", EVERGREEN_API_KEY_FILE="")
     assert (ended.returncode, ended.stdout) == (0, "given\n")

@@ -36,7 +36,7 @@ class Host:
 
     def call(self, script: str, *words: str, fail: str = "nothing", **environment: str) -> subprocess.CompletedProcess[str]:
         path = f"{self.root / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        told = {"PATH": path, "PLACE": str(self.root), "FAIL": fail, "FAILS_WITH": NEW}
+        told = {"PATH": path, "PLACE": str(self.root), "FAIL": fail, "FAILS_WITH": NEW, "EVERGREEN_SECRETS": str(self.root / "secrets")}
         command = [ROOT / "deploy" / script, *words]
         return subprocess.run(command, env=told | environment, cwd=self.root, capture_output=True, text=True, check=False, timeout=60)
 

@@ -121,8 +121,9 @@ removals = _table("removals", *map(_text, ("removal", "kind", "name", "reason"))
 """What was removed to save room although the journal names it. `kind`: model (`name`: its version), prediction (its path)
 or served (how many rows of the log, until when)."""
 alerts = _table("alerts", *map(_text, ("cause", "kind", "text")), sa.Column("after", sa.Integer, nullable=False), unique=("cause", "after"))
-"""What people were told of. `cause`: digest of what it was about; `kind`: the alert's own, then "again" for each time that it is sent once
-more, and "sent" when an address has taken it; `after`: `seq` of the row before it for that cause (0: the first)."""
+"""What people were told of. `cause`: digest of what it was about; `kind`: the alert's own, or "resolved" when it holds no longer; then
+"again" for each time that it is sent once more, and "sent" when an address has taken it; `after`: `seq` of the row before it for that cause
+(0: the first)."""
 served = _table(
     "served",
     *map(_text, ("prediction", "asked_at", "features", "inputs", "answer")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from evergreen.contract import Problem
@@ -12,6 +13,10 @@ from evergreen.files import digest_text
 from evergreen.quoting import in_words, quoted, revealed, shortened
 
 LONGEST = 400
+RESOLVED = "resolved"
+"""Kind of the word that what people were told of holds no longer."""
+GOOD_NEWS = "Resolved"
+"""How every text of that kind begins."""
 NUMBERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
 
 
@@ -20,7 +25,7 @@ class Alert:
     """Something that a person should know of."""
 
     kind: str
-    """One of `policies.AlertKind`."""
+    """One of `policies.AlertKind`, or RESOLVED."""
     cause: str
     """Digest of what it is about: the same cause is not told twice within a cooldown."""
     problem: str
@@ -34,6 +39,8 @@ class Alert:
     @property
     def text(self) -> str:
         """All of it in words; values of the data are quoted."""
+        if self.kind == RESOLVED:
+            return self.what
         return f"{self.what} Affected: {self.affected}. Run: {self.command}"
 
 
@@ -48,6 +55,14 @@ def as_told(problem: Problem, row: dict[str, Any]) -> Alert:
     what, _, rest = str(row["text"]).rpartition(" Affected: ")
     affected, _, command = rest.rpartition(". Run: ")
     return Alert(row["kind"], row["cause"], problem.name, what, affected, command)
+
+
+def resolved(problem: Problem, row: dict[str, Any]) -> Alert:
+    """The word that what a row of the journal's table tells of holds no longer; nobody has to do anything."""
+    told = as_told(problem, row)
+    since = datetime.fromisoformat(row["at"])
+    what = f"{GOOD_NEWS} (told {since:%Y-%m-%d %H:%M} UTC): {told.what}"
+    return Alert(RESOLVED, row["cause"], problem.name, what, told.affected, "")
 
 
 def run_failed(problem: Problem, name: str, error: BaseException) -> Alert:

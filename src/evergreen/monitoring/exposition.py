@@ -29,6 +29,7 @@ from evergreen.gate.ledger import spent_at
 from evergreen.journal import Journal
 from evergreen.monitoring import pillars, service
 from evergreen.monitoring.freshness import of_sources
+from evergreen.monitoring.telling import tellings
 from evergreen.moves import standing
 from evergreen.triggers import SIGNALS, Action
 from evergreen.workspace import Workspace
@@ -162,7 +163,7 @@ def _loop(space: Workspace, now: datetime) -> Iterator[Metric]:
     yield _gauge("evergreen_error_budget_spent_ratio", "Chance of promoting a worse model that the gates of the data's year took.", spent)
     yield _gauge("evergreen_error_budget_allowed_ratio", "What they may take in a year.", policy.alpha_per_year)
     yield _gauge("evergreen_frozen", "1 while promotions are frozen.", bool(frozen(journal)))
-    yield _gauge("evergreen_alerts", "Causes that people were told of within the contract's cooldown.", _alerts(space, now), "kind")
+    yield _gauge("evergreen_alerts", "Causes that people were told of lately and that are not resolved.", _alerts(space, now), "kind")
 
 
 def _trainings(journal: Journal) -> Iterator[Metric]:
@@ -179,11 +180,11 @@ def _trainings(journal: Journal) -> Iterator[Metric]:
 def _alerts(space: Workspace, now: datetime) -> Values:
     """How many causes of each kind were told so lately that one which still holds is among them: it is told once in a cooldown."""
     recent = space.problem.alerts.cooldown + timedelta(seconds=2 * space.settings.poll_seconds)
-    told: dict[str, set[str]] = {kind: set() for kind in space.problem.alerts.on}
-    for row in space.journal.rows(tables.alerts):
-        if row["kind"] in told and abs(now - datetime.fromisoformat(row["at"])) < recent:
-            told[row["kind"]].add(row["cause"])
-    return {(kind,): len(causes) for kind, causes in told.items()}
+    told = {(kind,): 0 for kind in space.problem.alerts.on}
+    for row in (telling[0] for telling in tellings(space.journal)):
+        if (row["kind"],) in told and abs(now - datetime.fromisoformat(row["at"])) < recent:
+            told[row["kind"],] += 1
+    return told
 
 
 def _data(space: Workspace, now: datetime) -> Iterator[Metric]:

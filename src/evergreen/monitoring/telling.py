@@ -1,9 +1,10 @@
-"""Telling alerts: each cause once in a cooldown, to the console and to every address; what no address has taken is sent once more."""
+"""Telling alerts: each cause once in a cooldown and once when it is over; what no address has taken is sent once more."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from evergreen.contract import Problem
 from evergreen.errors import LostError, without_passwords
 from evergreen.files import digest_text
 from evergreen.journal import Journal
-from evergreen.monitoring.alerts import Alert, as_told
+from evergreen.monitoring.alerts import RESOLVED, Alert, as_told, resolved
 from evergreen.monitoring.channels import Channels
 from evergreen.quoting import revealed
 
@@ -26,6 +27,11 @@ SENDING = timedelta(minutes=1)
 """Longer than sending takes: after it, what has no row that it was sent was not. Each time that it fails, twice as long is waited."""
 DOUBLINGS = 6
 HOUR = timedelta(hours=1)
+LATELY = timedelta(days=30)
+"""What was told before that is over without a word, as after a long rest of the loop."""
+ONE_BY_ONE = frozenset({"late", "stray", "health", "bias"})
+"""Kinds whose cause names a source, a file or a version and nothing that changes meanwhile. Others may go on as another cause of the same
+kind (a delivery that was corrected and is wrong still): they are over when nothing of their kind holds."""
 
 
 @dataclass
@@ -97,8 +103,42 @@ def tell(memory: Memory, alerts: list[Alert], *, channels: Channels, cooldown: t
 
 def failures(journal: Journal, problem: Problem, now: datetime) -> list[Alert]:
     """Runs of which it was told within the cooldown that they failed: nobody finds them again, and perhaps no address has taken it."""
-    recent = [row for row in journal.rows(tables.alerts, kind="failure") if _between(row, now) < problem.alerts.cooldown]
-    return [as_told(problem, row) for row in recent]
+    told = (telling[0] for telling in tellings(journal))
+    return [as_told(problem, row) for row in told if row["kind"] == "failure" and _between(row, now) < problem.alerts.cooldown]
+
+
+def resolutions(journal: Journal, problem: Problem, holding: list[Alert], unsure: Collection[str], now: datetime) -> list[Alert]:
+    """What people were told of and holds no longer, given all that holds now and the kinds of which more may hold.
+
+    A run that failed is over when a round was gone to its end after it. What was resolved within the cooldown is among these: perhaps no
+    address has taken the word of it.
+    """
+    holds, kinds = {one.cause for one in holding}, {one.kind for one in holding}
+    round_ended = journal.last(tables.cycles)
+    found = []
+    for row in (telling[0] for telling in tellings(journal)):
+        if row["cause"] in holds or _between(row, now) >= max(LATELY, problem.alerts.cooldown):
+            continue
+        if row["kind"] == RESOLVED:
+            found += (
+                [Alert(RESOLVED, row["cause"], problem.name, row["text"], "", "")] if _between(row, now) < problem.alerts.cooldown else []
+            )
+        elif row["kind"] not in problem.alerts.on or row["kind"] in unsure or (row["kind"] in kinds and row["kind"] not in ONE_BY_ONE):
+            continue
+        elif row["kind"] != "failure" or (round_ended is not None and round_ended["at"] > row["at"]):
+            found.append(resolved(problem, row))
+    return found
+
+
+def tellings(journal: Journal) -> list[list[dict[str, Any]]]:
+    """For each cause the rows since it was last told, or was last told to be over: that row, and those of sending it."""
+    by_cause: dict[str, list[dict[str, Any]]] = {}
+    for row in journal.rows(tables.alerts):
+        if row["kind"] in {AGAIN, SENT}:
+            by_cause.setdefault(row["cause"], []).append(row)
+        else:
+            by_cause[row["cause"]] = [row]
+    return list(by_cause.values())
 
 
 def _pass_on(memory: Memory, due: list[tuple[Alert, Turn]], channels: Channels) -> None:
@@ -120,15 +160,28 @@ def _turn(journal: Journal, one: Alert, *, cooldown: timedelta, has_addresses: b
     rows = journal.rows(tables.alerts, cause=one.cause)
     begun = max((place for place, row in enumerate(rows) if row["kind"] not in {AGAIN, SENT}), default=0)
     telling = rows[begun:]
-    if not telling or _between(telling[0], now) >= cooldown:
+    if _is_news(one, rows, telling, cooldown=cooldown, now=now):
         turn: Turn = "first"
-    elif has_addresses and _was_not_sent(telling, now):
+    elif has_addresses and _is_about(telling, one) and _was_not_sent(telling, now):
         turn = "again"
     else:
         return None
     kind, text = (one.kind, one.text) if turn == "first" else (AGAIN, "")
     is_ours = journal.add(tables.alerts, cause=one.cause, kind=kind, text=text, after=rows[-1]["seq"] if rows else 0)
     return turn if is_ours else None
+
+
+def _is_news(one: Alert, rows: list[dict[str, Any]], telling: list[dict[str, Any]], *, cooldown: timedelta, now: datetime) -> bool:
+    """Whether nobody was told within the cooldown. What comes back after it was resolved is news; what comes and goes stays open."""
+    if one.kind == RESOLVED:
+        lately = any(row["kind"] == RESOLVED and _between(row, now) < cooldown for row in rows)
+        return bool(telling) and telling[0]["kind"] != RESOLVED and not lately
+    return not telling or telling[0]["kind"] == RESOLVED or _between(telling[0], now) >= cooldown
+
+
+def _is_about(telling: list[dict[str, Any]], one: Alert) -> bool:
+    """Whether what was told last is what is to be told: that it holds, or that it is over."""
+    return bool(telling) and (telling[0]["kind"] == RESOLVED) == (one.kind == RESOLVED)
 
 
 def _was_not_sent(telling: list[dict[str, Any]], now: datetime) -> bool:

@@ -1,0 +1,212 @@
+"""That what people were told of holds no longer: told once, and only where it is so."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from receivers import Receiver, running
+from toy.data import day_of_orders
+from workspaces import changed, deliver, ingest, with_source
+
+from evergreen import journal as tables
+from evergreen.causes import what_holds
+from evergreen.errors import DataError
+from evergreen.monitoring.alerts import RESOLVED, Alert, alert, run_failed
+from evergreen.monitoring.channels import Channels
+from evergreen.monitoring.telling import AGAIN, LATELY, SENT, Memory, failures, resolutions, tell, tellings
+from evergreen.policies import AlertPolicy
+from evergreen.workspace import Workspace
+
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with running(Receiver()) as made:
+        yield made
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def made(space: Workspace, kind: str, *names: str) -> Alert:
+    return alert(space.problem, kind, *names, what=f"Something is wrong with {names[0]}.", command="evergreen status")
+
+
+def over(space: Workspace, *holding: Alert, unsure: frozenset[str] = frozenset(), at: datetime | None = None) -> list[Alert]:
+    return resolutions(space.journal, space.problem, list(holding), unsure, at or now())
+
+
+def told(space: Workspace, *alerts: Alert, urls: tuple[str, ...] = (), at: datetime | None = None) -> list[str]:
+    said: list[str] = []
+    memory = Memory(space.journal, space.settings.root)
+    tell(memory, list(alerts), channels=Channels(said.append, urls), cooldown=space.problem.alerts.cooldown, now=at or now())
+    return said
+
+
+def look(space: Workspace, *, urls: tuple[str, ...] = (), at: datetime | None = None) -> list[str]:
+    """What a look tells the console: all that holds, and what does no longer."""
+    found = what_holds(space, at or now())
+    ended = resolutions(space.journal, space.problem, found.alerts, found.unsure, at or now())
+    return told(space, *failures(space.journal, space.problem, at or now()), *found.alerts, *ended, urls=urls, at=at)
+
+
+def kinds(space: Workspace) -> list[str]:
+    return [row["kind"] for row in space.journal.rows(tables.alerts)]
+
+
+def orders(rows: int | None = None):
+    return day_of_orders(6)[["order_id", "ordered_at", "customer_id", "product", "amount"]].iloc[:rows]
+
+
+def test_a_delivery_that_was_corrected_is_told_to_be_resolved_once_on_the_console_and_at_every_address(
+    space: Workspace, receiver: Receiver
+):
+    deliver(space, "orders", "next.csv", orders(0))
+    ingest(space)
+    (first,) = look(space, urls=(receiver.url,))
+    deliver(space, "orders", "next.csv", orders())
+    ingest(space)
+    (second,) = look(space, urls=(receiver.url,), at=now() + 150 * MINUTE)
+    begun = space.journal.rows(tables.alerts)[0]["at"]
+    assert second == f"Resolved (told {begun[:10]} {begun[11:16]} UTC): {first.partition(' Affected: ')[0]}"
+    assert [message["message"] for message in receiver.got] == [first, second]
+    assert look(space, urls=(receiver.url,), at=now() + 200 * MINUTE) == []
+    assert look(space, urls=(receiver.url,), at=now() + 25 * HOUR) == []
+    assert (kinds(space), len(receiver.got)) == (["quarantine", SENT, RESOLVED, SENT], 2)
+
+
+def test_what_still_holds_is_not_resolved(space: Workspace):
+    deliver(space, "orders", "next.csv", orders(0))
+    ingest(space)
+    assert len(look(space)) == 1
+    assert look(space) == []
+    assert kinds(space) == ["quarantine"]
+
+
+def test_a_correction_that_is_wrong_too_is_another_cause_and_resolves_nothing(space: Workspace):
+    deliver(space, "orders", "next.csv", orders(0))
+    ingest(space)
+    look(space)
+    deliver(space, "orders", "next.csv", orders().drop(columns="order_id"))
+    ingest(space)
+    assert [text[:12] for text in look(space)] == ["The delivery"]
+    deliver(space, "orders", "next.csv", orders())
+    ingest(space)
+    assert [text.startswith("Resolved") for text in look(space)] == [True, True]
+
+
+@pytest.mark.parametrize("kind", ["late", "stray", "health", "bias"])
+def test_a_cause_that_names_all_it_is_about_is_resolved_while_others_of_its_kind_hold(space: Workspace, kind: str):
+    one, other = made(space, kind, "stock"), made(space, kind, "orders")
+    told(space, one, other)
+    assert [each.cause for each in over(space, other)] == [one.cause]
+    assert over(space, one, other) == []
+
+
+@pytest.mark.parametrize("kind", ["quarantine", "missing", "revoked", "features", "estimate", "verdict", "drift", "refusal"])
+def test_a_cause_that_may_go_on_as_another_is_resolved_when_nothing_of_its_kind_holds(space: Workspace, kind: str):
+    one, other = made(space, kind, "stock"), made(space, kind, "orders")
+    told(space, one)
+    assert over(space, other) == []
+    assert [each.cause for each in over(space, made(space, "late", "stock"))] == [one.cause]
+
+
+def test_what_is_not_known_for_certain_is_not_resolved(space: Workspace):
+    one = made(space, "late", "stock")
+    told(space, one)
+    assert over(space, unsure=frozenset({"late"})) == []
+    assert [each.cause for each in over(space, unsure=frozenset({"missing"}))] == [one.cause]
+
+
+def test_a_late_source_is_not_resolved_by_a_delivery_that_nobody_has_judged(space: Workspace):
+    late = Workspace(space.settings, with_source("stock", changed(space.problem, clock="wall"), max_age=DAY), space.journal)
+    assert "The source stock is late" in "".join(look(late))
+    deliver(late, "stock", "next.csv", day_of_orders(6).iloc[:0])
+    assert what_holds(late, now()).unsure == {"late", "missing"}
+    assert look(late) == []
+    ingest(late)
+    assert [text[:12] for text in look(late)] == ["The delivery"]
+
+
+def test_while_the_landing_folder_cannot_be_read_nothing_about_deliveries_is_resolved(space: Workspace, monkeypatch: pytest.MonkeyPatch):
+    deliver(space, "orders", "next.csv", orders(0))
+    ingest(space)
+    look(space)
+
+    def fail(*_: object, **__: object) -> None:
+        raise DataError("The folder cannot be listed.")
+
+    monkeypatch.setattr("evergreen.causes.find", fail)
+    assert what_holds(space, now()).unsure == {"late", "missing", "quarantine", "stray"}
+    assert [text[:12] for text in look(space)] == ["Nothing that"]
+
+
+def test_a_run_that_failed_is_resolved_by_the_next_round_that_comes_to_its_end(space: Workspace):
+    failed = run_failed(space.problem, "cycle 7", DataError("A column is gone."))
+    space.journal.add(tables.cycles, cycle="before", facts={})
+    told(space, failed)
+    assert look(space) == []
+    space.journal.add(tables.cycles, cycle="after", facts={})
+    (text,) = look(space)
+    assert text.endswith(" UTC): The run cycle 7 failed: DataError: A column is gone.")
+    assert look(space, at=now() + 2 * MINUTE) == []
+    assert failures(space.journal, space.problem, now()) == []
+
+
+def test_what_comes_back_after_it_was_resolved_is_told_at_once_and_what_comes_and_goes_stays_open(space: Workspace):
+    one = made(space, "late", "stock")
+    assert [len(told(space, one)), len(told(space, *over(space))), len(told(space, one))] == [1, 1, 1]
+    for _ in range(5):  # three messages in a cooldown are enough
+        assert told(space, *over(space)) == []
+        assert told(space, one) == []
+    assert kinds(space) == ["late", RESOLVED, "late"]
+    tomorrow = now() + DAY
+    assert [text[:8] for text in told(space, *over(space, at=tomorrow), at=tomorrow)] == ["Resolved"]
+
+
+def test_the_word_of_it_is_sent_once_more_where_no_address_took_it(space: Workspace, receiver: Receiver):
+    told(space, made(space, "late", "stock"), urls=(receiver.url,))
+    with running(Receiver(status=500)) as refusing:
+        told(space, *over(space), urls=(refusing.url,))
+    assert told(space, *over(space), urls=(receiver.url,), at=now() + 5 * MINUTE) == []
+    assert told(space, *over(space), urls=(receiver.url,), at=now() + 10 * MINUTE) == []
+    assert kinds(space) == ["late", SENT, RESOLVED, AGAIN, SENT]
+    assert [message["message"].split()[0] for message in receiver.got] == ["Something", "Resolved"]
+
+
+def test_an_alert_that_no_address_took_is_not_sent_once_more_when_it_is_over(space: Workspace, receiver: Receiver):
+    one = made(space, "late", "stock")
+    with running(Receiver(status=500)) as refusing:
+        told(space, one, urls=(refusing.url,))
+    told(space, *over(space), at=now() + MINUTE)
+    told(space, *over(space), urls=(receiver.url,), at=now() + 5 * MINUTE)
+    assert [message["message"][:8] for message in receiver.got] == ["Resolved"]
+
+
+def test_kinds_that_the_contract_does_not_want_told_any_more_end_without_a_word(space: Workspace):
+    told(space, made(space, "late", "stock"))
+    quiet = Workspace(space.settings, changed(space.problem, alerts=AlertPolicy(on=("failure",))), space.journal)
+    assert (over(quiet), len(over(space))) == ([], 1)
+
+
+def test_what_was_told_long_ago_ends_without_a_word(space: Workspace):
+    told(space, made(space, "late", "stock"))
+    assert len(over(space, at=now() + LATELY - MINUTE)) == 1
+    assert over(space, at=now() + LATELY) == []
+    slow = Workspace(space.settings, changed(space.problem, alerts=AlertPolicy(cooldown=2 * LATELY)), space.journal)
+    assert len(over(slow, at=now() + LATELY)) == 1
+
+
+def test_each_cause_has_the_rows_since_it_was_told_last(space: Workspace, receiver: Receiver):
+    one, other = made(space, "late", "stock"), made(space, "late", "orders")
+    told(space, one, other, urls=(receiver.url,))
+    told(space, *over(space, other))
+    assert [[row["kind"] for row in rows] for rows in tellings(space.journal)] == [[RESOLVED], ["late", SENT]]
