@@ -26,6 +26,8 @@ FLOWS = ("retraining", "monitoring")
 OK, ABSENT = 200, 404
 UNANSWERED = (OSError, xmlrpc.client.Error, HTTPException, ExpatError)
 """What it looks like when no supervisor answers, or one that is about to stop."""
+ELSEWHERE = "elsewhere"
+NOBODY = "Prefect has not heard of one within the last minute"
 REFUSED = "it refuses us; set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY for Prefect's cloud"
 
 
@@ -49,7 +51,7 @@ class Health:
 
     part: Part
     state: str
-    """supervisord's word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED; "elsewhere" for a team's server; REFUSED."""
+    """supervisord's word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED; ELSEWHERE for what is not started here; REFUSED; NOBODY."""
     is_healthy: bool
 
 
@@ -85,6 +87,17 @@ def look(settings: Settings) -> list[Health]:
         except UNANSWERED:
             return []
     return [_health(settings, part, states.get(part.name, "STOPPED")) for part in (*parts(settings), *served(settings))]
+
+
+def look_elsewhere(settings: Settings) -> list[Health]:
+    """How each part is where none is started here, as in a container beside theirs; empty where nothing says where they are."""
+    prefect, mlflow, runner = parts(settings)
+    if prefect.port is not None:
+        return []
+    api = [Part("api", "predictions over HTTP", settings.api, f"{settings.api}/health/live", None)] if settings.api_url else []
+    others = [prefect, *([mlflow] if mlflow.port is None else []), *api]
+    works = _serves(settings, runner.health)
+    return [*(_health(settings, part, ELSEWHERE) for part in others), Health(runner, ELSEWHERE if works else NOBODY, works)]
 
 
 def tell(health: list[Health]) -> None:
@@ -153,7 +166,7 @@ def _health(settings: Settings, part: Part, state: str) -> Health:
     if part.name == "runner":
         return Health(part, state, works and _serves(settings, part.health))
     if part.port is None:
-        state = "elsewhere"
+        state = ELSEWHERE
     elif not works:
         return Health(part, state, is_healthy=False)
     if part.name == "prefect":

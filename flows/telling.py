@@ -54,7 +54,7 @@ def tell_status() -> None:
     for one in freshness(space, datetime.now(UTC)):
         behind = "" if one.behind is None else f", {one.behind.days} days behind {one.clock}"
         account.done(one.source, f"{one.newest or 'nothing yet'}{behind}", tone="hold" if one.is_stale else "plain")
-    seen = health.look(space.settings)
+    seen = health.look(space.settings) or health.look_elsewhere(space.settings)
     account.title("Platform" if seen else "The platform is not up. To start it: make up")
     health.tell(seen)
 

@@ -76,7 +76,7 @@ def test_a_delivery_that_was_corrected_is_told_to_be_resolved_once_on_the_consol
     ingest(space)
     (second,) = look(space, urls=(receiver.url,), at=now() + 150 * MINUTE)
     begun = space.journal.rows(tables.alerts)[0]["at"]
-    assert second == f"Resolved (told {begun[:10]} {begun[11:16]} UTC): {first.partition(' Affected: ')[0]}"
+    assert second == f"Resolved. What was told on {begun[:10]} {begun[11:16]} UTC holds no longer: {first.partition(' Affected: ')[0]}"
     assert [message["message"] for message in receiver.got] == [first, second]
     assert look(space, urls=(receiver.url,), at=now() + 200 * MINUTE) == []
     assert look(space, urls=(receiver.url,), at=now() + 25 * HOUR) == []
@@ -156,7 +156,7 @@ def test_a_run_that_failed_is_resolved_by_the_next_round_that_comes_to_its_end(s
     assert look(space) == []
     space.journal.add(tables.cycles, cycle="after", facts={})
     (text,) = look(space)
-    assert text.endswith(" UTC): The run cycle 7 failed: DataError: A column is gone.")
+    assert text.endswith(" UTC holds no longer: The run cycle 7 failed: DataError: A column is gone.")
     assert look(space, at=now() + 2 * MINUTE) == []
     assert failures(space.journal, space.problem, now()) == []
 
@@ -179,7 +179,7 @@ def test_the_word_of_it_is_sent_once_more_where_no_address_took_it(space: Worksp
     assert told(space, *over(space), urls=(receiver.url,), at=now() + 5 * MINUTE) == []
     assert told(space, *over(space), urls=(receiver.url,), at=now() + 10 * MINUTE) == []
     assert kinds(space) == ["late", SENT, RESOLVED, AGAIN, SENT]
-    assert [message["message"].split()[0] for message in receiver.got] == ["Something", "Resolved"]
+    assert [message["message"].split()[0] for message in receiver.got] == ["Something", "Resolved."]
 
 
 def test_an_alert_that_no_address_took_is_not_sent_once_more_when_it_is_over(space: Workspace, receiver: Receiver):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import commands
 import httpx
@@ -34,6 +35,19 @@ def test_status_tells_that_every_part_is_healthy_and_where_it_is(live: Platform)
     again = live.evergreen("up")
     assert (again.code, again.err) == (0, "")
     assert len(live.parts("supervisor.supervisord")) == 1
+
+
+def test_status_in_a_home_that_starts_none_of_it_asks_whom_the_environment_names(live: Platform, tmp_path: Path):
+    where = {"PREFECT_API_URL": live.api} | {
+        f"EVERGREEN_{name}": f"http://127.0.0.1:{live.environment[f'EVERGREEN_{port}_PORT']}"
+        for name, port in (("MLFLOW_URI", "MLFLOW"), ("API_URL", "API"))
+    }
+    home = commands.make_home(tmp_path)
+    told = Platform(home, where).evergreen("status").out.partition("\nPlatform\n")[2]
+    assert [line.split()[:2] for line in told.splitlines()] == [[name, "healthy"] for name in ("prefect", "mlflow", "api", "runner")]
+    others = Platform(home, {**where, "EVERGREEN_DEPLOYMENT": "another"}).evergreen("status").out
+    assert "  runner    not healthy (Prefect has not heard of one within the last minute)" in others
+    assert "The platform is not up. To start it: make up" in Platform(home, {}).evergreen("status").out
 
 
 def test_mlflows_server_is_one_process(live: Platform):

@@ -35,7 +35,7 @@ def test_with_every_event_lost_the_poll_does_it_and_a_kill_of_everything_is_surv
 
 def test_what_is_stopped_or_loses_its_supervisor_leaves_nobody_behind_and_a_password_keeps_others_out(home: Home):
     password = {"PREFECT_SERVER_API_AUTH_STRING": "team:secret", "PREFECT_API_AUTH_STRING": "team:secret"}
-    with platforms.up(platforms.platform_of(home, **password)) as platform:
+    with platforms.up(platforms.platform_of(home, poll=600, **password)) as platform:  # a look would only take what others wait for
         assert platform.evergreen("status").out.count(" healthy ") == 3
         stranger = Platform(home, {**platform.environment, "PREFECT_API_AUTH_STRING": "team:guess"}).evergreen("status")
         assert "prefect   not healthy (it refuses us; set PREFECT_API_AUTH_STRING" in stranger.out
@@ -76,7 +76,7 @@ def test_a_platform_that_does_not_get_healthy_says_why_and_is_stopped(home: Home
 
 def test_one_setting_hands_the_rounds_to_a_work_pool_and_prefects_own_worker_does_them(tmp_path: Path):
     home = commands.make_home(tmp_path)
-    platform = platforms.platform_of(home, EVERGREEN_WORK_POOL="farm")
+    platform = platforms.platform_of(home, poll=60, EVERGREEN_WORK_POOL="farm")
     with platforms.up(platform), (tmp_path / "worker.log").open("wb") as log:
         bare = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "EVERGREEN_"))}
         known = {**home.environment, **platform.environment, "PREFECT_API_URL": platform.api, "PREFECT_HOME": str(tmp_path / "worker")}

@@ -61,7 +61,7 @@ def resolved(problem: Problem, row: dict[str, Any]) -> Alert:
     """The word that what a row of the journal's table tells of holds no longer; nobody has to do anything."""
     told = as_told(problem, row)
     since = datetime.fromisoformat(row["at"])
-    what = f"{GOOD_NEWS} (told {since:%Y-%m-%d %H:%M} UTC): {told.what}"
+    what = f"{GOOD_NEWS}. What was told on {since:%Y-%m-%d %H:%M} UTC holds no longer: {told.what}"
     return Alert(RESOLVED, row["cause"], problem.name, what, told.affected, "")
 
 
