@@ -15,7 +15,7 @@ from evergreen.files import digest_text, read_json
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
 from evergreen.monitoring import service
-from evergreen.monitoring.alerts import NUMBERS
+from evergreen.monitoring.alerts import NUMBERS, RESOLVED
 from evergreen.monitoring.pillars import history as health_history
 from evergreen.monitoring.telling import AGAIN, SENT
 from evergreen.moves import history, standing
@@ -69,7 +69,7 @@ def _digest(space: Workspace, alerts: list[tuple[str, str, str]], now: datetime)
 
 def _told(space: Workspace) -> list[tuple[str, str, str]]:
     rows = [row for row in space.journal.rows(tables.alerts) if row["kind"] not in {AGAIN, SENT}]
-    return [(row["at"], row["kind"], apart(row["text"])) for row in rows]
+    return [(row["at"], "" if row["kind"] == RESOLVED else row["kind"], apart(row["text"])) for row in rows]
 
 
 def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Overview:

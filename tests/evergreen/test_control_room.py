@@ -15,6 +15,7 @@ from evergreen import journal as tables
 from evergreen.control import ahead, freshen_site, gather, refresh_site
 from evergreen.files import write_json
 from evergreen.gate.decision import Verdict
+from evergreen.monitoring.alerts import RESOLVED
 from evergreen.monitoring.pillars import PILLARS, Cell
 from evergreen.quoting import apart
 from evergreen.report import rooms
@@ -308,6 +309,10 @@ def test_the_page_tells_what_holds_now_without_a_round_and_keeps_what_the_last_o
     assert "1,234" in text
     assert not freshen_site(space, NOW)
     assert "1,234" in text
+    space.journal.add(tables.alerts, cause="c", kind=RESOLVED, text="Resolved. The run died.", after=1)
+    assert freshen_site(space, NOW)
+    said = re.findall(r"UTC</span> (.*?)\.? *(?:Affected.*)?</li>", index.read_text())
+    assert said == ["Resolved. The run died", "<strong>failure</strong> The run died"]
 
 
 def test_served_features_that_differ_are_counted_and_the_worst_are_named():

@@ -55,7 +55,7 @@ class Overview:
     alerts: list[tuple[str, str, str]] = field(default_factory=list)
     """What holds now: kind, what happened, the command to run."""
     told: list[tuple[str, str, str]] = field(default_factory=list)
-    """What people were told of: when, kind and text."""
+    """What people were told of: when, kind (empty where it is over) and text."""
     signals: list[dict[str, Any]] = field(default_factory=list)
     """Rows of `journal.signals` about drift and decay."""
     service: dict[str, Any] = field(default_factory=dict)
