@@ -7,6 +7,7 @@ from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from evergreen import journal as tables
 from evergreen.causes import what_holds
 from evergreen.control import freshen_site
 from evergreen.errors import ContractError, EvergreenError
@@ -64,9 +65,16 @@ def tell_failure(space: Workspace, name: str, error: BaseException) -> list[Aler
 
 
 def tell_deaths(space: Workspace, runs: list[FlowRun], now: datetime) -> list[Alert]:
-    """Tell of rounds whose process ended without a word: nobody inside them could; returns what was told."""
+    """Tell of rounds whose process ended without a word, unless it was told since: nobody inside them could; returns what was told."""
     wanted = runs if "failure" in space.problem.alerts.on else []
-    return _tell(space, [run_died(space.problem, run.name, run.state.message or "" if run.state else "") for run in wanted[-1:]], now)
+    found = [(run, run_died(space.problem, run.name, run.state.message or "" if run.state else "")) for run in wanted[-1:]]
+    return _tell(space, [one for run, one in found if not _is_told_since(space, one, run.end_time)], now)
+
+
+def _is_told_since(space: Workspace, one: Alert, moment: datetime | None) -> bool:
+    """Whether people were told of a cause after a moment; whoever finds it for a while must not tell it again once it is resolved."""
+    row = space.journal.last(tables.alerts, cause=one.cause, kind=one.kind)
+    return row is not None and moment is not None and datetime.fromisoformat(row["at"]) >= moment
 
 
 def tell_broken_contract(settings: Settings, error: ContractError) -> list[Alert]:

@@ -16,6 +16,7 @@ from prefect.states import Crashed, Failed
 from receivers import SECRET, Receiver, running
 from workspaces import changed, open_space
 
+from evergreen import journal as tables
 from evergreen.control import refresh_site
 from evergreen.errors import ContractError, DataError, JournalError
 from evergreen.policies import AlertPolicy
@@ -97,6 +98,19 @@ def test_rounds_that_died_are_told_once_where_the_contract_wants_it(tmp_path, on
         f"The run retrain: {run}. A later round goes on from where it was."
         for run in ("data died: exit code -9", "drift died: exit code -7")[: 2 * len(on)]
     ]
+
+
+def test_a_death_that_was_told_and_resolved_is_not_told_again_and_another_one_is(tmp_path):
+    space, now = open_space(tmp_path), datetime.now(UTC)
+    first, second = (
+        FlowRun(flow_id=uuid4(), name="retrain: data", state=Crashed(message="exit code -9"), end_time=now + after)
+        for after in (-timedelta(minutes=1), timedelta(minutes=1))
+    )
+    told = [tell_deaths(space, [first], now)]
+    space.journal.add(tables.cycles, cycle="after", facts={})
+    told += [alerting.tell_alerts(space, now), tell_deaths(space, [first], now), tell_deaths(space, [first, second], now)]
+    space.journal.close()
+    assert [[one.kind for one in each] for each in told] == [["failure"], ["resolved"], [], ["failure"]]
 
 
 def test_a_contract_that_cannot_be_read_is_told_though_it_cannot_say_to_whom(tmp_path, monkeypatch: pytest.MonkeyPatch):
