@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 def tell_alerts(space: Workspace, now: datetime) -> list[Alert]:
     """Find what holds now, and what does no longer, and tell what was not told yet, failures that no address took too; returns it."""
+    from evergreen.monitoring.exposition import looked_at
+
     found = what_holds(space, now)
-    over = resolutions(space.journal, space.problem, found.alerts, found.unsure, now)
+    over = resolutions(space.journal, space.problem, found, looked_at(space.settings), now)
     return _tell(space, [*failures(space.journal, space.problem, now), *found.alerts, *over], now)
 
 
@@ -72,8 +74,8 @@ def tell_deaths(space: Workspace, runs: list[FlowRun], now: datetime) -> list[Al
 
 
 def _is_told_since(space: Workspace, one: Alert, moment: datetime | None) -> bool:
-    """Whether people were told of a cause after a moment; whoever finds it for a while must not tell it again once it is resolved."""
-    row = space.journal.last(tables.alerts, cause=one.cause, kind=one.kind)
+    """Whether people were told of a cause, or that it is over, after a moment; whoever finds it for a while tells it no more then."""
+    row = space.journal.last(tables.alerts, cause=one.cause)
     return row is not None and moment is not None and datetime.fromisoformat(row["at"]) >= moment
 
 

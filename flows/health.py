@@ -27,7 +27,7 @@ OK, ABSENT = 200, 404
 UNANSWERED = (OSError, xmlrpc.client.Error, HTTPException, ExpatError)
 """What it looks like when no supervisor answers, or one that is about to stop."""
 ELSEWHERE = "elsewhere"
-NOBODY = "Prefect has not heard of one within the last minute"
+NOBODY = "none that works for this home has been heard of within the last minute"
 REFUSED = "it refuses us; set PREFECT_API_AUTH_STRING, or PREFECT_API_KEY for Prefect's cloud"
 
 
@@ -96,7 +96,8 @@ def look_elsewhere(settings: Settings) -> list[Health]:
         return []
     api = [Part("api", "predictions over HTTP", settings.api, f"{settings.api}/health/live", None)] if settings.api_url else []
     others = [prefect, *([mlflow] if mlflow.port is None else []), *api]
-    works = _serves(settings, runner.health)
+    found, ours = _deployments(settings, runner.health) or [], tag_of(settings)
+    works = _serves(settings, runner.health) and all(ours in one.get("tags", []) for one in found)
     return [*(_health(settings, part, ELSEWHERE) for part in others), Health(runner, ELSEWHERE if works else NOBODY, works)]
 
 
@@ -181,7 +182,7 @@ def _answer(address: str, headers: dict[str, str] | None = None) -> int:
 
     try:
         return httpx.get(address, headers=headers, timeout=ANSWER_SECONDS).status_code
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.InvalidURL):
         return 0
 
 
@@ -234,7 +235,7 @@ def _deployments(settings: Settings, api: str) -> list[dict[str, Any]] | None:
         if any(one.status_code not in {OK, ABSENT} for one in found):
             return None
         return [dict(one.json()) for one in found if one.status_code == OK]
-    except (httpx.HTTPError, ValueError, TypeError):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError):
         return None
 
 

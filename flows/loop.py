@@ -17,7 +17,7 @@ from evergreen.status import current_inputs, current_state, has_new_deliveries, 
 from evergreen.validation import import_engine
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
-from flows.alerting import tell_alerts
+from flows.alerting import tell_alerts, tell_watcher
 from flows.news import tell_notices
 from flows.server import alone, prefect_server
 
@@ -48,6 +48,7 @@ def run_loop(through: str | None) -> bool:
         tell_notices(space)
         find_occasion(space, datetime.now(UTC))  # an hour of the schedule that has nothing new is written down as skipped
         tell_alerts(space, datetime.now(UTC))  # whoever went the last round may have been killed before he told them
+        tell_watcher(space)
         if space.settings.landing.is_dir():
             complete = account.tell_leftovers(look_at_landing(space)[0], space.problem)
     else:

@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.states import Completed
 
+from evergreen.monitoring.alerts import LOOK
 from flows.runs import are_at_work_since, close_left_behind, died, drop_late, id_of, is_under_way
 from flows.steps import step
 
@@ -33,7 +34,7 @@ def tell_failed(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> N
 
 @flow(
     name="monitoring",
-    flow_run_name="look for what asks for a round",
+    flow_run_name=LOOK,
     timeout_seconds=1_800,
     persist_result=False,
     on_failure=[tell_failed],

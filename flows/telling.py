@@ -57,6 +57,8 @@ def tell_status() -> None:
     seen = health.look(space.settings) or health.look_elsewhere(space.settings)
     account.title("Platform" if seen else "The platform is not up. To start it: make up")
     health.tell(seen)
+    if any(one.state == health.NOBODY for one in seen):
+        account.say("Nobody works on rounds of this home. To start a runner on this machine: make up")
 
 
 def tell_site() -> None:

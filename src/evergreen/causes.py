@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,12 @@ from evergreen.files import shown
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
 from evergreen.leases import is_at_work
-from evergreen.monitoring.alerts import LONGEST, Alert, alert
+from evergreen.monitoring.alerts import LONGEST, Alert, Holding, alert
 from evergreen.monitoring.concerns import find_concerns
 from evergreen.monitoring.freshness import of_known
-from evergreen.monitoring.pillars import failing
+from evergreen.monitoring.pillars import Cell, accepted, failing
 from evergreen.monitoring.signals import findings
+from evergreen.monitoring.undecided import undecided
 from evergreen.moves import standing
 from evergreen.occasions import occasions_now
 from evergreen.quoting import apart, shortened
@@ -33,16 +33,6 @@ from evergreen.workspace import Workspace
 POLLS = 3
 """The silence of a loop is told so many looks of the platform after an hour of the schedule at the earliest."""
 DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Holding:
-    """What holds at a moment, of the kinds that the contract wants to be told."""
-
-    alerts: list[Alert]
-    """Each cause, whether it was told before or not."""
-    unsure: frozenset[str]
-    """Kinds of which more may hold: until what was delivered can be read and is judged, nobody knows."""
 
 
 def find_alerts(space: Workspace, now: datetime) -> list[Alert]:
@@ -61,11 +51,17 @@ def what_holds(space: Workspace, now: datetime) -> Holding:
     except (DataError, OSError) as error:
         what, awaited = f"Nothing that is delivered can be judged: {error}", set()
         found = [alert(space.problem, "stray", "unlisted", what=what, command="evergreen status")]
-    unsure = {*(("late", "missing") if awaited or lies is None else ()), *(("quarantine", "stray") if lies is None else ())}
     seen = seen or known(space.journal)
+    is_listed = lies is not None and (space.settings.landing.is_dir() or not seen.rows)
+    unsure = {*(("late", "missing") if awaited or not is_listed else ()), *(("quarantine", "stray") if not is_listed else ())}
+    cells = accepted(space.journal, space.problem)
+    unsure |= undecided(space.journal, cells, now)
+    if is_at_work(space.journal, space.settings.root, seconds=space.settings.lease_seconds):
+        unsure.add("silence")  # nobody says so of a loop at work, which may come to nothing
     found += [*_quarantined(space, lies, seen), *_late(space, seen, now, awaited), *_given_up(space, now), *_missing(space, seen, awaited)]
     found += [
         *(one for find in FINDERS for one in find(space)),
+        *_unhealthy(space, cells),
         *_silence(space, seen, now),
         *find_concerns(space.journal, space.problem, now),
     ]
@@ -208,9 +204,9 @@ def _seen(space: Workspace) -> Iterator[Alert]:
             yield alert(space.problem, kind, str(serves), what=what, command="evergreen train")
 
 
-def _unhealthy(space: Workspace) -> Iterator[Alert]:
+def _unhealthy(space: Workspace, cells: list[tuple[str, str, Cell]]) -> Iterator[Alert]:
     """What is wrong with accepted data: a source in one respect is one cause for as long as it fails."""
-    for source, pillar, cell in failing(space.journal, space.problem):
+    for source, pillar, cell in failing(space.journal, cells):
         what = f"The data of {source} are not well ({pillar}): {shortened('; '.join(cell.sentences), LONGEST)}."
         yield alert(space.problem, "health", source, pillar, what=what, command="evergreen status")
 
@@ -244,5 +240,5 @@ def _hours(time: timedelta) -> str:
     return f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"  # noqa: PLR2004 - two days
 
 
-FINDERS = (_refused, _not_served, _spent, _seen, _unhealthy, _spoilt)
+FINDERS = (_refused, _not_served, _spent, _seen, _spoilt)
 """What the journal alone tells."""

@@ -33,6 +33,8 @@ class Host:
     def __init__(self, root: Path) -> None:
         self.root = root
         put_program(root / "bin" / "docker", DOCKER)
+        (root / "secrets").mkdir()
+        (root / "secrets" / "postgres_password").write_text("known")
 
     def call(self, script: str, *words: str, fail: str = "nothing", **environment: str) -> subprocess.CompletedProcess[str]:
         path = f"{self.root / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -92,6 +94,22 @@ def test_the_first_image_that_fails_is_told_and_nothing_is_put_back(host):
     assert done.returncode == 1
     assert "there is none from before" in done.stderr
     assert len([call for call in host.calls if "compose up" in call]) == 1
+
+
+def test_files_that_may_be_empty_are_made_where_the_version_before_had_none_and_nothing_else_is(host):
+    assert host.call("roll-out", NEW).returncode == 0
+    found = {file.name: file.read_text() for file in (host.root / "secrets").iterdir()}
+    assert found == {"postgres_password": "known", "alert_urls": "", "heartbeat_url": ""}
+
+
+@pytest.mark.parametrize("folder", ["secrets", "no such folder"])
+def test_a_host_without_secrets_gets_none_from_a_roll_out_and_keeps_what_runs(host, folder):
+    (host.root / "secrets" / "postgres_password").unlink()
+    done = host.call("roll-out", NEW, EVERGREEN_SECRETS=str(host.root / folder))
+    assert done.returncode == 1
+    assert f"{host.root / folder} has no secrets. Set EVERGREEN_SECRETS" in done.stderr
+    assert (host.calls, host.runs) == ([], None)
+    assert not list((host.root / "secrets").iterdir())
 
 
 def test_an_image_by_its_tag_is_refused(host):

@@ -150,6 +150,10 @@ def test_an_alert_counts_once_until_its_cooldown_is_over(space: Workspace):
     space.journal.add(tables.alerts, cause="a cause", kind="again", text="", after=1)
     space.journal.add(tables.alerts, cause="another", kind="health", text="", after=0)
     assert told(space)["evergreen_alerts{kind=health}"] == 2
+    space.journal.add(tables.alerts, cause="a third", kind="health", text="", after=0)
+    assert told(space)["evergreen_alerts{kind=health}"] == 3
+    space.journal.add(tables.alerts, cause="a third", kind="resolved", text="", after=5)
+    assert told(space)["evergreen_alerts{kind=health}"] == 2
     later = now() + space.problem.alerts.cooldown
     assert told(space, later)["evergreen_alerts{kind=health}"] == 2  # the look that would tell it anew may come a little later
     assert told(space, later + timedelta(hours=1))["evergreen_alerts{kind=health}"] == 0

@@ -16,7 +16,7 @@ from evergreen.data.landing import active, find
 from evergreen.data.snapshots import take_snapshot
 from evergreen.errors import JoinError
 from evergreen.monitoring.doctor import Doctor
-from evergreen.monitoring.pillars import PILLARS, failing, history, look
+from evergreen.monitoring.pillars import PILLARS, Cell, accepted, failing, history, look
 from evergreen.policies import AlertPolicy
 from evergreen.quoting import withheld
 from evergreen.report.contract import describe
@@ -40,6 +40,11 @@ def checked(space: Workspace) -> list[Judged]:
     intake = Intake(settings.root, settings.expectations, space.journal, lambda refusal: refusal.reason, doctor)
     ready = find(settings.landing, problem, settle_seconds=0, now=NOW).ready
     return [ingest_one(one, problem.source(one.source), intake=intake, now=NOW) for one in ready]
+
+
+def wrong(space: Workspace) -> list[tuple[str, str, Cell]]:
+    """What fails of accepted data."""
+    return failing(space.journal, accepted(space.journal, space.problem))
 
 
 @pytest.fixture
@@ -106,7 +111,7 @@ def test_a_source_that_is_late_fails_and_one_in_time_does_not(season: Workspace)
     assert {name: known.get("freshness") for name, known in states(late).items()} == {
         **{"orders": "unjudged", "stock": "fail", "customers": None, "outcomes": "unjudged"}
     }
-    assert failing(late.journal, late.problem) == []  # the alert `late` tells it
+    assert wrong(late) == []  # the alert `late` tells it
     assert [one.kind for one in find_alerts(late, NOW)] == ["late"]
 
 
@@ -118,7 +123,7 @@ def test_rows_that_cannot_be_joined_are_not_well_until_they_can_be(season: Works
     (found,) = [one for one in look_at_health(strict, NOW) if one.pillar == "joins"]
     assert (found.column, found.state) == ("customers", "fail")
     assert withheld(found.sentence).startswith("nothing can be joined: Join with customers: ")
-    assert [(source, pillar) for source, pillar, _ in failing(strict.journal, strict.problem)] == [("customers", "joins")]
+    assert [(source, pillar) for source, pillar, _ in wrong(strict)] == [("customers", "joins")]
     told = next(one.what for one in find_alerts(strict, NOW) if one.kind == "health")
     assert told.startswith("The data of customers are not well (joins)")
     with pytest.raises(JoinError, match="Join with customers"):
@@ -126,7 +131,7 @@ def test_rows_that_cannot_be_joined_are_not_well_until_they_can_be(season: Works
     lenient = under(season, with_join(1, min_match=0.0))
     look_at_health(lenient, NOW)
     assert states(lenient)["customers"]["joins"] in {"ok", "warn"}
-    assert failing(lenient.journal, lenient.problem) == []
+    assert wrong(lenient) == []
 
 
 def test_the_things_themselves_are_well_again_when_none_comes_twice(season: Workspace):
@@ -135,7 +140,7 @@ def test_the_things_themselves_are_well_again_when_none_comes_twice(season: Work
     assert states(season)["orders"]["joins"] == "fail"
     look_at_health(season, NOW)
     assert states(season)["orders"]["joins"] == "ok"
-    assert failing(season.journal, season.problem) == []
+    assert wrong(season) == []
 
 
 def test_nothing_is_looked_at_before_every_source_has_delivered(empty_space: Workspace):
@@ -174,9 +179,7 @@ def test_what_a_person_has_taken_back_is_told_no_more(season: Workspace):
         assert [one.outcome for one in checked(told_only) if one.name == f"more-{day}.csv"] == ["published"]
 
     def told() -> list[str]:
-        return [
-            cell.name for source, pillar, cell in failing(told_only.journal, told_only.problem) if (source, pillar) == ("stock", "schema")
-        ]
+        return [cell.name for source, pillar, cell in wrong(told_only) if (source, pillar) == ("stock", "schema")]
 
     words = {"root": told_only.settings.root, "words": {"reason": "text", "person": "ann"}}
     last, first = (active(told_only.journal, "stock")[place]["batch"] for place in (-1, -2))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from receivers import Receiver, running
@@ -11,14 +12,20 @@ from workspaces import changed, deliver, ingest, with_source
 
 from evergreen import journal as tables
 from evergreen.causes import what_holds
+from evergreen.data.checkups import name_of
 from evergreen.errors import DataError
-from evergreen.monitoring.alerts import RESOLVED, Alert, alert, run_failed
+from evergreen.monitoring.alerts import LOOK, RESOLVED, Alert, Holding, alert, run_failed
 from evergreen.monitoring.channels import Channels
+from evergreen.monitoring.kinds import ESTIMATE, FEATURES, PUBLISHED, REALIZED, SERVED
+from evergreen.monitoring.pillars import accepted, failing
 from evergreen.monitoring.telling import AGAIN, LATELY, SENT, Memory, failures, resolutions, tell, tellings
+from evergreen.monitoring.undecided import undecided
 from evergreen.policies import AlertPolicy
 from evergreen.workspace import Workspace
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+
+MOVE = {"promotion": "m", "state": "done", "version": 1, "champion": None, "anchor": 1, "kind": "release", "reason": "r", "person": "ann"}
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +47,10 @@ def made(space: Workspace, kind: str, *names: str) -> Alert:
     return alert(space.problem, kind, *names, what=f"Something is wrong with {names[0]}.", command="evergreen status")
 
 
-def over(space: Workspace, *holding: Alert, unsure: frozenset[str] = frozenset(), at: datetime | None = None) -> list[Alert]:
-    return resolutions(space.journal, space.problem, list(holding), unsure, at or now())
+def over(
+    space: Workspace, *holding: Alert, unsure: frozenset[str] = frozenset(), at: datetime | None = None, looked: datetime | None = None
+) -> list[Alert]:
+    return resolutions(space.journal, space.problem, Holding(list(holding), unsure), looked, at or now())
 
 
 def told(space: Workspace, *alerts: Alert, urls: tuple[str, ...] = (), at: datetime | None = None) -> list[str]:
@@ -54,8 +63,12 @@ def told(space: Workspace, *alerts: Alert, urls: tuple[str, ...] = (), at: datet
 def look(space: Workspace, *, urls: tuple[str, ...] = (), at: datetime | None = None) -> list[str]:
     """What a look tells the console: all that holds, and what does no longer."""
     found = what_holds(space, at or now())
-    ended = resolutions(space.journal, space.problem, found.alerts, found.unsure, at or now())
+    ended = resolutions(space.journal, space.problem, found, None, at or now())
     return told(space, *failures(space.journal, space.problem, at or now()), *found.alerts, *ended, urls=urls, at=at)
+
+
+def still_told(space: Workspace) -> list[Alert]:
+    return failures(space.journal, space.problem, now())
 
 
 def kinds(space: Workspace) -> list[str]:
@@ -210,3 +223,115 @@ def test_each_cause_has_the_rows_since_it_was_told_last(space: Workspace, receiv
     told(space, one, other, urls=(receiver.url,))
     told(space, *over(space, other))
     assert [[row["kind"] for row in rows] for rows in tellings(space.journal)] == [[RESOLVED], ["late", SENT]]
+
+
+def test_a_failure_that_comes_back_after_a_round_that_ended_is_told_and_not_resolved_by_that_round(space: Workspace):
+    failed = run_failed(space.problem, "cycle deliveries", DataError("A column is gone."))
+    said = [told(space, failed)]
+    space.journal.add(tables.cycles, cycle="first", facts={})
+    said += [told(space, *over(space)), told(space, failed)]
+    space.journal.add(tables.cycles, cycle="second", facts={})
+    said += [
+        told(space, *over(space)),
+        told(space, failed),
+        told(space, failed),
+        told(space, *failures(space.journal, space.problem, now())),
+    ]
+    assert [[text[:8] for text in each] for each in said] == [["The run "], ["Resolved"], ["The run "], [], ["The run "], [], []]
+    assert over(space, at=now() + DAY + MINUTE) == []  # it fails still: no round has ended since
+
+
+def test_a_look_that_failed_is_resolved_by_a_look_and_not_by_a_round(space: Workspace):
+    told(space, run_failed(space.problem, LOOK, DataError("A column is gone.")))
+    before = now() - MINUTE
+    space.journal.add(tables.cycles, cycle="after", facts={})
+    assert (over(space), over(space, looked=before)) == ([], [])
+    assert len(failures(space.journal, space.problem, now())) == 1
+    assert [one.kind for one in over(space, looked=now())] == [RESOLVED]
+
+
+def test_of_verdicts_that_followed_each_other_the_newest_is_resolved(space: Workspace):
+    verdicts = [made(space, "verdict", f"version {number}") for number in range(5)]
+    told(space, *verdicts)
+    assert [one.cause for one in over(space)] == [verdicts[-1].cause]
+    told(space, *over(space))
+    assert [one.kind for one in over(space)] == [RESOLVED]  # the same once more, for addresses that have not taken it
+    assert told(space, *over(space)) == []
+
+
+def test_of_deliveries_that_are_corrected_each_is_resolved(space: Workspace):
+    told(space, *(made(space, "quarantine", f"{number}.csv") for number in range(3)))
+    assert len(over(space)) == 3
+
+
+def test_while_somebody_works_silence_is_not_over(space: Workspace, monkeypatch: pytest.MonkeyPatch):
+    assert "silence" not in what_holds(space, now()).unsure
+    monkeypatch.setattr("evergreen.causes.is_at_work", lambda *_, **__: True)
+    assert "silence" in what_holds(space, now()).unsure
+
+
+def test_while_the_landing_folder_is_gone_no_delivery_is_resolved(space: Workspace):
+    landing = space.settings.landing
+    landing.rename(landing.with_name("elsewhere"))
+    assert what_holds(space, now()).unsure >= {"late", "missing", "quarantine", "stray"}
+
+
+def test_where_nobody_has_delivered_anything_yet_no_folder_is_missing(empty_space: Workspace):
+    assert not empty_space.settings.landing.exists()
+    assert "quarantine" not in what_holds(empty_space, now()).unsure
+
+
+def test_data_that_are_not_well_are_not_resolved_by_a_delivery_that_is_refused(space: Workspace):
+    def cell(name: str, state: str, *, outcome: str = "published") -> None:
+        row = {"delivery": name, "source": "stock", "name": name, "stat": name, "rules": "r", "reason": "", "after": 0}
+        known = {column.name for column in tables.deliveries.columns}
+        space.journal.add(tables.deliveries, **{key: value for key, value in row.items() if key in known}, outcome=outcome)
+        finding = {"pillar": "schema", "check": "columns", "state": state, "sentence": state, "column": "", "value": None}
+        checkup = {"source": "stock", "name": name, "delivery": name, "facts": {"findings": [finding]}}
+        space.journal.add(tables.checkups, checkup=name_of("stock", name, name, 0), **checkup)
+
+    cell("bad.csv", "fail")
+    assert [(source, pillar) for source, pillar, _ in failing(space.journal, accepted(space.journal, space.problem))] == [
+        ("stock", "schema")
+    ]
+    cell("refused.csv", "ok", outcome="quarantined")
+    assert [(source, pillar) for source, pillar, _ in failing(space.journal, accepted(space.journal, space.problem))] == [
+        ("stock", "schema")
+    ]
+    assert "health" not in what_holds(space, now()).unsure
+    cell("short.csv", "unjudged")
+    assert failing(space.journal, accepted(space.journal, space.problem)) == []
+    assert "health" in what_holds(space, now()).unsure
+    cell("good.csv", "ok")
+    assert (failing(space.journal, accepted(space.journal, space.problem)), "health" in what_holds(space, now()).unsure) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "facts"),
+    [
+        ("drift", "drift", {"champion": 1}),
+        ("decay", "decay", {"champion": 1}),
+        ("estimate", ESTIMATE, {"version": 1}),
+        ("bias", REALIZED[PUBLISHED], {"version": 1, "rows": 3}),
+        ("bias", REALIZED[SERVED], {"version": 1, "rows": 3}),
+    ],
+)
+def test_what_rests_on_a_window_that_is_not_judged_yet_is_not_over(space: Workspace, kind: str, row: str, facts: dict[str, Any]):
+    space.journal.add(tables.promotions, **MOVE)
+    unsure = []
+    for number, is_judged in enumerate((True, False, True)):
+        window = f"2026-0{number + 1}-01T00:00:00+00:00"
+        judged = facts | {"is_judged": is_judged, "found": False, "bias": None, "interval": None}
+        space.journal.add(tables.signals, signal=f"{number}", kind=row, window=window, facts=judged)
+        unsure.append(kind in undecided(space.journal, [], now()))
+    assert unsure == [False, True, False]
+
+
+@pytest.mark.parametrize(("low", "is_open"), [(None, True), (0.5, False)])
+def test_features_of_which_too_few_were_compared_lately_are_not_over(space: Workspace, low: float | None, is_open: bool):
+    space.journal.add(
+        tables.promotions, promotion="move", state="done", version=1, champion=None, anchor=1, kind="release", reason="r", person="a"
+    )
+    space.journal.add(tables.signals, signal="s", kind=FEATURES, window=now().isoformat(), facts={"low": low})
+    assert ("features" in undecided(space.journal, [], now())) is is_open
+    assert "features" not in undecided(space.journal, [], now() + 8 * DAY)

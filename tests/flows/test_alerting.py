@@ -100,17 +100,20 @@ def test_rounds_that_died_are_told_once_where_the_contract_wants_it(tmp_path, on
     ]
 
 
-def test_a_death_that_was_told_and_resolved_is_not_told_again_and_another_one_is(tmp_path):
+def test_deaths_that_were_told_or_are_over_are_not_told_again_and_another_one_is(tmp_path):
     space, now = open_space(tmp_path), datetime.now(UTC)
-    first, second = (
-        FlowRun(flow_id=uuid4(), name="retrain: data", state=Crashed(message="exit code -9"), end_time=now + after)
-        for after in (-timedelta(minutes=1), timedelta(minutes=1))
-    )
-    told = [tell_deaths(space, [first], now)]
+    told = [tell_deaths(space, [death(now - timedelta(minutes=1))], now)]
+    known = [death(now - timedelta(minutes=1)), death(datetime.now(UTC))]
+    told.append(tell_deaths(space, known, now))
     space.journal.add(tables.cycles, cycle="after", facts={})
-    told += [alerting.tell_alerts(space, now), tell_deaths(space, [first], now), tell_deaths(space, [first, second], now)]
+    told += [alerting.tell_alerts(space, now), tell_deaths(space, known, now)]
+    told.append(tell_deaths(space, [*known, death(now + timedelta(minutes=1))], now))
     space.journal.close()
-    assert [[one.kind for one in each] for each in told] == [["failure"], ["resolved"], [], ["failure"]]
+    assert [[one.kind for one in each] for each in told] == [["failure"], [], ["resolved"], [], ["failure"]]
+
+
+def death(at: datetime) -> FlowRun:
+    return FlowRun(flow_id=uuid4(), name="retrain: data", state=Crashed(message="exit code -9"), end_time=at)
 
 
 def test_a_contract_that_cannot_be_read_is_told_though_it_cannot_say_to_whom(tmp_path, monkeypatch: pytest.MonkeyPatch):

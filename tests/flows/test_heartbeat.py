@@ -1,5 +1,6 @@
 """Signs of life to whoever watches from outside: one for each round and each look that comes to its end, and none for one that fails."""
 
+import logging
 import socket
 from pathlib import Path
 
@@ -29,14 +30,15 @@ def test_a_round_and_a_turn_with_nothing_to_do_give_one_each_and_a_round_that_fa
         path.unlink()
     with running(Receiver()) as watcher:
         asked, ended = [], []
-        for turn, word in enumerate(("run", "run", "retrain")):
+        for turn, word in enumerate(("run", "run", "retrain", "run")):
             for path, text in kept.items() if turn == 1 else []:
                 path.write_bytes(text)
             ended.append(home.evergreen(word, EVERGREEN_HEARTBEAT_URL=watcher.heartbeat))
             asked.append(list(watcher.asked))
     told(ended[0], "Nothing has been published yet of customers")
-    assert ([one.code for one in ended], asked) == ([1, 0, 0], [[], [PING], [PING, PING]])
+    assert ([one.code for one in ended], asked) == ([1, 0, 0, 0], [[PING] * turn for turn in range(4)])
     assert "Nothing asks for a round." in ended[2].out
+    assert "Nothing is new" in ended[3].out
     assert all(SECRET not in one.out + one.err and "heartbeat" not in one.out for one in ended)
 
 
@@ -63,17 +65,19 @@ def test_where_nobody_watches_nobody_is_asked(monkeypatch: pytest.MonkeyPatch):
     assert beat("") == ""
 
 
-def test_what_goes_wrong_is_said_without_the_address(monkeypatch: pytest.MonkeyPatch):
+def test_what_goes_wrong_is_said_without_the_address_and_no_log_has_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     monkeypatch.setattr(heartbeat, "SECONDS", 0.2)
+    caplog.set_level(logging.INFO)
     with running(Receiver(status=404)) as watcher:
         assert beat(watcher.heartbeat) == "whoever watches from outside answered 404"
     assert beat(watcher.heartbeat) == "whoever watches from outside did not answer (ConnectError)"
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, and says nothing
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/{SECRET}"
         assert beat(url) == "whoever watches from outside did not answer (ReadTimeout)"
+    assert SECRET not in caplog.text
 
 
-@pytest.mark.parametrize("url", ["nonsense", f"ftp://example.com/{SECRET}", f"https:///{SECRET}", f"http://a:{SECRET}b/"])
+@pytest.mark.parametrize("url", ["nonsense", f"ftp://example.com/{SECRET}", f"https:///{SECRET}", f"http://a:{SECRET}b/", "http://xn--/"])
 def test_what_is_no_address_is_refused_before_and_told_later_and_never_asked(url: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("httpx.get", None)
     with pytest.raises(RefusedError) as refused:

@@ -12,6 +12,9 @@ import pytest
 from commands import AHEAD, LABELLED
 from platforms import CONTRACT, SECONDS, Platform, acted, published, until
 
+from evergreen.settings import Settings
+from flows import health
+
 EVERY_MINUTE = CONTRACT.format(policy='cron="* * * * *", cooldown=timedelta(0), per_day=100')
 
 
@@ -37,17 +40,26 @@ def test_status_tells_that_every_part_is_healthy_and_where_it_is(live: Platform)
     assert len(live.parts("supervisor.supervisord")) == 1
 
 
-def test_status_in_a_home_that_starts_none_of_it_asks_whom_the_environment_names(live: Platform, tmp_path: Path):
+def test_status_in_a_home_that_starts_none_of_it_asks_whom_the_environment_names(
+    live: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     where = {"PREFECT_API_URL": live.api} | {
         f"EVERGREEN_{name}": f"http://127.0.0.1:{live.environment[f'EVERGREEN_{port}_PORT']}"
         for name, port in (("MLFLOW_URI", "MLFLOW"), ("API_URL", "API"))
     }
     home = commands.make_home(tmp_path)
-    told = Platform(home, where).evergreen("status").out.partition("\nPlatform\n")[2]
-    assert [line.split()[:2] for line in told.splitlines()] == [[name, "healthy"] for name in ("prefect", "mlflow", "api", "runner")]
-    others = Platform(home, {**where, "EVERGREEN_DEPLOYMENT": "another"}).evergreen("status").out
-    assert "  runner    not healthy (Prefect has not heard of one within the last minute)" in others
+    told = Platform(home, where).evergreen("status").out.partition("\nPlatform\n")[2].splitlines()
+    assert [line.split()[:2] for line in told[:3]] == [[name, "healthy"] for name in ("prefect", "mlflow", "api")]
+    assert told[3].startswith("  runner    not healthy (none that works for this home")  # it works for another one
+    assert told[4] == "Nobody works on rounds of this home. To start a runner on this machine: make up"
     assert "The platform is not up. To start it: make up" in Platform(home, {}).evergreen("status").out
+    for name, value in where.items():
+        monkeypatch.setenv(name, value)
+    beside = health.look_elsewhere(Settings(_env_file=None, home=live.home.var))
+    assert [(one.part.name, one.is_healthy) for one in beside] == [(name, True) for name in ("prefect", "mlflow", "api", "runner")]
+    monkeypatch.setenv("PREFECT_API_URL", "http://localhost:42oo/api")
+    beside = health.look_elsewhere(Settings(_env_file=None, home=live.home.var))
+    assert [one.is_healthy for one in beside] == [False, True, True, False]
 
 
 def test_mlflows_server_is_one_process(live: Platform):

@@ -17,6 +17,8 @@ RESOLVED = "resolved"
 """Kind of the word that what people were told of holds no longer."""
 GOOD_NEWS = "Resolved"
 """How every text of that kind begins."""
+LOOK = "look for what asks for a round"
+"""Name of the platform's looks, where people read of runs."""
 NUMBERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
 
 
@@ -42,6 +44,21 @@ class Alert:
         if self.kind == RESOLVED:
             return self.what
         return f"{self.what} Affected: {self.affected}. Run: {self.command}"
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What holds at a moment, of the kinds that the contract wants to be told."""
+
+    alerts: list[Alert]
+    """Each cause, whether it was told before or not."""
+    unsure: frozenset[str]
+    """Kinds of which more may hold: what they rest on is not known or not judged at this moment, so nothing of them is over."""
+
+
+def is_of_a_look(row: dict[str, Any]) -> bool:
+    """Whether a row of the journal's table tells of a look that failed, rather than of a round."""
+    return str(row["text"]).startswith(f"The run {LOOK} ")
 
 
 def alert(problem: Problem, kind: str, *names: str, what: str, command: str) -> Alert:

@@ -52,7 +52,7 @@ def cost_margin(journal: Journal, problem: Problem, estimate: dict[str, Any]) ->
 def _biased(journal: Journal, problem: Problem, champion: int) -> Iterator[Alert]:
     """The newest window of the champion whose mean prediction is surely off, once for as long as it serves."""
     for origin in (PUBLISHED, SERVED):
-        window, whole = _newest(journal, REALIZED[origin])
+        window, whole = newest(journal, REALIZED[origin])
         facts = of_version(whole, champion)
         if facts is None or not facts["is_judged"] or facts["bias"] is None:
             continue
@@ -65,7 +65,7 @@ def _biased(journal: Journal, problem: Problem, champion: int) -> Iterator[Alert
             yield alert(problem, "bias", str(champion), origin, what=what, command=COMMAND)
 
 
-def _newest(journal: Journal, kind: str) -> tuple[str, dict[str, Any] | None]:
+def newest(journal: Journal, kind: str) -> tuple[str, dict[str, Any] | None]:
     """The newest window of which outcomes are known, and its facts."""
     for window in sorted((name for (name,) in journal.count(tables.signals, "window", kind=kind)), reverse=True):
         row = journal.last(tables.signals, kind=kind, window=window)

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -31,6 +31,7 @@ from evergreen.monitoring import pillars, service
 from evergreen.monitoring.freshness import of_sources
 from evergreen.monitoring.telling import tellings
 from evergreen.moves import standing
+from evergreen.settings import Settings
 from evergreen.triggers import SIGNALS, Action
 from evergreen.workspace import Workspace
 
@@ -150,13 +151,19 @@ def _all(space: Workspace, now: datetime) -> Iterator[Metric]:
         yield from (one for one in found if one.samples)
 
 
+def looked_at(settings: Settings) -> datetime | None:
+    """When the platform's last look came to its end; None where none has."""
+    with suppress(OSError):
+        return datetime.fromtimestamp((settings.metrics / STAMP).stat().st_mtime, UTC)
+    return None
+
+
 def _loop(space: Workspace, now: datetime) -> Iterator[Metric]:
     journal, policy = space.journal, space.problem.gate
     last, decided = journal.last(tables.cycles), journal.last(tables.decisions)
     yield _gauge("evergreen_round_timestamp_seconds", "When the last round ended.", _seconds(last["at"]) if last else None)
-    looked = space.settings.metrics / STAMP
-    with suppress(OSError):  # none yet
-        yield _gauge("evergreen_look_timestamp_seconds", "When the platform's last look ended.", looked.stat().st_mtime)
+    if looked := looked_at(space.settings):
+        yield _gauge("evergreen_look_timestamp_seconds", "When the platform's last look ended.", looked.timestamp())
     yield _gauge("evergreen_poll_seconds", "How often the platform looks, by its settings.", space.settings.poll_seconds)
     yield _gauge("evergreen_decision_timestamp_seconds", "When the gate last judged.", _seconds(decided["at"]) if decided else None)
     spent = spent_at(journal, datetime.fromisoformat(decided["data_time"])) if decided else 0.0

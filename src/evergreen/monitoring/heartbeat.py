@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from evergreen.errors import RefusedError
 
 SECONDS = 5.0
@@ -17,10 +19,12 @@ def beat(url: str) -> str:
     str
         Empty when it was taken, and where no address is set.
     """
-    import httpx
-
     if not url:
         return ""
+    import httpx
+
+    for name in ("httpx", "httpcore"):  # they would tell a log of every address that they ask
+        logging.getLogger(name).setLevel(logging.WARNING)
     if not is_address(url):
         return NO_ADDRESS
     try:
@@ -36,9 +40,9 @@ def is_address(url: str) -> bool:
 
     try:
         parts = httpx.URL(url)
-    except httpx.InvalidURL:
+        return parts.scheme in {"http", "https"} and bool(parts.host)
+    except (httpx.InvalidURL, UnicodeError):  # a host that no name can be made of is noticed when it is read
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.host)
 
 
 def refuse_no_address(url: str) -> None:

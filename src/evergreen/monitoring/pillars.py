@@ -162,16 +162,21 @@ def _newest(journal: Journal, source: str) -> list[tuple[dict[str, Any], dict[st
     return sorted(found, key=lambda one: int(one[0]["seq"]))
 
 
-def failing(journal: Journal, problem: Problem) -> list[tuple[str, str, Cell]]:
-    """Source, pillar and newest cell of each that fails now, and that is neither told otherwise nor accepted by a person.
+def failing(journal: Journal, cells: list[tuple[str, str, Cell]]) -> list[tuple[str, str, Cell]]:
+    """Those of accepted data that fail and are neither told otherwise, as an old source is late, nor accepted by a person."""
+    failed = [one for one in cells if one[2].state == "fail" and one[1] != "freshness"]
+    forgiven = given(journal)
+    return [one for one in failed if one[2].delivery not in forgiven]
 
-    A refused delivery is told as one in quarantine, and an old source as late; one that a person has taken back is as if it had never come.
+
+def accepted(journal: Journal, problem: Problem) -> list[tuple[str, str, Cell]]:
+    """Source, pillar and the newest cell of each that is of accepted data.
+
+    A refused delivery is told as one in quarantine; one that a person has taken back is as if it had never come.
     """
     told = [(name, pillar, own) for name, pillars in history(journal, problem).items() for pillar, own in pillars.items()]
-    cells = [(name, pillar, left[-1]) for name, pillar, own in told if (left := [one for one in own if not one.is_taken_back])]
-    failed = [one for one in cells if one[2].state == "fail" and not one[2].is_refused and one[1] != "freshness"]
-    accepted = given(journal)
-    return [one for one in failed if one[2].delivery not in accepted]
+    left = [(name, pillar, [one for one in own if not one.is_taken_back and not one.is_refused]) for name, pillar, own in told]
+    return [(name, pillar, own[-1]) for name, pillar, own in left if own]
 
 
 def _cell(row: dict[str, Any], findings: Iterable[dict[str, Any]], fate: dict[str, bool]) -> Cell:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +15,7 @@ from evergreen.contract import Problem
 from evergreen.errors import LostError, without_passwords
 from evergreen.files import digest_text
 from evergreen.journal import Journal
-from evergreen.monitoring.alerts import RESOLVED, Alert, as_told, resolved
+from evergreen.monitoring.alerts import RESOLVED, Alert, Holding, as_told, is_of_a_look, resolved
 from evergreen.monitoring.channels import Channels
 from evergreen.quoting import revealed
 
@@ -32,6 +31,8 @@ LATELY = timedelta(days=30)
 ONE_BY_ONE = frozenset({"late", "stray", "health", "bias"})
 """Kinds whose cause names a source, a file or a version and nothing that changes meanwhile. Others may go on as another cause of the same
 kind (a delivery that was corrected and is wrong still): they are over when nothing of their kind holds."""
+EACH = ONE_BY_ONE | {"quarantine"}
+"""Kinds of which several hold at once. Of the others one takes another's place, as a verdict does."""
 
 
 @dataclass
@@ -102,32 +103,31 @@ def tell(memory: Memory, alerts: list[Alert], *, channels: Channels, cooldown: t
 
 
 def failures(journal: Journal, problem: Problem, now: datetime) -> list[Alert]:
-    """Runs of which it was told within the cooldown that they failed: nobody finds them again, and perhaps no address has taken it."""
-    told = (telling[0] for telling in tellings(journal))
-    return [as_told(problem, row) for row in told if row["kind"] == "failure" and _between(row, now) < problem.alerts.cooldown]
+    """Runs of which it was told within the cooldown that they failed, and that are not over: perhaps no address has taken it."""
+    told, ended = (telling[0] for telling in tellings(journal)), _last_round(journal)
+    recent = [row for row in told if row["kind"] == "failure" and _between(row, now) < problem.alerts.cooldown]
+    return [as_told(problem, row) for row in recent if is_of_a_look(row) or not _is_before(row, ended)]
 
 
-def resolutions(journal: Journal, problem: Problem, holding: list[Alert], unsure: Collection[str], now: datetime) -> list[Alert]:
-    """What people were told of and holds no longer, given all that holds now and the kinds of which more may hold.
+def resolutions(journal: Journal, problem: Problem, holding: Holding, looked: datetime | None, now: datetime) -> list[Alert]:
+    """What people were told of and holds no longer, given what holds now, and when the platform's last look came to its end.
 
-    A run that failed is over when a round was gone to its end after it. What was resolved within the cooldown is among these: perhaps no
-    address has taken the word of it.
+    What was resolved within the cooldown is among these: perhaps no address has taken the word of it.
     """
-    holds, kinds = {one.cause for one in holding}, {one.kind for one in holding}
-    round_ended = journal.last(tables.cycles)
-    found = []
-    for row in (telling[0] for telling in tellings(journal)):
-        if row["cause"] in holds or _between(row, now) >= max(LATELY, problem.alerts.cooldown):
-            continue
-        if row["kind"] == RESOLVED:
-            found += (
-                [Alert(RESOLVED, row["cause"], problem.name, row["text"], "", "")] if _between(row, now) < problem.alerts.cooldown else []
-            )
-        elif row["kind"] not in problem.alerts.on or row["kind"] in unsure or (row["kind"] in kinds and row["kind"] not in ONE_BY_ONE):
-            continue
-        elif row["kind"] != "failure" or (round_ended is not None and round_ended["at"] > row["at"]):
-            found.append(resolved(problem, row))
-    return found
+    holds, cooldown = {one.cause for one in holding.alerts}, problem.alerts.cooldown
+    rows = [row for row in (telling[0] for telling in tellings(journal)) if row["cause"] not in holds]
+    going_on = holding.unsure | ({one.kind for one in holding.alerts} - ONE_BY_ONE)
+    ended = [row for row in rows if row["kind"] in set(problem.alerts.on) - going_on and _between(row, now) < max(LATELY, cooldown)]
+    failed, round_ended = [row for row in ended if row["kind"] == "failure"], _last_round(journal)
+    over = [row for row in failed if _is_before(row, looked if is_of_a_look(row) else round_ended)]
+    # Of some kinds only the newest: those before it became another one long ago.
+    newest = {row["kind"]: row["cause"] for row in journal.rows(tables.alerts) if row["kind"] not in {AGAIN, SENT, RESOLVED}}
+    over += [row for row in ended if row not in failed and (row["kind"] in EACH or newest[row["kind"]] == row["cause"])]
+    lately = [row for row in rows if row["kind"] == RESOLVED and _between(row, now) < cooldown]
+    return [
+        *(resolved(problem, row) for row in over),
+        *(Alert(RESOLVED, row["cause"], problem.name, row["text"], "", "") for row in lately),
+    ]
 
 
 def tellings(journal: Journal) -> list[list[dict[str, Any]]]:
@@ -160,7 +160,8 @@ def _turn(journal: Journal, one: Alert, *, cooldown: timedelta, has_addresses: b
     rows = journal.rows(tables.alerts, cause=one.cause)
     begun = max((place for place, row in enumerate(rows) if row["kind"] not in {AGAIN, SENT}), default=0)
     telling = rows[begun:]
-    if _is_news(one, rows, telling, cooldown=cooldown, now=now):
+    is_over = one.kind == "failure" and bool(telling) and not is_of_a_look(telling[0]) and _is_before(telling[0], _last_round(journal))
+    if is_over or _is_news(one, rows, telling, cooldown=cooldown, now=now):
         turn: Turn = "first"
     elif has_addresses and _is_about(telling, one) and _was_not_sent(telling, now):
         turn = "again"
@@ -177,6 +178,16 @@ def _is_news(one: Alert, rows: list[dict[str, Any]], telling: list[dict[str, Any
         lately = any(row["kind"] == RESOLVED and _between(row, now) < cooldown for row in rows)
         return bool(telling) and telling[0]["kind"] != RESOLVED and not lately
     return not telling or telling[0]["kind"] == RESOLVED or _between(telling[0], now) >= cooldown
+
+
+def _last_round(journal: Journal) -> datetime | None:
+    """When a round was last gone to its end: what failed before it is over, whether that was told or not."""
+    row = journal.last(tables.cycles)
+    return datetime.fromisoformat(row["at"]) if row else None
+
+
+def _is_before(row: dict[str, Any], moment: datetime | None) -> bool:
+    return moment is not None and datetime.fromisoformat(row["at"]) < moment
 
 
 def _is_about(telling: list[dict[str, Any]], one: Alert) -> bool:
