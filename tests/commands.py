@@ -137,6 +137,7 @@ class Home:
         """What has been reached, without what differs between two homes: times of day, and the names of MLflow's runs."""
         champion = next((row["version"] for row in reversed(self.rows("promotions")) if row["state"] == "done"), None)
         decided = [(row["candidate"], row["champion"], row["verdict"], row["snapshot"], row["record"]) for row in self.rows("decisions")]
+        failed = {row["cause"] for row in self.rows("alerts") if row["kind"] == "failure"}
         return {
             "champion": champion,
             "in MLflow": {row["alias"]: row["version"] for row in self.rows("registered_model_aliases", "mlflow.db")},
@@ -150,7 +151,7 @@ class Home:
             "deliveries": [(row["source"], row["name"], row["outcome"], row["batch"]) for row in self.rows("deliveries")],
             "published": [(row["partition"], row["version"], row["content"]) for row in self.rows("publications")],
             "rounds": [row["cycle"] for row in self.rows("cycles")],
-            "alerts": [row["kind"] for row in self.rows("alerts") if row["kind"] != "failure"],
+            "alerts": [row["kind"] for row in self.rows("alerts") if row["cause"] not in failed],
         }
 
     def shown(self) -> list[Any]:
