@@ -16,7 +16,7 @@ from evergreen.errors import DataError, EvergreenError
 from evergreen.files import shown
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
-from evergreen.leases import is_at_work
+from evergreen.leases import PIPELINE, is_at_work, may_be_at_work
 from evergreen.monitoring.alerts import LONGEST, Alert, Holding, alert
 from evergreen.monitoring.concerns import find_concerns
 from evergreen.monitoring.freshness import of_known
@@ -56,7 +56,7 @@ def what_holds(space: Workspace, now: datetime) -> Holding:
     unsure = {*(("late", "missing") if awaited or not is_listed else ()), *(("quarantine", "stray") if not is_listed else ())}
     cells = accepted(space.journal, space.problem)
     unsure |= undecided(space.journal, cells, now)
-    if is_at_work(space.journal, space.settings.root, seconds=space.settings.lease_seconds):
+    if may_be_at_work(space.journal.lease(PIPELINE), space.settings.root):
         unsure.add("silence")  # nobody says so of a loop at work, which may come to nothing
     found += [*_quarantined(space, lies, seen), *_late(space, seen, now, awaited), *_given_up(space, now), *_missing(space, seen, awaited)]
     found += [

@@ -74,7 +74,7 @@ def single_flight(journal: Journal, root: Path, *, seconds: float, name: str = P
 def is_at_work(journal: Journal, root: Path, *, seconds: float, name: str = PIPELINE) -> bool:
     """Whether somebody works in a home at this moment; where only his heartbeat can tell, it is waited for, for at most `seconds`."""
     seen, deadline = journal.lease(name), time.monotonic() + seconds
-    if seen is None or seen["owner"] == "" or _has_died(seen["owner"], f"{platform.node()} {root}"):
+    if seen is None or not may_be_at_work(seen, root):
         return False
     while time.monotonic() < deadline:
         time.sleep(min(0.2, seconds / BEATS / 2))
@@ -82,6 +82,11 @@ def is_at_work(journal: Journal, root: Path, *, seconds: float, name: str = PIPE
         if row is None or _life(row) != _life(seen):
             return row is not None and row["owner"] != ""
     return False
+
+
+def may_be_at_work(seen: dict[str, Any] | None, root: Path) -> bool:
+    """Whether a lease has an owner of whom it is not known that he has died; nothing is waited for."""
+    return seen is not None and seen["owner"] != "" and not _has_died(seen["owner"], f"{platform.node()} {root}")
 
 
 def unless_alone(journal: Journal, path: Path, *, holder: str, seconds: float = 60.0) -> AbstractContextManager[None]:

@@ -14,6 +14,7 @@ from evergreen import journal as tables
 from evergreen.causes import what_holds
 from evergreen.data.checkups import name_of
 from evergreen.errors import DataError
+from evergreen.leases import PIPELINE
 from evergreen.monitoring.alerts import LOOK, RESOLVED, Alert, Holding, alert, run_failed
 from evergreen.monitoring.channels import Channels
 from evergreen.monitoring.kinds import ESTIMATE, FEATURES, PUBLISHED, REALIZED, SERVED
@@ -264,9 +265,10 @@ def test_of_deliveries_that_are_corrected_each_is_resolved(space: Workspace):
     assert len(over(space)) == 3
 
 
-def test_while_somebody_works_silence_is_not_over(space: Workspace, monkeypatch: pytest.MonkeyPatch):
+def test_while_somebody_works_silence_is_not_over_and_nobody_waits_to_see_him_work(space: Workspace, monkeypatch: pytest.MonkeyPatch):
     assert "silence" not in what_holds(space, now()).unsure
-    monkeypatch.setattr("evergreen.causes.is_at_work", lambda *_, **__: True)
+    monkeypatch.setattr("evergreen.causes.is_at_work", None)  # it would wait for a sign of life
+    space.journal.take(PIPELINE, "another machine 1", seen=None)
     assert "silence" in what_holds(space, now()).unsure
 
 
