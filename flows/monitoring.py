@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.states import Completed
 
-from evergreen.monitoring.alerts import LOOK
+from evergreen.triggers import LOOK
 from flows.runs import are_at_work_since, close_left_behind, died, drop_late, id_of, is_under_way
 from flows.steps import step
 

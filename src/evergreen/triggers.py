@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Kind = Literal["schedule", "data", "drift", "decay", "person"]
 Action = Literal["retrain", "resume", "skip"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+LOOK = "look for what asks for a round"
+"""Name of the platform's looks, where people read of runs."""
 SIGNALS = ("drift", "decay")
 DAY = timedelta(days=1)
 

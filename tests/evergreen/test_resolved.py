@@ -15,13 +15,14 @@ from evergreen.causes import what_holds
 from evergreen.data.checkups import name_of
 from evergreen.errors import DataError
 from evergreen.leases import PIPELINE
-from evergreen.monitoring.alerts import LOOK, RESOLVED, Alert, Holding, alert, run_failed
+from evergreen.monitoring.alerts import RESOLVED, Alert, Holding, alert, run_failed
 from evergreen.monitoring.channels import Channels
 from evergreen.monitoring.kinds import ESTIMATE, FEATURES, PUBLISHED, REALIZED, SERVED
 from evergreen.monitoring.pillars import accepted, failing
 from evergreen.monitoring.telling import AGAIN, LATELY, SENT, Memory, failures, resolutions, tell, tellings
 from evergreen.monitoring.undecided import undecided
 from evergreen.policies import AlertPolicy
+from evergreen.triggers import LOOK
 from evergreen.workspace import Workspace
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)

@@ -11,14 +11,13 @@ from evergreen.contract import Problem
 from evergreen.errors import ContractError, without_passwords
 from evergreen.files import digest_text
 from evergreen.quoting import in_words, quoted, revealed, shortened
+from evergreen.triggers import LOOK
 
 LONGEST = 400
 RESOLVED = "resolved"
 """Kind of the word that what people were told of holds no longer."""
 GOOD_NEWS = "Resolved"
 """How every text of that kind begins."""
-LOOK = "look for what asks for a round"
-"""Name of the platform's looks, where people read of runs."""
 NUMBERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
 
 
