@@ -15,7 +15,7 @@ from evergreen.causes import what_holds
 from evergreen.data.checkups import name_of
 from evergreen.errors import DataError
 from evergreen.leases import PIPELINE
-from evergreen.monitoring.alerts import RESOLVED, Alert, Holding, alert, run_failed
+from evergreen.monitoring.alerts import RESOLVED, Alert, Holding, alert, cause_of, run_failed
 from evergreen.monitoring.channels import Channels
 from evergreen.monitoring.kinds import ESTIMATE, FEATURES, PUBLISHED, REALIZED, SERVED
 from evergreen.monitoring.pillars import accepted, failing
@@ -139,6 +139,12 @@ def test_what_is_not_known_for_certain_is_not_resolved(space: Workspace):
     told(space, one)
     assert over(space, unsure=frozenset({"late"})) == []
     assert [each.cause for each in over(space, unsure=frozenset({"missing"}))] == [one.cause]
+
+
+def test_a_single_cause_that_may_hold_is_not_resolved_and_another_of_its_kind_is(space: Workspace):
+    one, other = made(space, "health", "stock", "schema"), made(space, "health", "orders", "schema")
+    told(space, one, other)
+    assert [each.cause for each in over(space, unsure=frozenset({cause_of("health", "stock", "schema")}))] == [other.cause]
 
 
 def test_a_late_source_is_not_resolved_by_a_delivery_that_nobody_has_judged(space: Workspace):
@@ -301,12 +307,13 @@ def test_data_that_are_not_well_are_not_resolved_by_a_delivery_that_is_refused(s
     assert [(source, pillar) for source, pillar, _ in failing(space.journal, accepted(space.journal, space.problem))] == [
         ("stock", "schema")
     ]
-    assert "health" not in what_holds(space, now()).unsure
+    cause = cause_of("health", "stock", "schema")
+    assert cause not in what_holds(space, now()).unsure
     cell("short.csv", "unjudged")
     assert failing(space.journal, accepted(space.journal, space.problem)) == []
-    assert "health" in what_holds(space, now()).unsure
+    assert cause in what_holds(space, now()).unsure
     cell("good.csv", "ok")
-    assert (failing(space.journal, accepted(space.journal, space.problem)), "health" in what_holds(space, now()).unsure) == ([], False)
+    assert (failing(space.journal, accepted(space.journal, space.problem)), cause in what_holds(space, now()).unsure) == ([], False)
 
 
 @pytest.mark.parametrize(
@@ -315,8 +322,8 @@ def test_data_that_are_not_well_are_not_resolved_by_a_delivery_that_is_refused(s
         ("drift", "drift", {"champion": 1}),
         ("decay", "decay", {"champion": 1}),
         ("estimate", ESTIMATE, {"version": 1}),
-        ("bias", REALIZED[PUBLISHED], {"version": 1, "rows": 3}),
-        ("bias", REALIZED[SERVED], {"version": 1, "rows": 3}),
+        (cause_of("bias", "1", PUBLISHED), REALIZED[PUBLISHED], {"version": 1, "rows": 3}),
+        (cause_of("bias", "1", SERVED), REALIZED[SERVED], {"version": 1, "rows": 3}),
     ],
 )
 def test_what_rests_on_a_window_that_is_not_judged_yet_is_not_over(space: Workspace, kind: str, row: str, facts: dict[str, Any]):

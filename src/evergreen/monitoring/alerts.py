@@ -52,7 +52,7 @@ class Holding:
     alerts: list[Alert]
     """Each cause, whether it was told before or not."""
     unsure: frozenset[str]
-    """Kinds of which more may hold: what they rest on is not known or not judged at this moment, so nothing of them is over."""
+    """Kinds of which more may hold, and single causes that may: what they rest on is not known or not judged now, so it is not over."""
 
 
 def is_of_a_look(row: dict[str, Any]) -> bool:
@@ -63,7 +63,12 @@ def is_of_a_look(row: dict[str, Any]) -> bool:
 def alert(problem: Problem, kind: str, *names: str, what: str, command: str) -> Alert:
     """An alert of a problem; `names` tell its cause from others of its kind."""
     owner = problem.business.owner.rstrip(".")
-    return Alert(kind, digest_text("alert", kind, *names), problem.name, what, owner, command)
+    return Alert(kind, cause_of(kind, *names), problem.name, what, owner, command)
+
+
+def cause_of(kind: str, *names: str) -> str:
+    """The cause of an alert of a kind that tells of these."""
+    return digest_text("alert", kind, *names)
 
 
 def as_told(problem: Problem, row: dict[str, Any]) -> Alert:

@@ -114,8 +114,8 @@ def resolutions(journal: Journal, problem: Problem, holding: Holding, looked: da
 
     What was resolved within the cooldown is among these: perhaps no address has taken the word of it.
     """
-    holds, cooldown = {one.cause for one in holding.alerts}, problem.alerts.cooldown
-    rows = [row for row in (telling[0] for telling in tellings(journal)) if row["cause"] not in holds]
+    may_hold, cooldown = holding.unsure | {one.cause for one in holding.alerts}, problem.alerts.cooldown
+    rows = [row for row in (telling[0] for telling in tellings(journal)) if row["cause"] not in may_hold]
     going_on = holding.unsure | ({one.kind for one in holding.alerts} - ONE_BY_ONE)
     ended = [row for row in rows if row["kind"] in set(problem.alerts.on) - going_on and _between(row, now) < max(LATELY, cooldown)]
     failed, round_ended = [row for row in ended if row["kind"] == "failure"], _last_round(journal)

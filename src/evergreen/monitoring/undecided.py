@@ -1,4 +1,4 @@
-"""Of which kinds of alerts it cannot be said that they are over: the newest that they rest on was not judged, for want of rows say."""
+"""Of which alerts it cannot be said that they are over: the newest that they rest on was not judged, for want of rows say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 
 from evergreen import journal as tables
 from evergreen.journal import Journal
+from evergreen.monitoring.alerts import cause_of
 from evergreen.monitoring.concerns import newest
 from evergreen.monitoring.kinds import ESTIMATE, FEATURES, PUBLISHED, REALIZED, SERVED, SERVED_LATELY, of_version
 from evergreen.monitoring.pillars import Cell
@@ -14,9 +15,9 @@ from evergreen.triggers import SIGNALS
 
 
 def undecided(journal: Journal, accepted: list[tuple[str, str, Cell]], now: datetime) -> set[str]:
-    """Kinds of alerts on the version that serves, and on accepted data, of which the newest judgement is still to come."""
+    """Kinds and causes of alerts on the version that serves, and on accepted data, of which the newest judgement is still to come."""
     champion = standing(journal).champion
-    found = {"health"} if any(cell.state == "unjudged" for _, _, cell in accepted) else set()
+    found = {cause_of("health", source, pillar) for source, pillar, cell in accepted if cell.state == "unjudged"}
     if champion is None:
         return found
     found |= {kind for kind in SIGNALS if _is_open(journal, kind, champion)}
@@ -28,7 +29,7 @@ def undecided(journal: Journal, accepted: list[tuple[str, str, Cell]], now: date
         _, whole = newest(journal, REALIZED[origin])
         facts = of_version(whole, champion)
         if whole is not None and (facts is None or not facts["is_judged"]):
-            found.add("bias")
+            found.add(cause_of("bias", str(champion), origin))
     return found
 
 
