@@ -82,13 +82,16 @@ class Platform:
         return [process for process in self.processes() if _words(process)[1:3] == ["-m", name]]
 
     def kill(self) -> int:
-        """kill -9 of all of it, at once; returns how many there were."""
-        found = self.processes()
-        for process in found:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(found, timeout=30)
-        return len(found)
+        """kill -9 of all of it; returns how many there were. Whoever was begun while the others were listed or died goes after them."""
+        killed, deadline = 0, time.monotonic() + 30
+        while found := self.processes():
+            assert time.monotonic() < deadline, f"{found} do not end"
+            for process in found:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(found, timeout=30)
+            killed += len(found)
+        return killed
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
