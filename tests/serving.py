@@ -9,8 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import psutil
 from candidates import LOCK
+from waiting import PATIENCE, until
 
 TESTS = Path(__file__).parent
 JSON = {"content-type": "application/json"}
@@ -59,7 +59,7 @@ class Served:
 
     def ask(self, path: str, body: Any = None, *, method: str = "", headers: dict[str, str] | None = None) -> Answer:
         """Send one request; a body that is no bytes is sent as JSON."""
-        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
             line.request(method or ("GET" if body is None else "POST"), path, content, JSON if headers is None else headers)
@@ -93,7 +93,7 @@ class Served:
             os.killpg(self.process.pid, sign)
         elif self.process.poll() is None:
             self.process.send_signal(sign)
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out, err
 
 
@@ -107,21 +107,11 @@ def served(home: Path, **how: Any) -> Iterator[Served]:
         family = psutil.Process(server.process.pid).children(recursive=True) if server.process.poll() is None else []
         if server.process.poll() is None:
             server.process.kill()
-        server.process.communicate(timeout=60)
-        _, alive = psutil.wait_procs(family, timeout=20)
+        server.process.communicate(timeout=PATIENCE)
+        _, alive = psutil.wait_procs(family, timeout=PATIENCE)
         for one in alive:
             one.kill()
     assert not alive, f"left behind: {alive}"
-
-
-def until(holds: Callable[[], Any], *, seconds: float) -> Any:
-    """Wait for something to hold; what it gave."""
-    end = time.monotonic() + seconds
-    while not (found := holds()):
-        if time.monotonic() > end:
-            raise AssertionError(f"did not come to hold within {seconds:g} s")
-        time.sleep(0.05)
-    return found
 
 
 def free_port() -> int:

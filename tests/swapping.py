@@ -11,8 +11,9 @@ import psutil
 from candidates import toy_candidate, toy_registry, toy_rows
 from loading import Load, Reign
 from moves import given
-from serving import Served, served, until
+from serving import Served, served
 from toy.contract import PROBLEM
+from waiting import PATIENCE, until
 
 from evergreen.candidate import predicted
 from evergreen.files import read_json
@@ -66,12 +67,12 @@ def killed_at(registry: Registry, point: str, *, passing: int, move: str) -> Non
     with served(registry.settings.root, program=("-c", ARMED, point, str(passing))) as server:
         server.ready(version=1)
         assert server.ask("/predict", ASKED).status == 200
-        until(lambda: registry.journal.last(log), seconds=10)
+        until(lambda: registry.journal.last(log))
         family = server.workers
         given(registry, champion=2, previous=1, anchor=1, move=move)
         server.ask("/follow", method="POST")
-        assert until(server.process.poll, seconds=30) == -signal.SIGKILL
-        assert psutil.wait_procs(family, timeout=20)[1] == []
+        assert until(server.process.poll) == -signal.SIGKILL
+        assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
 
 
 def check_serves(registry: Registry, version: int) -> None:
@@ -98,7 +99,7 @@ def swap(registry: Registry, server: Served, version: int, reigns: list[Reign]) 
         reigns[-1].until = begun
     given(registry, champion=version, previous=3 - version, anchor=1, move=f"swap {len(reigns)}")
     server.ask("/follow", method="POST")
-    until(lambda: server.ask("/version").told["model_version"] == version, seconds=20)
+    until(lambda: server.ask("/version").told["model_version"] == version)
     reigns.append(Reign(version, time.monotonic()))
     return time.monotonic() - begun
 

@@ -7,13 +7,13 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 import httpx
-import platforms
 import pytest
+from waiting import PATIENCE
 
 
 def ask(what: str, **wanted: Any) -> list[dict[str, Any]]:
     """What the server that the tests' commands report to has of that kind."""
-    answer = httpx.post(f"{os.environ['PREFECT_API_URL']}/{what}/filter", json=wanted, timeout=platforms.PATIENCE)
+    answer = httpx.post(f"{os.environ['PREFECT_API_URL']}/{what}/filter", json=wanted, timeout=PATIENCE)
     answer.raise_for_status()
     return answer.json()
 

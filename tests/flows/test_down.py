@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from platforms import until
+from waiting import PATIENCE, until
 
 from evergreen.errors import EvergreenError
 from evergreen.settings import OF_THE_PLATFORM, load_settings
@@ -56,8 +56,8 @@ def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
         logs.mkdir()
         config.write_text(SLOW.format(folder=logs, socket=health.socket_of(load_settings()), seconds=seconds))
         subprocess.run([sys.executable, "-m", "supervisor.supervisord", "-c", str(config)], check=True)
-        started.append(psutil.Process(until(answers, seconds=10)))
-        until((logs / "trapped").exists, seconds=10)  # sooner it still ends when it is told
+        started.append(psutil.Process(until(answers)))
+        until((logs / "trapped").exists)  # sooner it still ends when it is told
         return started[0]
 
     yield start
@@ -70,12 +70,12 @@ def test_down_comes_back_when_the_last_process_has_ended_and_an_up_meanwhile_wai
     (part,) = supervisor.children()
     with ThreadPoolExecutor() as pool:
         first = pool.submit(platform.down)
-        until(lambda: not answers(), seconds=10)
+        until(lambda: not answers())
         assert supervisor.is_running()
         assert health.look(load_settings()) == []
         assert not platform._is_up(load_settings())  # what `up` waits for
         assert not lives(part)
-        first.result(10)
+        first.result(PATIENCE)
         assert not lives(supervisor)
     assert health.connection(load_settings()) is None
 
@@ -90,10 +90,10 @@ def test_down_twice_at_once_waits_twice(slow: Callable[[int], psutil.Process]):
     (part,) = slow(3).children()
     with ThreadPoolExecutor() as pool:
         first = pool.submit(platform.down)
-        until(lambda: not answers(), seconds=10)
+        until(lambda: not answers())
         platform.down()
         assert not lives(part)
-        first.result(10)
+        first.result(PATIENCE)
 
 
 def test_a_platform_that_does_not_stop_in_time_is_told(slow: Callable[[int], psutil.Process], monkeypatch: pytest.MonkeyPatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import PATIENCE
 
 STUBBORN = """
 import pathlib, signal, sys, time
@@ -39,7 +40,7 @@ def test_a_guard_lives_as_long_as_its_server_so_that_whoever_stops_both_sees_it(
         wait_for(tmp_path / "heard")
         assert guard.poll() is None
         os.killpg(guard.pid, signal.SIGKILL)
-    assert psutil.wait_procs([server], timeout=30)[1] == []
+    assert psutil.wait_procs([server], timeout=PATIENCE)[1] == []
 
 
 @pytest.mark.parametrize("end", ["its input ends", "it is stopped with its server"])
@@ -49,4 +50,4 @@ def test_a_server_does_not_outlive_whoever_wanted_it(tmp_path: Path, end: str):
         if end != "its input ends":
             os.killpg(guard.pid, signal.SIGTERM)
             guard.wait(30)
-    assert psutil.wait_procs([server], timeout=30)[1] == []
+    assert psutil.wait_procs([server], timeout=PATIENCE)[1] == []

@@ -9,6 +9,7 @@ import commands
 import invariants
 import psutil
 from commands import Home
+from waiting import PATIENCE
 
 STOPPED = "Stopped. Nothing is lost: the same command goes on from here.\n"
 
@@ -63,7 +64,7 @@ def test_ctrl_c_ends_a_training_at_once_with_a_sentence_and_running_again_finish
     assert commands.wait_until((bare_home.var / "mlflow.db").exists, while_runs=lambda: process.poll() is None)
     children = offspring(process.pid)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, STOPPED)
     assert still_there(children) == []
     again = bare_home.evergreen("run")
@@ -77,7 +78,7 @@ def test_ctrl_c_is_heard_at_every_moment(home: Home):
         process = home.start_cold("run")
         time.sleep(seconds)
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, err) in {(130, STOPPED), (0, "")}, seconds
         if process.returncode == 0:  # it was done before
             break

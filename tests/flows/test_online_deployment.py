@@ -11,13 +11,14 @@ import pytest
 from candidates import toy_candidate, toy_rows
 from commands import Home, make_home, told
 from moves import BROKEN, four_versions, given
-from serving import Served, served, until
+from serving import Served, served
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from toy.contract import PROBLEM
 from toy.online import PROBLEM as ONLINE
+from waiting import until
 
 from evergreen import promotion
 from evergreen.causes import find_alerts
@@ -76,7 +77,7 @@ def test_a_rollback_reaches_the_server_within_ten_seconds(registry: Registry):
         server.ready(version=2)
         ended = home.evergreen("rollback", "--reason", "people complain")
         assert ended.code == 0, ended
-        until(lambda: serves(server) == 1, seconds=10)
+        until(lambda: serves(server) == 1)
     registry.journal.add(bars, event=f"free {time.time_ns()}", version=2, barred=False, reason="tried", person="test")
 
 
@@ -120,14 +121,14 @@ def test_a_version_that_fails_at_what_the_one_before_answered_is_left_again(regi
         server.ready()
         assert {server.ask("/predict", strange).status for _ in range(5)} == {200}
         given(registry, champion=FUSSY, previous=1, anchor=1, move="fussy")
-        server.ready(version=FUSSY, seconds=20)
+        server.ready(version=FUSSY)
         assert server.ask("/predict", ROW).status == 200
         refused = server.ask("/predict", strange)
         assert refused.status == 422
         assert "Found unknown categories" in refused.told["faults"][0]["expected"]
         for _ in range(30):
             server.ask("/predict", strange)
-        until(lambda: serves(server) == 1, seconds=20)
+        until(lambda: serves(server) == 1)
         assert server.ask("/predict", strange).status == 200
         (row,) = registry.journal.rows(refusals, promotion="fussy")
         assert "of its first" in row["reason"]

@@ -10,7 +10,8 @@ import httpx
 import platforms
 import pytest
 from commands import AHEAD, LABELLED
-from platforms import CONTRACT, SECONDS, Platform, acted, published, until
+from platforms import CONTRACT, SECONDS, Platform, acted, published
+from waiting import PATIENCE, until
 
 from evergreen.settings import Settings
 from flows import health
@@ -76,7 +77,7 @@ def test_a_file_that_is_dropped_leads_to_data_a_verdict_and_new_predictions_with
     assert newest["snapshot"] == live.home.rows("decisions")[-1]["snapshot"]
     assert set(live.home.published()["model_version"]) == {newest["version"]}
     api = f"http://127.0.0.1:{live.environment['EVERGREEN_API_PORT']}"
-    assert until(lambda: httpx.get(f"{api}/version", timeout=platforms.PATIENCE).json()["model_version"] == newest["version"], seconds=10)
+    assert until(lambda: httpx.get(f"{api}/version", timeout=PATIENCE).json()["model_version"] == newest["version"])
     assert f"version {newest['version']} answers over HTTP, as in training" in (live.home.var / "logs" / "runner.log").read_text()
 
 
@@ -84,9 +85,12 @@ def test_a_cron_schedule_fires_on_the_server_and_with_nothing_new_its_skip_is_re
     def fired() -> list[dict[str, object]]:
         return [run for run in live.runs() if run["auto_scheduled"] and run["state_type"] == "COMPLETED"]
 
-    run = until(fired, seconds=130)[0]
+    def skipped() -> list[dict[str, object]]:
+        return [row for row in live.home.rows("triggers") if row["kind"] == "schedule" and row["action"] == "skip"]
+
+    run = until(fired, seconds=SECONDS)[0]
     assert run["parameters"] == {"kind": "schedule"}
-    skips = until(lambda: [row for row in live.home.rows("triggers") if row["kind"] == "schedule" and row["action"] == "skip"], seconds=70)
+    skips = until(skipped, seconds=SECONDS)
     assert {row["rule"] for row in skips} == {"nothing new"}
     assert len({row["window"] for row in skips}) == len(skips)
     trained = [row["snapshot"] for row in live.home.rows("versions")]
@@ -102,7 +106,7 @@ def test_prefects_pages_show_what_a_round_did(live: Platform):
 
 def test_an_event_starts_a_round_of_its_kind(live: Platform):
     live.emit("evergreen.drift.found")
-    run = until(lambda: [run for run in live.runs() if run["parameters"] == {"kind": "drift"}], seconds=60)[0]
+    run = until(lambda: [run for run in live.runs() if run["parameters"] == {"kind": "drift"}])[0]
     assert run["created_by"]["type"] == "AUTOMATION"
 
 
@@ -124,8 +128,7 @@ def test_a_round_that_dies_without_a_word_is_told_and_one_that_is_told_to_end_is
     live.home.deliver(LABELLED + 3 * AHEAD, start=LABELLED + 2 * AHEAD)
     ended = until(live.works_on_a_round, seconds=SECONDS)
     ended.terminate()
-    until(lambda: (live.works_on_a_round() or ended) != ended, seconds=2 * SECONDS)
-    live.works_on_a_round().kill()
+    until(lambda: (works := live.works_on_a_round()) and works != ended and works, seconds=2 * SECONDS).kill()
     alert = until(lambda: [row for row in live.home.rows("alerts") if row["kind"] == "failure"], seconds=2 * SECONDS)[0]
     assert alert["text"].startswith("The run retrain: ")
     assert " died: \u27e6Process exited with status code: -9." in alert["text"]
@@ -139,6 +142,6 @@ def test_a_part_that_is_killed_in_mid_round_is_started_again_and_the_round_comes
     until(live.works_on_a_round, seconds=SECONDS)
     (killed,) = live.parts(part)
     killed.kill()
-    until(lambda: [process for process in live.parts(part) if process.pid != killed.pid], seconds=30)
+    until(lambda: [process for process in live.parts(part) if process.pid != killed.pid])
     until(lambda: published(live.home) > shown, seconds=2 * SECONDS)
-    until(lambda: live.evergreen("status").out.count(" healthy ") == 4, seconds=60)
+    until(lambda: live.evergreen("status").out.count(" healthy ") == 4)

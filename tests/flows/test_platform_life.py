@@ -10,7 +10,8 @@ from pathlib import Path
 import commands
 import platforms
 from commands import AHEAD, LABELLED, Home, told
-from platforms import SECONDS, Platform, acted, published, until
+from platforms import SECONDS, Platform, acted, published
+from waiting import until
 
 
 def test_with_every_event_lost_the_poll_does_it_and_a_kill_of_everything_is_survived(tmp_path: Path):
@@ -45,7 +46,7 @@ def test_what_is_stopped_or_loses_its_supervisor_leaves_nobody_behind_and_a_pass
         assert (again.code, again.err) == (0, "")
         (supervisor,) = platform.parts("supervisor.supervisord")
         supervisor.kill()
-        until(lambda: platform.processes() == [], seconds=30)
+        until(lambda: platform.processes() == [])
 
 
 def test_one_port_for_two_servers_is_refused(home: Home):
@@ -71,7 +72,7 @@ def test_a_platform_that_does_not_get_healthy_says_why_and_is_stopped(home: Home
     assert ended.code == 1
     assert "prefect" in ended.err.partition(" did not get healthy. The last lines of the logs in ")[0]
     assert {line.partition(":")[0].strip() for line in ended.err.splitlines()[1:]} >= {"prefect"}
-    until(lambda: platform.processes() == [], seconds=60)
+    until(lambda: platform.processes() == [])
 
 
 def test_one_setting_hands_the_rounds_to_a_work_pool_and_prefects_own_worker_does_them(tmp_path: Path):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from serving import Served, served, until
+from serving import Served, served
+from waiting import PATIENCE, until
 
 HEAD = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 WHOLE = HEAD + b"content-length: 2\r\n\r\n{}"
@@ -19,7 +20,7 @@ QUIET = 0.4
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One without a champion: every request for predictions is refused."""
     with served(tmp_path_factory.mktemp("home")) as server:
-        until(lambda: live(server), seconds=30)
+        until(lambda: live(server))
         yield server
         code, _, err = server.end()
         assert (code, err) == (0, "")
@@ -34,7 +35,7 @@ def live(server: Served) -> bool:
 
 def heard(server: Served, *parts: bytes) -> tuple[list[bytes], bool]:
     """Send the parts one after another; the statuses that come back, and whether the server hung up."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as line:
         for part in parts:
             with suppress(BrokenPipeError, ConnectionResetError):  # hung up on in the middle
                 line.sendall(part)
@@ -114,14 +115,14 @@ def test_what_could_be_read_in_two_ways_is_left_to_the_parser_which_refuses_it(s
 @pytest.mark.parametrize("again", [b"content-length:1\r\n", b"content-lengthx: 1\r\n", b"a:b\r\n", b":", b"\r", b"content-length: 2\r\n\r"])
 def test_no_head_however_long_keeps_the_server_from_the_others(server: Served, again: bytes):
     began = time.monotonic()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as line:
         line.sendall(b"POST /predict HTTP/1.1\r\ncontent-length: 2\r\n" + again * (250_000 // len(again)))
         assert live(server)
     assert time.monotonic() - began < 1.0
 
 
 def test_whoever_asks_and_asks_and_reads_nothing_is_hung_up_on(server: Served):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line, pytest.raises(OSError, match=r"reset|pipe"):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as line, pytest.raises(OSError, match=r"reset|pipe"):
         ask_for_ever(line)
 
 
@@ -137,7 +138,7 @@ def test_what_is_no_request_for_predictions_is_answered_as_ever(server: Served):
 
 
 def test_whoever_does_not_send_the_rest_of_what_is_refused_is_told_so_in_the_end(server: Served):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as line:
         line.sendall(WHOLE[:-1])
         got = b""
         while part := line.recv(65_536):
@@ -147,7 +148,7 @@ def test_whoever_does_not_send_the_rest_of_what_is_refused_is_told_so_in_the_end
 
 def test_with_a_key_nobody_is_told_anything_without_it(tmp_path):
     with served(tmp_path / "home", EVERGREEN_API_KEY="secret") as server:
-        until(lambda: live(server), seconds=30)
+        until(lambda: live(server))
         assert heard(server, WHOLE)[0] == [b"401"]
         assert heard(server, WHOLE.replace(b"host: x", b"x-api-key: secret"))[0] == [b"503"]
         assert server.end()[::2] == (0, "")
@@ -155,8 +156,8 @@ def test_with_a_key_nobody_is_told_anything_without_it(tmp_path):
 
 def test_what_is_still_sent_when_the_server_is_told_to_end_is_refused_all_the_same(tmp_path):
     with served(tmp_path / "home") as server:
-        until(lambda: live(server), seconds=30)
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+        until(lambda: live(server))
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as line:
             line.sendall(WHOLE[:-1])
             time.sleep(0.1)
             server.process.send_signal(signal.SIGTERM)

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 from asked import FEATURES, ROWS, row, said_by
 from moves import four_versions, given
-from serving import JSON, Served, served, until
+from serving import JSON, Served, served
+from waiting import PATIENCE, until
 
 from evergreen.journal import Journal
 from evergreen.journal import served as log
@@ -93,13 +94,13 @@ def test_each_form_of_mlflows_protocol_is_answered(server: Served, form: str):
 
 
 def test_a_slow_sender_is_not_waited_for(server: Served):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as line:
         line.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60\r\n\r\n{")
         assert line.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_slow_sender_behind_another_request_is_not_waited_for_either(server: Served):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as line:
         line.sendall(head(content_length=len(BODY)) + BODY + head(content_length=60) + b"{")
         got = b""
         while part := line.recv(65_536):
@@ -109,7 +110,7 @@ def test_a_slow_sender_behind_another_request_is_not_waited_for_either(server: S
 
 def sent(server: Served, data: bytes, *, answers: int = 1) -> list[bytes]:
     """Raw bytes over one connection; the status lines that come back."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as line:
         line.sendall(data)
         got = b""
         while got.count(b"HTTP/1.1 ") < answers and (part := line.recv(65_536)):
@@ -140,7 +141,7 @@ def test_requests_one_behind_the_other_are_all_answered(server: Served):
 
 
 def test_whoever_asks_first_whether_to_send_is_told_to_go_on(server: Served):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as line:
         line.sendall(head(content_length=len(BODY), expect="100-continue"))
         assert line.recv(100).startswith(b"HTTP/1.1 100 ")
         line.sendall(BODY)
@@ -155,7 +156,7 @@ def test_no_other_method_predicts(server: Served, method: str):
 
 def test_whoever_goes_away_harms_nobody(server: Served):
     for data in (head(content_length=100) + b"{", head(content_length=len(BODY)) + BODY):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as line:
             line.sendall(data)
     assert server.ask("/predict", ROW).status == 200
 
@@ -167,7 +168,7 @@ def test_a_key_that_the_log_cannot_keep_is_refused_and_the_log_goes_on(server: S
     kept = f"after {len(str(key))}"
     assert server.ask("/predict", ROW | {"order_id": kept}).status == 200
     journal = Journal(f"sqlite:///{server.home / 'journal.db'}")
-    until(lambda: journal.rows(log, entity=kept), seconds=20)
+    until(lambda: journal.rows(log, entity=kept))
     journal.close()
 
 

@@ -14,12 +14,13 @@ import psutil
 import pytest
 from candidates import toy_candidate, toy_registry, toy_rows
 from moves import BROKEN, four_versions, given
-from serving import Served, served, until
+from serving import Served, served
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from toy.contract import PROBLEM
+from waiting import PATIENCE, until
 
 from evergreen import shadows
 from evergreen.candidate import predicted
@@ -52,8 +53,8 @@ class Live:
         """Ask a version in shadow from now on."""
         shadows.end(self.registry.journal, reason="another test")
         self.look()
-        until(lambda: self.in_shadow() is None, seconds=20)  # else the process of before would be taken for the one to come
-        until(lambda: "evergreen_log_queue_rows 0.0" in self.server.ask("/metrics").body.decode(), seconds=20)
+        until(lambda: self.in_shadow() is None)  # else the process of before would be taken for the one to come
+        until(lambda: "evergreen_log_queue_rows 0.0" in self.server.ask("/metrics").body.decode())
         shadows.begin(self.registry.journal, version, reason="Asked for by a test.")
         found = shadows.newest(self.registry.journal)
         assert found is not None
@@ -103,11 +104,11 @@ def said_by(version: int) -> list[float]:
 
 def test_it_is_asked_about_what_is_served_from_then_on_and_nobody_is_answered_by_it(live: Live):
     live.ask()
-    until(lambda: live.logged() == len(ROWS), seconds=10)
+    until(lambda: live.logged() == len(ROWS))
     shadow = live.shadow(2)
     assert shadow.since == live.logged()
     assert [live.ask() for _ in range(3)] == [1, 1, 1]
-    until(lambda: live.account() == Account(scored=3 * len(ROWS), failed=0, dropped=0, waiting=0), seconds=30)
+    until(lambda: live.account() == Account(scored=3 * len(ROWS), failed=0, dropped=0, waiting=0))
     pairs = list(mirror.pairs(live.registry.journal, shadow.number))
     assert {pair.version for pair in pairs} == {1}
     assert [json.loads(pair.answer)["probability"] for pair in pairs] == pytest.approx(3 * said_by(1), abs=1e-9)
@@ -120,9 +121,9 @@ def test_it_is_asked_about_what_is_served_from_then_on_and_nobody_is_answered_by
 
 def test_it_gets_what_the_machine_has_left(live: Live):
     live.ask()
-    until(lambda: live.logged() > 0, seconds=10)  # who writes the log is there
+    until(lambda: live.logged() > 0)  # who writes the log is there
     live.shadow(3)
-    until(lambda: live.in_shadow() == 3, seconds=30)
+    until(lambda: live.in_shadow() == 3)
     writes, thinks = sorted(live.processes(), key=lambda one: one.nice())
     assert (writes.nice(), thinks.nice()) == (10, 19)
     if sys.platform == "linux":  # no other system has these two
@@ -134,9 +135,9 @@ def test_it_gets_what_the_machine_has_left(live: Live):
 @pytest.mark.parametrize("which", [10, 19])
 def test_a_process_of_it_that_is_killed_is_started_again_and_each_row_is_accounted_for_once(live: Live, which: int):
     shadow = live.shadow(2)
-    until(lambda: live.in_shadow() == 2, seconds=30)
+    until(lambda: live.in_shadow() == 2)
     live.ask()
-    until(lambda: live.account().scored, seconds=30)
+    until(lambda: live.account().scored)
     (victim,) = [one for one in live.processes() if one.nice() == which]
     victim.kill()
     for _ in range(3):
@@ -149,7 +150,7 @@ def test_a_process_of_it_that_is_killed_is_started_again_and_each_row_is_account
 
 def test_a_version_that_fails_its_golden_rows_is_not_asked_and_the_journal_says_why(live: Live):
     live.shadow(BROKEN)
-    why = until(lambda: shadows.ended(live.registry.journal), seconds=30)
+    why = until(lambda: shadows.ended(live.registry.journal))
     assert why.startswith(f"Version {BROKEN} cannot be asked in shadow: ")
     assert "golden" in why
     assert live.in_shadow() is None
@@ -164,7 +165,7 @@ def test_a_stored_model_that_was_changed_is_not_opened_for_the_shadow_either(liv
     tampered.write_bytes(before + b" ")
     try:
         live.shadow(3)
-        why = until(lambda: shadows.ended(live.registry.journal), seconds=30)
+        why = until(lambda: shadows.ended(live.registry.journal))
     finally:
         tampered.write_bytes(before)
     assert why.startswith("Version 3 cannot be asked in shadow: ")
@@ -174,7 +175,7 @@ def test_a_stored_model_that_was_changed_is_not_opened_for_the_shadow_either(liv
 def test_a_row_at_which_it_fails_is_written_down_as_such_and_the_others_have_their_answers(live: Live):
     shadow = live.shadow(FUSSY)
     live.ask([*ASKED[:40], {**ASKED[0], "product": "something new"}, *ASKED[40:80]])
-    until(lambda: live.account() == Account(scored=80, failed=1, dropped=0, waiting=0), seconds=30)
+    until(lambda: live.account() == Account(scored=80, failed=1, dropped=0, waiting=0))
     (fault,) = [row for row in live.registry.journal.rows(shadowed, shadow=shadow.number) if row["fault"]]
     assert (fault["served"], fault["answer"]) == (shadow.since + 41, None)
     assert "something new" in fault["fault"]
@@ -185,9 +186,9 @@ def test_the_command_begins_tells_and_ends(live: Live):
     begins = live.evergreen("shadow", "3", "--by", "Ada")
     assert (begins.returncode, begins.stderr) == (0, "")
     assert begins.stdout == "Version 3 is asked in shadow of version 1, from now on. How it does: evergreen shadow\n"
-    until(lambda: live.in_shadow() == 3, seconds=30)
+    until(lambda: live.in_shadow() == 3)
     live.ask(ASKED[:10])
-    until(lambda: live.account().scored == 10, seconds=30)
+    until(lambda: live.account().scored == 10)
     told = live.evergreen("shadow").stdout
     assert told.startswith("Version 3 is asked in shadow since ")
     assert "Asked for by Ada." in told
@@ -217,15 +218,15 @@ def test_without_a_server_the_command_says_when_it_begins(live: Live):
 
 def test_a_model_that_is_killed_while_rows_wait_costs_none_of_them_its_answer(live: Live):
     shadow = live.shadow(2)
-    until(lambda: live.in_shadow() == 2, seconds=30)
+    until(lambda: live.in_shadow() == 2)
     (writes,) = [one for one in live.processes() if one.nice() == 10]
     writes.suspend()  # until the rows are there, and the process with the model is not
     live.ask(ASKED[:4])
-    until(lambda: live.account().waiting == 4, seconds=10)
+    until(lambda: live.account().waiting == 4)
     (thinks,) = [one for one in live.processes() if one.nice() == 19]
     thinks.kill()
     writes.resume()
-    until(lambda: live.account() == Account(4, 0, 0, 0), seconds=30)
+    until(lambda: live.account() == Account(4, 0, 0, 0))
     assert live.in_shadow() == 2
     assert writes.is_running()
     assert not [row for row in live.registry.journal.rows(shadowed, shadow=shadow.number) if row["fault"]]
@@ -236,7 +237,7 @@ def test_what_keeps_a_version_from_being_asked_is_told(live: Live):
     folder.rename(folder.with_name("elsewhere"))
     try:
         live.shadow(3)
-        trouble = until(lambda: live.server.ask("/version").told.get("shadow_trouble"), seconds=20)
+        trouble = until(lambda: live.server.ask("/version").told.get("shadow_trouble"))
         assert "missing" in trouble
         assert trouble in live.evergreen("shadow").stdout.replace("\n", " ")
         assert live.server.ask("/health/ready").told["status"] == "ready"
@@ -248,28 +249,28 @@ def test_what_keeps_a_version_from_being_asked_is_told(live: Live):
 
 def test_asked_no_more_its_processes_end(live: Live):
     live.shadow(2)
-    until(lambda: live.in_shadow() == 2, seconds=30)
+    until(lambda: live.in_shadow() == 2)
     processes = live.processes()
     shadows.end(live.registry.journal, reason="Ended by a test.")
     live.look()
-    until(lambda: live.in_shadow() is None, seconds=10)
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    until(lambda: live.in_shadow() is None)
+    assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
     before, logged = live.account(), live.logged()
     live.ask()
-    until(lambda: live.logged() > logged, seconds=10)
+    until(lambda: live.logged() > logged)
     time.sleep(0.6)
     assert live.account() == before
 
 
 def test_one_that_becomes_champion_is_in_shadow_no_more(live: Live):
     live.shadow(2)
-    until(lambda: live.in_shadow() == 2, seconds=30)
+    until(lambda: live.in_shadow() == 2)
     given(live.registry, champion=2, previous=1, anchor=1, move="the shadow is promoted")
     live.look()
-    assert until(lambda: shadows.ended(live.registry.journal), seconds=10) == "Version 2 is the champion now."
+    assert until(lambda: shadows.ended(live.registry.journal)) == "Version 2 is the champion now."
     given(live.registry, champion=1, previous=2, anchor=1, move="and back")
     live.look()
-    until(lambda: live.server.ask("/version").told["model_version"] == 1, seconds=20)
+    until(lambda: live.server.ask("/version").told["model_version"] == 1)
 
 
 def test_the_server_leaves_nothing_of_it_behind(tmp_path: Path):
@@ -282,4 +283,4 @@ def test_the_server_leaves_nothing_of_it_behind(tmp_path: Path):
         until(lambda: server.ready() and server.ask("/version").told["shadow_version"] == 2, seconds=40)
         family = server.workers
         server.process.kill()
-        assert psutil.wait_procs(family, timeout=20)[1] == []
+        assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
