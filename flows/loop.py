@@ -13,6 +13,7 @@ from evergreen.errors import RefusedError
 from evergreen.moves import standing
 from evergreen.occasions import find_occasion
 from evergreen.releases import waiting
+from evergreen.report.words import counted
 from evergreen.status import current_inputs, current_state, has_new_deliveries, is_due, look_at_landing
 from evergreen.validation import import_engine
 from evergreen.workspace import Workspace, open_workspace
@@ -109,7 +110,7 @@ def deliver(feed: ModuleType, landing: Any, name: str) -> None:
     """Have the example's outside world deliver everything of that month."""
     with account.working("the outside world delivers"):
         files = feed.deliver(landing, name)
-    account.done("deliver", f"{len(files)} files arrived in the landing folders")
+    account.done("deliver", f"{counted(len(files), 'file')} arrived in the landing folders")
 
 
 def show_rounds(space: Workspace) -> None:

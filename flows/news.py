@@ -12,6 +12,7 @@ from evergreen.data.checkups import Finding
 from evergreen.data.publishing import Publication
 from evergreen.promotion import Ending
 from evergreen.releases import Retreat
+from evergreen.report.words import counted
 from evergreen.status import freshness, notices
 from evergreen.workspace import Workspace
 from flows import account
@@ -27,9 +28,8 @@ def tell_deliveries(space: Workspace, judged: list[Judged]) -> None:
     published = [one for one in judged if one.outcome == "published"]
     sources = ", ".join(dict.fromkeys(one.source for one in published))
     rows = sum(one.rows or 0 for one in published)
-    account.done(
-        "ingest", f"{len(published)} deliveries published, {rows:,} rows ({sources})" if published else "no new delivery published"
-    )
+    told = f"{counted(len(published), 'delivery')} published, {counted(rows, 'row')} ({sources})"
+    account.done("ingest", told if published else "no new delivery published")
     for one in judged:
         if one.outcome != "published":
             tone = "bad" if one.outcome == "quarantined" else "hold"
@@ -44,7 +44,7 @@ def tell_stale(space: Workspace) -> None:
     """Say which sources lie farther behind than the contract allows."""
     for one in freshness(space, datetime.now(UTC)):
         if one.is_stale and one.behind is not None and one.max_age is not None:
-            behind = f"{one.behind.days} days behind {one.clock}; the contract allows {one.max_age.days}"
+            behind = f"{counted(one.behind.days, 'day')} behind {one.clock}; the contract allows {one.max_age.days}"
             account.done("", f"stale: {one.source}: its newest row, {one.newest}, lies {behind}", tone="hold")
 
 

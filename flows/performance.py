@@ -11,6 +11,7 @@ from evergreen.files import shown
 from evergreen.monitoring import kinds, measuring
 from evergreen.monitoring.service import history
 from evergreen.report.pages import NONE
+from evergreen.report.words import counted
 from evergreen.workspace import open_workspace
 from flows import account
 
@@ -84,8 +85,9 @@ def _plain(told: Told | None) -> str:
 
 def _accuracy(found: Told, unit: str) -> str:
     auc = "" if found["auc"] is None else f"; of the AUC {found['auc']:.3f}, and {found['auc_as_before']:.3f}"
+    windows = counted(found["windows"], "window")
     return (
-        f"  Estimates of the cost missed by {found['cost']:,.0f} {unit} on average in {found['windows']} windows, the window before by "
+        f"  Estimates of the cost missed by {found['cost']:,.0f} {unit} on average in {windows}, the window before by "
         f"{found['cost_as_before']:,.0f}{auc}. An estimate sees harder rows, and no world in which the same rows come to other ends."
     )
 

@@ -68,10 +68,11 @@ def check(source: Source) -> None:
 
 def _tell(made: Proposal) -> None:
     """The basis, the differences by their kind, and what was left out."""
+    from evergreen.report.words import counted
     from flows import account
 
-    batches = f"{made.batches} accepted {'batch' if made.batches == 1 else 'batches'}"
-    account.say(f"{len(made.expectations)} expectations from {batches}, {made.rows:,} rows; none of these breaks any.", style="bold")
+    made_from = f"{counted(made.batches, 'accepted batch')}, {counted(made.rows, 'row')}"
+    account.say(f"{counted(len(made.expectations), 'expectation')} from {made_from}; none of these breaks any.", style="bold")
     if made.is_weak:
         account.say(
             "That is a weak basis: what is usual shows from three deliveries on. Propose again when there are more.", style="yellow"

@@ -12,6 +12,7 @@ from evergreen.errors import EvergreenError, RefusedError
 from evergreen.overrides import used
 from evergreen.report.contract import describe
 from evergreen.report.site import served_sentences, with_override, write_decision
+from evergreen.report.words import counted
 from evergreen.revocations import in_words, learnt_by
 from evergreen.settings import load_settings
 from evergreen.status import freshness, in_quarantine, in_shadow_now, look_at_landing, notices, realized_so_far, served_so_far
@@ -52,7 +53,7 @@ def tell_status() -> None:
             account.say(f"  {sentence}")
     account.title("Newest row of each source")
     for one in freshness(space, datetime.now(UTC)):
-        behind = "" if one.behind is None else f", {one.behind.days} days behind {one.clock}"
+        behind = "" if one.behind is None else f", {counted(one.behind.days, 'day')} behind {one.clock}"
         account.done(one.source, f"{one.newest or 'nothing yet'}{behind}", tone="hold" if one.is_stale else "plain")
     seen = health.look(space.settings) or health.look_elsewhere(space.settings)
     account.title("Platform" if seen else "The platform is not up. To start it: make up")

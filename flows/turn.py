@@ -15,6 +15,7 @@ from evergreen.errors import EvergreenError, RefusedError
 from evergreen.files import write_bytes
 from evergreen.journal.tables import metadata
 from evergreen.report.summary import summarize
+from evergreen.report.words import counted
 from evergreen.status import look_at_landing
 from evergreen.triggers import KINDS, Kind
 from evergreen.workspace import Workspace, open_workspace
@@ -122,7 +123,7 @@ def fetch_deliveries(pointer: str | None) -> None:
         pointer = file.read_text().strip()
     with account.working("fetch deliveries"), told_in_a_sentence():
         files = list(module.fetch(space.settings.landing, pointer))
-    account.done("fetch", f"{len(files)} files arrived in {space.settings.landing} (pointer {pointer})")
+    account.done("fetch", f"{counted(len(files), 'file')} arrived in {space.settings.landing} (pointer {pointer})")
 
 
 @contextmanager

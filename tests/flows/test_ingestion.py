@@ -69,7 +69,7 @@ def test_a_rule_that_was_wrong_is_mended_and_the_delivery_judged_anew(home: Home
     refused = home.evergreen("ingest")
     assert "quarantined: stock/stock-0000-0029.csv" in refused.out
     suite.write_text(right)
-    assert "1 deliveries published" in home.evergreen("ingest").out
+    assert "1 delivery published" in home.evergreen("ingest").out
     assert outcomes_of(home)["stock/stock-0000-0029.csv"] == "published"
 
 

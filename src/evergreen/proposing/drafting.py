@@ -8,6 +8,7 @@ from typing import Any
 
 from evergreen.policies import Source
 from evergreen.proposing.looking import Look, Numbers, Shape
+from evergreen.report.words import counted
 
 Expectation = dict[str, Any]
 NEVER = 0.01
@@ -28,7 +29,7 @@ def draft(looks: Sequence[dict[str, Look]], source: Source) -> list[Expectation]
     """The expectations that batches give rise to, oldest first; nothing on what is built in: rows, and that each has its own key."""
     columns = [name for name in looks[0] if all(name in one for one in looks)]
     rows = sum(next(iter(one.values())).rows for one in looks)
-    basis = f"{len(looks)} {'batch' if len(looks) == 1 else 'batches'}, {rows:,} rows"
+    basis = f"{counted(len(looks), 'batch')}, {counted(rows, 'row')}"
     has = {"column_set": columns, "exact_match": False}
     told = [_made("expect_table_columns_to_match_set", "critical", f"All of {basis}.", **has)]
     for name in columns:

@@ -19,6 +19,7 @@ from evergreen.policies import Source
 from evergreen.proposing.differing import Difference, compare, in_words
 from evergreen.proposing.drafting import FEW, Expectation, draft
 from evergreen.proposing.looking import look
+from evergreen.report.words import counted
 from evergreen.validation import Check, Report, suite_path, validate
 from evergreen.workspace import Workspace
 
@@ -44,7 +45,9 @@ class Proposal:
     @property
     def text(self) -> str:
         """The suite in Great Expectations' JSON, an expectation a line."""
-        return suite_text(self.name, f"Proposed from {self.batches} accepted deliveries, {self.rows:,} rows.", self.expectations)
+        return suite_text(
+            self.name, f"Proposed from {counted(self.batches, 'accepted delivery')}, {counted(self.rows, 'row')}.", self.expectations
+        )
 
 
 @dataclass(frozen=True)

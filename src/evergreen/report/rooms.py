@@ -10,6 +10,7 @@ from evergreen.monitoring.kinds import PUBLISHED, of_version
 from evergreen.monitoring.pillars import KEPT, PILLARS, Cell
 from evergreen.quoting import BEGIN, apart
 from evergreen.report.pages import money, percent
+from evergreen.report.words import counted
 
 if TYPE_CHECKING:
     from evergreen.report.site import Overview
@@ -152,7 +153,7 @@ def accuracy_words(view: Overview) -> str:
     told = view.service.get("accuracy")
     if not told or told["cost"] is None:
         return ""
-    said = f"Over {told['windows']} windows the estimates of cost were {money(told['cost'])} off on average"
+    said = f"Over {counted(told['windows'], 'window')} the estimates of cost were {money(told['cost'])} off on average"
     before = told["cost_as_before"]
     return f"{said}; to take the window before for the next one would have been {money(before)} off." if before is not None else f"{said}."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -33,8 +34,11 @@ def sentence(text: str) -> str:
 
 
 def counted(number: int, thing: str) -> str:
-    """A number of things: "1 day", "1,200 days"."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+    """A number of things: "1 day", "1,200 days", "2 deliveries", "3 batches"."""
+    if number == 1:
+        return f"1 {thing}"
+    ending = "es" if thing.endswith(("ch", "s", "x")) else "s"
+    return f"{number:,} {re.sub('(?<![aeiou])y$', 'ie', thing)}{ending}"
 
 
 def listed(names: Iterable[str], word: str) -> str:
