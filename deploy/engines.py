@@ -82,9 +82,10 @@ def settings_of(engine: str, tag: str) -> dict[str, Any]:
 
 
 def megabytes(engine: str, tag: str) -> float:
-    """How large an image is, unpacked."""
+    """How large an image is, unpacked: its layers. What Docker calls its size counts packed ones too where containerd stores images."""
     if engine != "buildah":
-        return int(_said(engine, "image", "inspect", "--format", "{{.Size}}", tag)) / MEGABYTE
+        layers = _said(engine, "history", "--human=false", "--format", "{{.Size}}", tag).split()
+        return sum(map(int, layers)) / MEGABYTE
     number, unit = _said(engine, "images", "--format", "{{.Size}}", tag).splitlines()[0].split()
     return float(number) * UNITS[unit]
 

@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="see that it does what it should")
     parser.add_argument("--built", action="store_true", help="it is there already, and was built from this checkout")
     options = parser.parse_args()
-    engine, revision = find_engine(), said_of_git("describe", "--always", "--dirty=+", "--abbrev=12")
+    engine, revision = find_engine(), said_of_git("describe", "--always", "--exclude=*", "--dirty=+", "--abbrev=40")
     tag = f"localhost/{options.tag}" if engine == "buildah" else options.tag
     if not options.built:
         project = tomllib.loads(Path("pyproject.toml").read_text())["project"]

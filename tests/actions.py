@@ -34,20 +34,39 @@ with (root.parent / "calls").open("a") as calls:
 if " ".join(words[:2]) in os.environ.get("FAIL", "").split(","):
     sys.exit("gh: could not connect")
 options = dict(zip(words, words[1:]))
-if words[0] == "api":
+comments = root.parent / "comments"
+if words[:3] == ["api", "--method", "PATCH"]:
+    assert options["--field"].startswith("body=@"), words
+    (comments / words[3].removeprefix("repos/{REPOSITORY}/issues/comments/")).write_text(Path(options["--field"][6:]).read_text())
+elif words[:2] == ["pr", "comment"]:
+    comments.mkdir(exist_ok=True)
+    (comments / f"{{10 + len(list(comments.iterdir()))}}").write_text(Path(options["--body-file"]).read_text())
+elif words[0] == "api" and words[2].endswith("/comments"):
+    mark = re.search(r'startswith[(]"(.*)"[)]', options["--jq"])[1]
+    assert words[2].startswith("repos/{REPOSITORY}/issues/") and '.user.login == "github-actions[bot]"' in options["--jq"], words
+    print(*(one.name for one in sorted(comments.glob("*")) if one.read_text().startswith(mark)), sep=chr(10))
+elif words[0] == "api":
     assert words[2] == "repos/{REPOSITORY}/releases", words
     there = [one for one in sorted(root.iterdir()) if ".draft == false" not in options["--jq"] or not (one / ".draft").exists()]
     if options["--jq"].endswith(".tag_name"):
         print(*(one.name for one in there), sep=chr(10))
+    elif options["--jq"].endswith(".immutable"):
+        named = re.search(r'tag_name == "(.*?)"', options["--jq"])[1]
+        print(*("true" if (one / ".immutable").exists() else "false" for one in there if one.name == named), sep=chr(10))
     else:
         assert 'select(.state == "uploaded")' in options["--jq"], words
-        print(*(one.name for place in there if place.name == "evergreen-state" for one in sorted(place.glob("*"))), sep=chr(10))
+        named = re.search(r'tag_name == "(.*?)"', options["--jq"])[1]
+        print(*(one.name for place in there if place.name == named for one in sorted(place.glob("*"))), sep=chr(10))
 else:
     assert options["--repo"] == "{REPOSITORY}", words
     folder = root / words[2]
     if words[:2] == ["release", "create"]:
         folder.mkdir()
+        if (root.parent / "makes releases immutable").exists():
+            (folder / ".immutable").touch()
         assert not Path(words[-1]).is_file(), "with a file it would be a draft first"
+    elif words[:2] == ["release", "upload"] and (folder / ".immutable").exists():
+        sys.exit("HTTP 422: Cannot upload assets to an immutable release.")
     elif words[:2] == ["release", "upload"]:
         assert not (folder / Path(words[-1]).name).exists(), words
         shutil.copy(words[-1], folder)
@@ -107,7 +126,11 @@ def value_of(expression: str, context: dict[str, Any]) -> Any:
     """What an expression of a workflow is, for these values; what is not among them is empty."""
     text = expression.replace("&&", " and ").replace("||", " or ").replace(f"!{ALWAYS}", "True")
     text = CONTEXT.sub(lambda found: f"look({found[0]!r})", re.sub(r"!(?!=)", " not ", text))
-    values = {"look": lambda name: context.get(name, ""), "format": lambda text, *given: text.format(*given)}
+    values = {
+        "look": lambda name: context.get(name, ""),
+        "format": lambda text, *given: text.format(*given),
+        "startsWith": lambda text, first: text.lower().startswith(first.lower()),
+    }
     return eval(" ".join(text.split()), {"__builtins__": {}, "true": True, "false": False, **values})  # noqa: S307 - the workflows' own words
 
 
@@ -229,8 +252,8 @@ class Actions:
 
 
 def _check_out(place: Path) -> None:
-    """A copy of this project as it stands, as far as the jobs need it."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "deploy", "src", "flows", "data"]
+    """A copy of what git has of this project, changes included, as far as the jobs need it."""
+    command = ["git", "ls-files", "-z", "--cached", "deploy", "src", "flows", "data"]
     files = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     for name in filter(None, files.decode().split("\0")):
         copy = place / name

@@ -61,7 +61,7 @@ def code_version(folder: Path) -> str:
     """
     try:
         found = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],  # noqa: S607 - git is where the person's PATH has it
+            ["git", "describe", "--always", "--exclude=*", "--dirty=+", "--abbrev=40"],  # noqa: S607 - git is where the person's PATH has it
             cwd=folder,
             capture_output=True,
             text=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from actions import ROOT, Actions, Job, holds, workflow
+from actions import REPOSITORY, ROOT, Actions, Job, holds, workflow
 from commands import Home, make_home
 
 JOBS = workflow("ct")["jobs"]
@@ -21,7 +21,7 @@ def take_turn(actions: Actions, run: int, **context: Any) -> dict[str, Job]:
     told = MAIN | {name.replace("__", "."): value for name, value in context.items()}
     train = actions.run(JOBS["train"], run, **told)
     needs = {f"needs.train.outputs.{name}": value for name, value in train.outputs.items()}
-    return {"train": train} | {name: actions.run(JOBS[name], run, **told, **needs) for name in ("keep", "publish")}
+    return {"train": train} | {name: actions.run(JOBS[name], run, **told, **needs) for name in ("keep", "publish", "comment")}
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +34,17 @@ def actions(tmp_path_factory) -> Actions:
 @pytest.fixture(scope="module")
 def turns(actions: Actions) -> dict[str, dict[str, Job]]:
     """A first turn, one that finds nothing new, a trial for a pull request, and one with a month more."""
-    trial = {"github__event_name": "pull_request", "github__ref": "refs/pull/7/merge"}
+    trial = {"github__event_name": "pull_request", "github__ref": "refs/pull/7/merge", "github__event__pull_request__number": 7}
     return {
         "first": take_turn(actions, 101, inputs__through="60"),
         "idle": take_turn(actions, 102, inputs__through="60"),
         "trial": take_turn(
-            actions, 103, inputs__through="90", github__event__pull_request__head__repo__full_name="x", github__repository="x", **trial
+            actions,
+            103,
+            inputs__through="90",
+            github__event__pull_request__head__repo__full_name=REPOSITORY,
+            github__repository=REPOSITORY,
+            **trial,
         ),
         "second": take_turn(actions, 104, inputs__through="90", inputs__reason=REASON, vars__EVERGREEN_PAGES="yes"),
     }
@@ -93,6 +98,24 @@ def test_a_trial_for_a_pull_request_is_judged_against_the_champion_and_not_kept(
     assert "against version 1, the champion" in trial["train"].summary
     assert trial["keep"].done == []
     assert not list(actions.root.glob("artifacts-103/state*"))
+
+
+def test_a_pull_request_is_told_once_and_what_its_next_commit_says_takes_the_place_of_that(turns, actions):
+    comments = actions.root / "comments"
+    assert [one.name for one in comments.iterdir()] == ["10"]
+    told = (comments / "10").read_text()
+    assert turns["trial"]["train"].summary in told
+    assert "A trial on a copy of the state; it decides nothing." in told
+    assert [turns[name]["comment"].done for name in ("first", "idle", "second")] == [[], [], []]
+    (comments / "11").write_text("looks good to me")
+    asked = {"github.event_name": "pull_request", "github.event.pull_request.number": 7, "github.repository": REPOSITORY}
+    (actions.root / "artifacts-120" / "report-1").mkdir(parents=True)
+    (actions.root / "artifacts-120" / "report-1" / "summary.md").write_text("### REJECT\n")
+    again = actions.run(JOBS["comment"], 120, **asked, **{"needs.train.outputs.changed": "true"})
+    assert not again.is_failed, again.said
+    assert {one.name for one in comments.iterdir()} == {"10", "11"}
+    assert "### REJECT\n\n_A trial on a copy" in (comments / "10").read_text()
+    assert (comments / "11").read_text() == "looks good to me"
 
 
 def test_the_summary_of_the_job_is_the_decision_in_money(turns):

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path, PurePosixPath
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
 IGNORED = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
@@ -71,6 +73,13 @@ def test_what_builds_is_locked_in_the_versions_of_the_development():
     build, development = pinned("requirements-build.txt"), pinned("requirements-dev.txt")
     assert {"hatchling", "setuptools", "uv"} <= build.keys()
     assert {name: development.get(name, version) for name, version in build.items()} == build
+
+
+def test_the_image_of_python_is_the_one_that_dependabot_watches():
+    watched = (ROOT / "deploy" / "base" / "Dockerfile").read_text().splitlines()[-1]
+    assert f"ARG PYTHON_IMAGE={watched.removeprefix('FROM ')}\n" in DOCKERFILE, "take it over: the Dockerfile's first argument"
+    entries = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
+    assert [one["directory"] for one in entries if one["package-ecosystem"] == "docker"] == ["/deploy/base"]
 
 
 def test_the_image_of_python_can_be_another_one_and_is_the_same_in_all_stages():

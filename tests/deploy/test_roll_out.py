@@ -73,13 +73,15 @@ def test_where_the_new_image_fails_the_one_before_is_put_back(host, fail):
     done = host.call("roll-out", NEW, fail=fail)
     assert (done.returncode, host.runs) == (1, OLD)
     assert f"{OLD} runs here again" in done.stderr
+    assert [call for call in host.calls if "evergreen smoke" in call][-1].startswith(OLD[-4:])
 
 
-def test_where_the_one_before_does_not_start_any_more_it_is_said(host):
+@pytest.mark.parametrize("fail", ["evergreen smoke", "compose up"])
+def test_where_the_one_before_does_not_stand_the_test_any_more_it_is_said(host, fail):
     (host.root / "running").write_text(OLD)
-    done = host.call("roll-out", NEW, fail="compose up", FAILS_WITH=f"{NEW} {OLD}")
+    done = host.call("roll-out", NEW, fail=fail, FAILS_WITH=f"{NEW} {OLD}")
     assert done.returncode == 1
-    assert f"{OLD} does not start any more" in done.stderr
+    assert f"{OLD} does not stand it any more" in done.stderr
 
 
 def test_an_image_that_cannot_be_pulled_leaves_what_runs_alone(host):

@@ -16,12 +16,12 @@ class GitHub:
         self.releases.mkdir()
         put_program(root / "bin" / "gh", GH)
 
-    def step(self, what: str, job: str, *, run: int = 1, fail: str = "") -> subprocess.CompletedProcess[str]:
+    def step(self, what: str, job: str, *, run: int = 1, fail: str = "", release: str = "") -> subprocess.CompletedProcess[str]:
         folder = self.root / job
         folder.mkdir(exist_ok=True)
         environment = {
             **{"PATH": f"{self.root / 'bin'}{os.pathsep}{os.environ['PATH']}", "RELEASES": str(self.releases), "FAIL": fail},
-            **{"GITHUB_REPOSITORY": REPOSITORY, "GITHUB_RUN_ID": str(run), "GITHUB_RUN_ATTEMPT": "1"},
+            **{"GITHUB_REPOSITORY": REPOSITORY, "GITHUB_RUN_ID": str(run), "GITHUB_RUN_ATTEMPT": "1", "STATE_RELEASE": release},
         }
         command = [ROOT / "deploy" / "state-asset", what, str(folder)]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
@@ -145,6 +145,25 @@ def test_a_state_that_is_too_large_for_an_asset_is_refused_before_it_is_sent(git
     assert refused.returncode == 1
     assert "let it last on a runner" in refused.stderr
     assert github.kept == []
+
+
+def test_where_releases_are_immutable_that_is_said_and_another_release_can_be_named(github):
+    rule = github.root / "makes releases immutable"
+    rule.touch()
+    assert github.get("first").returncode == 0
+    refused = github.put("first", "1")
+    assert refused.returncode == 1
+    assert "evergreen-state is immutable, so no state can be kept in it. Switch" in refused.stderr
+    later = github.get("second")
+    assert later.returncode == 1
+    assert "is immutable" in later.stderr
+    rule.unlink()
+    named = {"release": "another-state"}
+    assert github.step("get", "third", **named).returncode == 0
+    (github.root / "third" / "state.zip").write_text("3")
+    assert github.step("put", "third", **named).returncode == 0
+    github.step("get", "fourth", **named)
+    assert (github.got("fourth"), github.kept) == ("3", [])
 
 
 def test_it_says_how_it_is_called(github):

@@ -160,20 +160,77 @@ def test_no_runner_of_ones_own_runs_what_a_pull_request_brings():
         assert not holds(JOBS[job]["if"], told | {"github.event.repository.private": False})
 
 
+@pytest.mark.parametrize(
+    ("ref", "is_delivered"),
+    [
+        ("refs/heads/main", True),
+        ("refs/tags/v1.2.0", True),
+        ("refs/tags/trial", False),
+        ("refs/heads/feature", False),
+        ("refs/heads/v1", False),
+    ],
+)
+def test_only_main_and_versions_are_delivered_also_by_hand(ref, is_delivered):
+    assert holds(WORKFLOWS["cd"]["jobs"]["test"]["if"], {"inputs.action": "deploy", "github.ref": ref}) is is_delivered
+    assert "if" not in JOBS["cd.image"]  # it waits for what is skipped elsewhere, and is skipped with it
+
+
+def test_a_turn_or_a_decision_that_waits_is_not_dropped_and_a_trial_waits_for_nobody():
+    turn, trial = WORKFLOWS["ct"]["concurrency"], JOBS["ct.train"]["concurrency"]
+    assert [(one["queue"], one["cancel-in-progress"]) for one in (turn, JOBS["cd.model"]["concurrency"])] == [("max", "false")] * 2
+    main, pull = (
+        {"github.ref": "refs/heads/main", "github.run_id": 5},
+        {"github.ref": "refs/pull/7/merge", "github.event_name": "pull_request"},
+    )
+    assert filled(turn["group"], main) == JOBS["cd.model"]["concurrency"]["group"]
+    assert filled(turn["group"], pull | {"github.run_id": 5}) != filled(turn["group"], pull | {"github.run_id": 6})
+    assert filled(trial["group"], main) != filled(trial["group"], main | {"github.run_id": 6})
+    assert filled(trial["group"], pull | {"github.run_id": 5}) == filled(trial["group"], pull | {"github.run_id": 6})
+
+
 def test_nothing_is_delivered_that_has_not_passed():
     assert WORKFLOWS["cd"]["jobs"]["test"]["uses"] == "./.github/workflows/ci.yml"
     assert "workflow_call" in WORKFLOWS["ci"]["on"]
-    assert (JOBS["cd.image"]["needs"], JOBS["cd.staging"]["needs"]) == ("test", "image")
+    assert (JOBS["cd.image"]["needs"], JOBS["cd.staging"]["needs"]) == (["test", "materials"], "image")
+
+
+def test_what_is_deployed_was_tried_as_it_was_pushed():
+    steps = JOBS["cd.image"]["steps"]
+    names = [step.get("id") or step.get("name") or step.get("uses", "") for step in steps]
+    (tried,) = [step for step in steps if "make image-check" in step.get("run", "")]
+    assert "--built" in tried["run"]
+    assert tried["env"]["IMAGE"] == JOBS["cd.image"]["outputs"]["image"]
+    assert (
+        names.index("push") < names.index(tried["name"]) < next(at for at, name in enumerate(names) if name.startswith("actions/attest@"))
+    )
+
+
+def test_the_bill_of_materials_is_made_by_a_job_that_may_write_nothing_and_is_signed_with_the_image():
+    made, signed = JOBS["cd.materials"], [step for step in JOBS["cd.image"]["steps"] if step.get("uses", "").startswith("actions/attest@")]
+    (upload,) = [step["with"] for step in made["steps"] if "upload-artifact" in step.get("uses", "")]
+    assert [step["run"] for step in made["steps"] if "run" in step] == ["make sbom"]
+    assert [step["with"].get("sbom-path") for step in signed] == [None, upload["path"]]
+    assert {(step["with"]["subject-name"], step["with"]["subject-digest"], step["if"]) for step in signed} == {
+        ("${{ steps.name.outputs.image }}", "${{ steps.push.outputs.digest }}", "${{ !github.event.repository.private }}")
+    }
 
 
 @pytest.mark.parametrize(
-    ("image", "staging", "goes"),
-    [("success", "success", True), ("success", "skipped", True), ("success", "failure", False), ("failure", "skipped", False)],
+    ("image", "runner", "staging", "goes"),
+    [
+        ("success", "a", "success", True),
+        ("success", "", "skipped", True),
+        ("success", "a", "skipped", False),
+        ("success", "a", "failure", False),
+        ("success", "a", "cancelled", False),
+        ("failure", "", "skipped", False),
+    ],
 )
-def test_production_waits_for_staging_where_there_is_one(image, staging, goes):
+def test_production_waits_for_staging_where_there_is_one(image, runner, staging, goes):
     told = {
         "needs.image.result": image,
         "needs.staging.result": staging,
+        "vars.STAGING_RUNNER": runner,
         "vars.PRODUCTION_RUNNER": "x",
         "github.event.repository.private": True,
     }
@@ -187,7 +244,7 @@ def test_production_waits_for_staging_where_there_is_one(image, staging, goes):
 def test_a_person_moves_a_model_from_the_default_branch_only(action, ref, asks):
     told = {"inputs.action": action, "github.ref": f"refs/heads/{ref}"}
     assert holds(JOBS["cd.approval"]["if"], told) is asks
-    assert holds(WORKFLOWS["cd"]["jobs"]["test"]["if"], told) is (action in {"", "deploy"})
+    assert holds(WORKFLOWS["cd"]["jobs"]["test"]["if"], told) is (action in {"", "deploy"} and ref == "main")
 
 
 def test_whoever_moves_a_model_by_hand_waits_for_approval_and_then_for_the_turn():
@@ -195,8 +252,7 @@ def test_whoever_moves_a_model_by_hand_waits_for_approval_and_then_for_the_turn(
     assert JOBS["cd.production"]["environment"] == "production"
     assert JOBS["cd.model"]["needs"] == "approval"
     assert JOBS["cd.approval"]["concurrency"]["group"] != "evergreen-state"  # whoever waits there holds up no turn
-    assert JOBS["cd.model"]["concurrency"] == {"group": "evergreen-state", "cancel-in-progress": "false"}
-    assert WORKFLOWS["ct"]["concurrency"]["group"].startswith("evergreen-state${{ github.ref != 'refs/heads/main'")
+    assert JOBS["cd.model"]["concurrency"]["group"] == "evergreen-state"
 
 
 def test_what_is_deployed_is_what_was_built_by_its_digest():
