@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evergreen import journal as tables
 from evergreen.causes import what_holds
 from evergreen.control import freshen_site
+from evergreen.data.batches import Judged
 from evergreen.errors import ContractError, EvergreenError
 from evergreen.journal import Journal
 from evergreen.monitoring.alerts import GOOD_NEWS, Alert, contract_broken, run_died, run_failed
@@ -18,8 +19,10 @@ from evergreen.monitoring.heartbeat import beat
 from evergreen.monitoring.telling import Memory, failures, resolutions, tell
 from evergreen.policies import AlertPolicy
 from evergreen.settings import Settings, load_settings
+from evergreen.status import look_at_health
 from evergreen.workspace import Workspace, load_problem, open_workspace
 from flows import account
+from flows.news import tell_deliveries, tell_health
 
 if TYPE_CHECKING:
     from prefect import Flow, State
@@ -33,6 +36,13 @@ def tell_alerts(space: Workspace, now: datetime) -> list[Alert]:
     found = what_holds(space, now)
     over = resolutions(space.journal, space.problem, found, looked_at(space.settings), now)
     return _tell(space, [*failures(space.journal, space.problem, now), *found.alerts, *over], now)
+
+
+def tell_ingested(space: Workspace, judged: list[Judged]) -> None:
+    """Say what became of deliveries that no round was gone for, and how the accepted data are now; the control room shows it too."""
+    tell_deliveries(space, judged)
+    tell_health(look_at_health(space, datetime.now(UTC)))
+    show_what_holds(space, datetime.now(UTC))
 
 
 def show_what_holds(space: Workspace, now: datetime) -> None:

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from evergreen.data.publishing import Order, Publication, publish
-from evergreen.data.snapshots import build_frame, take_snapshot
+from evergreen.data.snapshots import frame_of, take_snapshot
 from evergreen.moves import standing
 from evergreen.prediction import predict_all
 from evergreen.predictor import Job
@@ -47,7 +47,7 @@ def find_champion(space: Workspace) -> Version | None:
 def collect_rows(space: Workspace, champion: Version) -> Order:
     """Join what is known of the rows that have no outcome yet."""
     snapshot = take_snapshot(space.journal, space.problem)
-    rows = build_frame(space.settings.root, snapshot, space.problem).still_open
+    rows = frame_of(space.settings.root, space.journal, snapshot, space.problem).still_open
     return Order(rows, champion.number, champion.artefact, snapshot.id, tuple(champion.facts["features"]))
 
 

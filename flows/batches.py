@@ -12,6 +12,7 @@ from evergreen.errors import EvergreenError, RefusedError
 from evergreen.marking import mark
 from evergreen.monitoring.lineage import reached, trace
 from evergreen.monitoring.naming import Thing
+from evergreen.monitoring.pillars import why_apart
 from evergreen.revocations import SHORT
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
@@ -30,11 +31,13 @@ def take_back(text: str, *, reason: str, person: str | None) -> None:
         word = revocations.taken_back(space.journal).get(row["batch"])
         account.say(f"The {name} {word.sentence if word else 'was taken back'}. Nothing was recorded.")
     _tell_reach(space, row)
+    _show(space)
     if words_of := emptied(space.journal, row["source"]):
         account.say(why_empty(row["source"], words_of), style="yellow")
+    elif why := why_apart(space.journal, space.problem):
+        account.say(f"No model can be trained without it: {why}", style="yellow")
     else:
         account.say("The next training does without it: evergreen run")
-    _show(space)
 
 
 def give_back(text: str, *, reason: str, person: str | None) -> None:

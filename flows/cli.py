@@ -85,11 +85,11 @@ def ingest() -> None:
             raise typer.Exit(1)
         return
     with one_command(space, "judge the deliveries"):
+        from flows.alerting import tell_ingested
         from flows.ingestion import ingest as flow
-        from flows.news import tell_deliveries
 
         judged = flow()
-    tell_deliveries(space, judged)
+    tell_ingested(space, judged)
     if any(one.outcome == "unreadable" for one in judged):
         raise typer.Exit(1)
 

@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from evergreen.errors import JoinError
 from evergreen.files import shown
 from evergreen.monitoring import kinds, measuring
 from evergreen.monitoring.service import history
@@ -23,14 +24,21 @@ Told = dict[str, Any]
 def tell_performance(*, as_json: bool) -> None:
     """Measure what has become known since, and say all of it, as tables or as JSON."""
     space = open_workspace()
+    trouble = ""
     with account.working("see how predictions did"):
-        measuring.measure(space)
-        measuring.estimate_published(space)
+        try:
+            measuring.measure(space)
+            measuring.estimate_published(space)
+        except JoinError as error:
+            trouble = f"Nothing new can be measured, this is what was before: {error}"
     told = history(space.journal, space.problem, datetime.now(UTC))
     if as_json:
+        sys.stderr.write(f"{trouble}\n" * bool(trouble))
         sys.stdout.write(f"{json.dumps(told, indent=1)}\n")
         return
-    if not any((told["windows"], told["staleness"], told["features"])):
+    if trouble:
+        account.say(trouble, style="red")
+    elif not any((told["windows"], told["staleness"], told["features"])):
         account.say("Nothing has been predicted whose outcome is known. Run: evergreen run")
     _tell_windows(told)
     _tell_slices(told)

@@ -15,15 +15,25 @@ from evergreen.report.site import served_sentences, with_override, write_decisio
 from evergreen.report.words import counted
 from evergreen.revocations import in_words, learnt_by
 from evergreen.settings import load_settings
-from evergreen.status import freshness, in_quarantine, in_shadow_now, look_at_landing, notices, realized_so_far, served_so_far
+from evergreen.status import (
+    freshness,
+    in_quarantine,
+    in_shadow_now,
+    look_at_health,
+    look_at_landing,
+    notices,
+    realized_so_far,
+    served_so_far,
+)
 from evergreen.workspace import Workspace, load_problem, open_workspace
 from flows import account, health
+from flows.news import tell_health
 
 
 def tell_status() -> None:
     """Say which version serves, what its predictions were worth, and how fresh the data are."""
     space = open_workspace()
-    now, unit, things = moves.standing(space.journal), space.problem.business.unit, space.problem.things
+    now = moves.standing(space.journal)
     serves = "No model serves yet." if now.champion is None else f"Version {now.champion} serves."
     account.say(f"{space.problem.name}: {serves}", style="bold")
     if now.champion is not None:
@@ -37,16 +47,7 @@ def tell_status() -> None:
         account.tell_leftovers(found, space.problem)
     for row in in_quarantine(space):
         account.done("", f"quarantined: {row['source']}/{row['name']} {row['reason']}", tone="bad")
-    with account.working("see what predictions were worth"):
-        worth, served = realized_so_far(space), served_so_far(space)
-    if worth:
-        account.title(f"Published predictions, cost in {unit} per 1,000 {things}")
-        rows = [[row["partition"], f"{row['version']}", f"{row['rows']:,}", *_worth(row["realized"])] for row in worth]
-        account.table(["from", "version", things, "model", "rule of thumb", "no model", "saved against rule", "against no model"], rows)
-    if served:
-        account.title("Predictions over HTTP")
-        for sentence in served_sentences(served, space.problem):
-            account.say(f"  {sentence}")
+    _tell_worth(space)
     if told := in_shadow_now(space):
         account.title("In shadow")
         for sentence in told:
@@ -62,11 +63,30 @@ def tell_status() -> None:
         account.say("Nobody works on rounds of this home. To start a runner on this machine: make up")
 
 
+def _tell_worth(space: Workspace) -> None:
+    """Say what predictions were worth; and where the data do not go together, so that nobody knows, that they do not."""
+    unit, things = space.problem.business.unit, space.problem.things
+    with account.working("see what predictions were worth"):
+        findings = look_at_health(space, datetime.now(UTC))
+        worth, served = realized_so_far(space), served_so_far(space)
+    tell_health(findings)
+    if worth:
+        account.title(f"Published predictions, cost in {unit} per 1,000 {things}")
+        rows = [[row["partition"], f"{row['version']}", f"{row['rows']:,}", *_worth(row["realized"])] for row in worth]
+        account.table(["from", "version", things, "model", "rule of thumb", "no model", "saved against rule", "against no model"], rows)
+    if served:
+        account.title("Predictions over HTTP")
+        for sentence in served_sentences(served, space.problem):
+            account.say(f"  {sentence}")
+
+
 def tell_site() -> None:
     """Write the control room from what is known now."""
     space = open_workspace()
     with account.working("write the pages"):
+        findings = look_at_health(space, datetime.now(UTC))
         page = refresh_site(space, realized_so_far(space))
+    tell_health(findings)
     account.say(f"The control room: {page}")
 
 
@@ -221,6 +241,7 @@ def _warn_of(space: Workspace, version: int) -> None:
 def refresh(space: Workspace) -> None:
     """Make the pages tell it; that they cannot be written undoes nothing."""
     try:
+        look_at_health(space, datetime.now(UTC))
         refresh_site(space, realized_so_far(space))
     except EvergreenError as error:
         account.say(f"The pages do not show it yet: {error}", style="yellow")

@@ -14,9 +14,11 @@ from evergreen.errors import EvergreenError
 from evergreen.files import digest_text, read_json
 from evergreen.gate.finding import Verdict
 from evergreen.gate.ledger import has_room_from
+from evergreen.journal import Journal
 from evergreen.monitoring import service
 from evergreen.monitoring.alerts import NUMBERS, RESOLVED
 from evergreen.monitoring.pillars import history as health_history
+from evergreen.monitoring.pillars import why_apart
 from evergreen.monitoring.telling import AGAIN, SENT
 from evergreen.moves import history, standing
 from evergreen.overrides import used
@@ -24,7 +26,8 @@ from evergreen.quoting import apart
 from evergreen.releases import waiting
 from evergreen.report.model_card import card_page, cards_of, write_cards
 from evergreen.report.site import BACKTEST, Overview, freshen, shows, with_override, write_site
-from evergreen.revocations import taken_back
+from evergreen.report.words import sentence
+from evergreen.revocations import in_words, lost_from, taken_back
 from evergreen.status import freshness, notices, served_so_far, shadow_so_far
 from evergreen.workspace import Workspace
 
@@ -56,6 +59,8 @@ def _now(space: Workspace, alerts: list[tuple[str, str, str]], now: datetime) ->
         health=health_history(space.journal, space.problem),
         alerts=alerts,
         told=_told(space),
+        notices=notices(space, now),
+        ahead=ahead(space, now),
         holds=_digest(space, alerts, now),
     )
 
@@ -64,7 +69,8 @@ def _digest(space: Workspace, alerts: list[tuple[str, str, str]], now: datetime)
     """Names what holds now; how long it has held changes with every look, and is no news."""
     stale = [one.source for one in freshness(space, now) if one.is_stale]
     last = [at for at, _, _ in _told(space)[-1:]]
-    return digest_text(*last, *stale, *(NUMBERS.sub("#", "\n".join(one)) for one in alerts))
+    said = [*(sentence for _, sentence in notices(space, now)), *ahead(space, now)]
+    return digest_text(*last, *stale, *said, *(NUMBERS.sub("#", "\n".join(one)) for one in alerts))
 
 
 def _told(space: Workspace) -> list[tuple[str, str, str]]:
@@ -93,6 +99,9 @@ def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Over
         signals=journal.rows(tables.signals, kind="drift") + journal.rows(tables.signals, kind="decay"),
         service=service.history(journal, space.problem, now),
         ahead=ahead(space, now),
+        apart=why_apart(journal, space.problem),
+        spoilt=spoilt_versions(journal),
+        doubted=doubted_partitions(journal),
         cards={row["version"]: card_page(row["version"]) for row in journal.rows(tables.versions)},
         backtest=_backtest(space),
     )
@@ -105,9 +114,23 @@ def _deliveries(space: Workspace) -> list[dict[str, Any]]:
     return [row | {"outcome": "taken back"} if row["outcome"] == "published" and row["batch"] in gone else row for row in rows]
 
 
+def spoilt_versions(journal: Journal) -> dict[int, str]:
+    """The versions that have learnt from what a person has taken back, and from what, in words."""
+    told = {row["version"]: in_words(lost_from(journal, row["snapshot"])) for row in journal.rows(tables.versions)}
+    return {version: words for version, words in told.items() if words}
+
+
+def doubted_partitions(journal: Journal) -> frozenset[str]:
+    """The published partitions that were made from rows, or by a version, that rest on what a person has taken back."""
+    last, spoilt = {row["partition"]: row for row in journal.rows(tables.publications)}, spoilt_versions(journal)
+    return frozenset(name for name, row in last.items() if row["version"] in spoilt or lost_from(journal, row["snapshot"]))
+
+
 def ahead(space: Workspace, now: datetime) -> list[str]:
     """What happens next, in sentences: by the schedule, by the data, and what waits for a person."""
     policy, journal = space.problem.retraining, space.journal
+    if why := why_apart(journal, space.problem):
+        return [sentence(f"No model is trained and nothing is predicted until the data go together again: {why}")]
     starts = [what for kind, what in (("data", "new data"), ("drift", "drift"), ("decay", "decay")) if kind in policy.on]
     told = []
     if "schedule" in policy.on:

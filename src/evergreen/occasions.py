@@ -21,6 +21,7 @@ from evergreen.monitoring.freshness import of_known
 from evergreen.monitoring.signals import findings
 from evergreen.moves import standing
 from evergreen.releases import is_carried_out
+from evergreen.revocations import in_words, learnt_by
 from evergreen.status import current_state, inputs_of, is_due, waiting_of
 from evergreen.triggers import Decision, Kind, State, Trigger
 from evergreen.workspace import Workspace
@@ -167,6 +168,7 @@ def _state(look: Look, trigger: Trigger, now: datetime) -> State:
         missing=missing,
         taken_back=tuple(name for name in missing if look.known.emptied(name)),
         stale=tuple(one.source for one in of_known(look.known, space.problem, now) if one.is_stale),
+        spoilt=in_words(learnt_by(journal, standing(journal).champion)),
         is_judged=_is_judged(journal, trigger.inputs),
         failed=next((row["reason"] for row in own if row["rule"] == FAILED), ""),
         acted=next((row["action"] for row in own if row["action"] in {"retrain", "resume"}), None),

@@ -21,8 +21,8 @@ from evergreen.candidate import Trained, predicted
 from evergreen.changes import Made, changes
 from evergreen.contract import Problem
 from evergreen.data.landing import batch_path
-from evergreen.data.snapshots import Frame, Snapshot, build_frame, content_digest, row_fingerprints
-from evergreen.errors import BusyError, DataError
+from evergreen.data.snapshots import Frame, Snapshot, content_digest, explained, frame_of, row_fingerprints
+from evergreen.errors import BusyError, DataError, JoinError
 from evergreen.examination import Examination, examine
 from evergreen.facts import facts_of, golden_rows
 from evergreen.files import digest_bytes, digest_file, digest_text
@@ -85,14 +85,17 @@ def prepare(space: Workspace, snapshot: Snapshot) -> Material:
         A join's guard is broken, a critical expectation fails, or there is too little to split.
     """
     problem = space.problem
-    frame = build_frame(space.settings.root, snapshot, problem)
+    frame = frame_of(space.settings.root, space.journal, snapshot, problem)
     labelled = frame.labelled
     columns = list(dict.fromkeys(column for column in (problem.key, problem.time, problem.target.name, *problem.features) if column))
     report = validate(labelled[columns], space.settings.expectations / "training_data.json", name="training data", key=(problem.key,))
     if not report.passed:
         broken = "; ".join(check.sentence for check in report.failed)
         raise DataError(f"The training data are not what expectations/training_data.json expects: {broken}. No model was trained on them.")
-    refuse_apart(problem, frame)
+    try:
+        refuse_apart(problem, frame)
+    except JoinError as error:
+        raise explained(space.journal, error) from error
     verdict = DataVerdict("training data", report.passed, tuple(check.sentence for check in report.failed))
     data, warnings = (*batch_verdicts(space.journal, snapshot), verdict), tuple(check.finding for check in report.warnings)
     split = leave_out(split_rows(labelled, problem), _learnt_by_standing(space), problem)

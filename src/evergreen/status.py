@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from evergreen import shadows
 from evergreen.brakes import frozen
 from evergreen.data.checkups import Finding
 from evergreen.data.landing import Delivery, Found, Known, find, known, quarantined, unjudged, why_empty
-from evergreen.data.snapshots import build_frame, published_now, snapshot_of
+from evergreen.data.snapshots import Frame, frame_of, published_now, snapshot_of
 from evergreen.errors import ContractError, DataError, JoinError, RefusedError
 from evergreen.files import digest_text
 from evergreen.journal import log, mirror
@@ -88,11 +89,9 @@ def freshness(space: Workspace, now: datetime) -> list[Freshness]:
 
 
 def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
-    """What every published partition was worth; see `evergreen.monitoring.performance.realized`. Nothing while a source has no data."""
-    if not space.journal.rows(tables.publications) or not is_complete(space):
-        return []
-    labelled = build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem).labelled
-    return realized(space.settings.root, space.journal, space.problem, labelled)
+    """What every published partition was worth; see `evergreen.monitoring.performance.realized`. Nothing without data that go together."""
+    frame = _frame(space) if space.journal.rows(tables.publications) else None
+    return [] if frame is None else realized(space.settings.root, space.journal, space.problem, frame.labelled)
 
 
 def look_at_health(space: Workspace, now: datetime) -> list[Finding]:
@@ -105,7 +104,7 @@ def look_at_health(space: Workspace, now: datetime) -> list[Finding]:
         return []
     snapshot = published_now(space.journal, space.problem)
     try:
-        frame = build_frame(space.settings.root, snapshot, space.problem)
+        frame = frame_of(space.settings.root, space.journal, snapshot, space.problem)
     except JoinError as error:
         return look(space.journal, space.problem, error, snapshot=snapshot.id, now=now)
     except (DataError, ContractError):
@@ -114,18 +113,27 @@ def look_at_health(space: Workspace, now: datetime) -> list[Finding]:
 
 
 def served_so_far(space: Workspace) -> Served | None:
-    """What became of what was predicted over HTTP, see `evergreen.monitoring.online.realized_online`; None without any, or data."""
-    if log.is_empty(space.journal) or not is_complete(space):
-        return None
-    frame = build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem)
-    return realized_online(space.settings.root, space.journal, space.problem, frame)
+    """What became of what was predicted over HTTP, see `evergreen.monitoring.online.realized_online`.
+
+    None without any, and without data that go together.
+    """
+    frame = None if log.is_empty(space.journal) else _frame(space)
+    return None if frame is None else realized_online(space.settings.root, space.journal, space.problem, frame)
 
 
 def shadow_so_far(space: Workspace) -> Comparison | None:
-    """The version in shadow, or the last that was, beside what served; None where there was none, or no data yet."""
-    if shadows.newest(space.journal) is None or not is_complete(space):
+    """The version in shadow, or the last that was, beside what served; None where there was none, and without data that go together."""
+    frame = None if shadows.newest(space.journal) is None else _frame(space)
+    return None if frame is None else in_shadow(space, frame)
+
+
+def _frame(space: Workspace) -> Frame | None:
+    """All that counts, joined; None while a source has nothing, and where it cannot be joined: `look_at_health` finds out why."""
+    if not is_complete(space):
         return None
-    return in_shadow(space, build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem))
+    with suppress(JoinError):
+        return frame_of(space.settings.root, space.journal, published_now(space.journal, space.problem), space.problem)
+    return None
 
 
 def in_shadow_now(space: Workspace) -> list[str]:

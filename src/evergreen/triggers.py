@@ -48,6 +48,8 @@ class State:
     """Those of them of which all that counted was taken back by a person."""
     stale: tuple[str, ...] = ()
     """Sources that lie farther behind than the contract allows."""
+    spoilt: str = ""
+    """What the version that serves has learnt from and a person has taken back, in words."""
     is_judged: bool = False
     """Whether the verdict on these very inputs stands."""
     failed: str = ""
@@ -134,7 +136,7 @@ def _because(trigger: Trigger, policy: RetrainingPolicy, state: State) -> str:
         return f"{trigger.kind} was seen in {sum(seen)} of the last {len(seen)} windows, the newest among them"
     if trigger.kind == "schedule":
         return f"the schedule {policy.cron} named {trigger.window:.16}, and there is something new to learn from"
-    return "there is something new to learn from"
+    return f"the version that serves has learnt from {state.spoilt}" if state.spoilt else "there is something new to learn from"
 
 
 def _told(names: tuple[str, ...]) -> str:

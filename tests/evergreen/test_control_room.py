@@ -1,7 +1,7 @@
 """The control room answers within a minute: what serves, is it good, are the data well, what was decided and why, what comes next."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from toy.contract import PROBLEM
 from workspaces import changed, deliver, ingest
 
 from evergreen import journal as tables
+from evergreen.brakes import freeze
 from evergreen.control import ahead, freshen_site, gather, refresh_site
 from evergreen.files import write_json
 from evergreen.gate.decision import Verdict
@@ -292,10 +293,11 @@ def test_no_link_of_the_page_leads_out_of_the_site(space: Workspace):
 
 def test_the_page_tells_what_holds_now_without_a_round_and_keeps_what_the_last_one_told(space: Workspace, monkeypatch: pytest.MonkeyPatch):
     assert not freshen_site(space, NOW)  # no round has written one yet
+    monkeypatch.setattr("evergreen.control.next_due", lambda *_: NOW)
     known = {"partition": "2026-05-01", "version": 3, "rows": 9, "realized": worth(1_234.0)}
     index = refresh_site(space, [known])
     assert "Nothing that people are told of holds now." in index.read_text()
-    monkeypatch.setattr("evergreen.status.build_frame", None)  # a look reads no data
+    monkeypatch.setattr("evergreen.status.frame_of", None)  # a look reads no data
     assert not freshen_site(space, NOW)
     deliver(space, "stock", "bad.csv", pd.DataFrame({"product": ["shoe"]}))
     ingest(space)
@@ -313,6 +315,12 @@ def test_the_page_tells_what_holds_now_without_a_round_and_keeps_what_the_last_o
     assert freshen_site(space, NOW)
     said = re.findall(r"UTC</span> (.*?)\.? *(?:Affected.*)?</li>", index.read_text())
     assert said == ["Resolved. The run died", "<strong>failure</strong> The run died"]
+    monkeypatch.setattr("evergreen.control.next_due", lambda *_: NOW + timedelta(days=1))  # the hour that the page names has passed
+    assert freshen_site(space, NOW)
+    assert "asks for a training at 2026-06-02 03:00 UTC" in index.read_text()
+    freeze(space.journal, root=space.settings.root, reason="audit", person="Ada")
+    assert freshen_site(space, NOW)
+    assert "Promotions are frozen" in index.read_text()
 
 
 def test_served_features_that_differ_are_counted_and_the_worst_are_named():

@@ -76,10 +76,13 @@ def test_a_batch_is_taken_back_and_given_back(serving: Home, tmp_path: Path):
     assert notice in serving.evergreen("status").out
 
     explained = serving.evergreen("retrain", "--explain")
-    assert "data      retrain, data: there is something new to learn from" in explained.out
+    assert f"data      retrain, data: the version that serves has learnt from {word}" in explained.out
     went = serving.evergreen("retrain")
     assert (went.code, went.err) == (0, "")
     assert tags(serving) == {"1": word}
+    page = (serving.var / "site" / "index.html").read_text()
+    assert f"Version 1 has learnt from {word}." in page
+    assert page.count('<span class="bad-text">taken back</span>') == 1  # the decision; what is published now rests on version 2
     assert [row["version"] for row in serving.rows("versions")] == [1, 2]
     snapshots = {row["snapshot"]: row["batches"] for row in serving.rows("snapshots")}
     assert [batch in snapshots[row["snapshot"]] for row in serving.rows("versions")] == [True, False]
@@ -125,3 +128,42 @@ def test_a_source_without_a_batch_left_is_told_by_every_command(serving: Home):
     assert why in serving.evergreen("retrain").out
     assert serving.evergreen("batch", "restore", row["batch"], "--reason", "no test", "--by", "Ada").code == 0
     assert serving.evergreen("run").code == 0
+
+
+def test_without_a_batch_that_others_are_joined_with_everything_tells_the_two_ways_out(serving: Home):
+    batch = next(row["batch"] for row in serving.rows("deliveries") if row["name"].startswith("stock-0000"))
+    shown = (serving.var / "site" / "index.html").read_text()
+    gone = serving.evergreen("batch", "revoke", batch, "--reason", "wrong unit", "--by", "Ada")
+    why = f"The batch {batch[:12]} (stock/stock-0000-0029.csv) was taken back by Ada on {today()}: wrong unit. Give it back"
+    assert (gone.code, gone.err) == (0, "")
+    assert f"No model can be trained without it: nothing can be joined: {why}" in gone.out
+    told(serving.evergreen("retrain"), why)
+    for command in ("status", "site", "performance"):
+        ended = serving.evergreen(command)
+        assert (ended.code, ended.err) == (0, "")
+        assert why in ended.out
+    assert "data      skip, failed" in serving.evergreen("retrain", "--explain").out
+    page = (serving.var / "site" / "index.html").read_text()
+    assert "No model is trained and nothing is predicted until the data go together again: nothing can be joined" in page
+    assert "What predictions were worth cannot be told while the data do not go together." in page
+    assert "stock is not well" in page
+    assert json.loads(serving.evergreen("performance", "--json").out)["windows"]
+
+    assert serving.evergreen("batch", "restore", batch, "--reason", "the unit is right", "--by", "Ada").code == 0
+    assert why not in serving.evergreen("status").out
+    again = (serving.var / "site" / "index.html").read_text()
+    assert "until the data go together again" not in again
+    assert again.count('<th scope="row">') == shown.count('<th scope="row">')
+
+
+def test_a_delivery_that_never_came_is_told_as_soon_as_the_others_are_judged(home: Home):
+    home.deliver(DAYS)
+    assert home.evergreen("run").code == 0
+    home.deliver(DAYS + 60, start=DAYS)
+    for path in (home.var / "landing" / "stock").glob(f"stock-{DAYS:04d}*"):
+        path.unlink()
+    judged = home.evergreen("ingest")
+    assert (judged.code, judged.err) == (0, "")
+    assert "stock: nothing can be joined: Join with stock: " in judged.out
+    assert "Is a delivery of stock missing?" in judged.out
+    assert "stock is not well" in (home.var / "site" / "index.html").read_text()

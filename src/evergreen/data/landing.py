@@ -147,6 +147,10 @@ class Known:
         rows = self._published.get(source, [])
         return tuple(self.taken_back[row["batch"]] for row in rows) if all(row["batch"] in self.taken_back for row in rows) else ()
 
+    def withdrawn(self, source: str) -> tuple[dict[str, Any], ...]:
+        """The last rows that were published under their names, and whose batches a person has taken back."""
+        return tuple(row for row in self._published.get(source, []) if row["batch"] in self.taken_back)
+
     def lacks(self, problem: Problem) -> tuple[str, ...]:
         """The sources of which nothing counts, in the contract's order."""
         return tuple(source.name for source in problem.sources if not self.active(source.name))
@@ -212,6 +216,20 @@ def why_empty(source: str, words: Collection[Revocation]) -> str:
     return (
         f"Nothing counts of {source} any more: the batch {batch} {last.sentence.rstrip('.')}{more}. Deliver a corrected file under the "
         f"same name, or give it back: evergreen batch restore {batch} --reason ..."
+    )
+
+
+def why_lacking(journal: Journal, source: str) -> str:
+    """What was taken back of a source, the newest first to be named, and what to do, in sentences; empty where nothing was."""
+    seen = known(journal, source=source, outcome="published")
+    gone = seen.withdrawn(source)
+    if not gone:
+        return ""
+    row, more = gone[-1], f"; so were {len(gone) - 1} more" if len(gone) > 1 else ""
+    word = seen.taken_back[row["batch"]].sentence.rstrip(".")
+    return (
+        f"The batch {row['batch'][:SHORT]} ({source}/{row['name']}) {word}{more}. Give it back (evergreen batch restore "
+        f"{row['batch'][:SHORT]} --reason ...), or deliver a corrected file under the same name."
     )
 
 

@@ -12,8 +12,8 @@ from evergreen import journal as tables
 from evergreen.contract import Problem, called
 from evergreen.data import batches
 from evergreen.data.joins import PREDICTION_TIME, JoinReport, check_same_kind, join_sources
-from evergreen.data.landing import Known, known, why_empty
-from evergreen.errors import ContractError, DataError
+from evergreen.data.landing import Known, known, why_empty, why_lacking
+from evergreen.errors import ContractError, DataError, JoinError
 from evergreen.files import digest_bytes, digest_text
 from evergreen.journal import Journal
 
@@ -146,6 +146,23 @@ def build_frame(root: Path, snapshot: Snapshot, problem: Problem) -> Frame:
     _newest.clear()
     _newest[name] = frame
     return frame
+
+
+def frame_of(root: Path, journal: Journal, snapshot: Snapshot, problem: Problem) -> Frame:
+    """The frame of a snapshot; see `build_frame`, whose errors it raises.
+
+    Where a guard of a join is broken and a person has taken back some of what the source delivered, the error says so, and what to do.
+    """
+    try:
+        return build_frame(root, snapshot, problem)
+    except JoinError as error:
+        raise explained(journal, error) from error
+
+
+def explained(journal: Journal, error: JoinError) -> JoinError:
+    """The error behind what was taken back of the source that it is about."""
+    words = why_lacking(journal, error.source) if error.source else ""
+    return JoinError(f"{words} {error}").of(error.source) if words else error
 
 
 def check_columns(problem: Problem, rows: pd.DataFrame) -> None:

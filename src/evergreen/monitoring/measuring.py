@@ -18,7 +18,7 @@ from evergreen.contract import Problem
 from evergreen.data.joins import PREDICTION_TIME
 from evergreen.data.landing import active
 from evergreen.data.publishing import read_published
-from evergreen.data.snapshots import Frame, build_frame, content_digest, published_now
+from evergreen.data.snapshots import Frame, content_digest, frame_of, published_now
 from evergreen.errors import DataError, ModelError
 from evergreen.evaluation import Predicted
 from evergreen.files import digest_text
@@ -130,7 +130,7 @@ def known_to(space: Workspace, frame: Frame, version: int, *, without: pd.Series
 def _frame(space: Workspace) -> Frame | None:
     if not all(active(space.journal, source.name) for source in space.problem.sources):
         return None
-    return build_frame(space.settings.root, published_now(space.journal, space.problem), space.problem)
+    return frame_of(space.settings.root, space.journal, published_now(space.journal, space.problem), space.problem)
 
 
 def _estimated(space: Workspace, frame: Frame, said: pd.DataFrame, *, version: int) -> Estimate | str:

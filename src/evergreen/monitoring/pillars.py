@@ -82,7 +82,18 @@ def look(journal: Journal, problem: Problem, frame: Frame | JoinError, *, snapsh
 def unjoined(problem: Problem, error: JoinError) -> Finding:
     """That nothing can be joined, and why; `column` names the source."""
     source = error.source if error.source in {one.name for one in problem.sources} else problem.entity
-    return Finding("joins", UNJOINED, "fail", f"nothing can be joined: {in_words(error).rstrip('.')}", source)
+    said = in_words(error)
+    return Finding("joins", UNJOINED, "fail", f"nothing can be joined: {said if said.endswith('..') else said.removesuffix('.')}", source)
+
+
+def why_apart(journal: Journal, problem: Problem) -> str:
+    """Why nothing can be joined, as the newest look at all that was accepted found it; empty where it can, or nobody has looked."""
+    for source in problem.sources:
+        last = journal.last(tables.checkups, source=source.name, name=LOOK)
+        for one in last["facts"]["findings"] if last else ():
+            if one["rule"] == UNJOINED and one["state"] == "fail":
+                return apart(one["sentence"])
+    return ""
 
 
 def _over(last: dict[str, Any] | None, frame: Frame | JoinError) -> list[Finding]:
@@ -131,8 +142,10 @@ def refuse_apart(problem: Problem, frame: Frame) -> None:
     JoinError
         They do not.
     """
-    if apart := [f"{one.column}: {one.sentence}" for one in joined(problem, frame, frame.labelled) if one.state == "fail"]:
-        raise JoinError(f"{'; '.join(apart)}. Is a delivery missing, or its key of another form? No model was trained.")
+    if broken := [one for one in joined(problem, frame, frame.labelled) if one.state == "fail"]:
+        said = "; ".join(f"{one.column}: {one.sentence}" for one in broken)
+        error = JoinError(f"{said}. Is a delivery missing, or its key of another form? No model was trained.")
+        raise error.of(broken[0].column)
 
 
 def history(journal: Journal, problem: Problem) -> dict[str, dict[str, list[Cell]]]:

@@ -13,7 +13,7 @@ import pandas as pd
 from evergreen import journal as tables
 from evergreen.candidate import is_answer
 from evergreen.data.landing import emptied
-from evergreen.data.snapshots import Frame, Snapshot, build_frame, row_fingerprints, take_snapshot
+from evergreen.data.snapshots import Frame, Snapshot, frame_of, row_fingerprints, take_snapshot
 from evergreen.files import digest_text
 from evergreen.journal import Journal
 from evergreen.monitoring import decay, drift
@@ -76,7 +76,7 @@ def _once(space: Workspace, kind: Kind, champion: Version, snapshot: Snapshot) -
     """The journal's row; the window follows from the snapshot, so that to find it needs no data."""
 
     def found() -> tuple[str, dict[str, Any]]:
-        frame = build_frame(space.settings.root, snapshot, space.problem)
+        frame = frame_of(space.settings.root, space.journal, snapshot, space.problem)
         told = JUDGES[kind](space, champion, frame)
         facts = {"champion": champion.number, "snapshot": snapshot.id, **asdict(told), "is_judged": told.is_judged}
         return told.window_end or snapshot.id, facts

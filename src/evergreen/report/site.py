@@ -66,6 +66,12 @@ class Overview:
     """Where the card of each version is."""
     holds: str = ""
     """Digest of what holds now: a page that shows another one is out of date."""
+    spoilt: dict[int, str] = field(default_factory=dict)
+    """The versions that have learnt from what a person has taken back, and from what, in words."""
+    doubted: frozenset[str] = frozenset()
+    """The published partitions that rest on what a person has taken back."""
+    apart: str = ""
+    """Why the data do not go together, so that nobody can tell what predictions were worth; empty where they do."""
     backtest: dict[str, Any] | None = None
     """What a backtest of the retraining policy told; None where none was made."""
 
