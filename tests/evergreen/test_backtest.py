@@ -18,7 +18,7 @@ from backtests import DAYS, FORTNIGHTS, QUICK, TURN, outcomes, played, policy, s
 from toy import data, tasks
 from workspaces import changed, correct, deliver, ingest, toy_frame
 
-from benchmarks.backtest_check import costs_by_hand
+from benchmarks.backtest_check import costs_by_hand, differences, terms_of
 from evergreen.backtest import fits, worth
 from evergreen.backtest.periods import Stretch, find_period
 from evergreen.backtest.plans import USUAL, plans_of
@@ -119,12 +119,36 @@ def test_never_trains_once_and_always_in_every_window_without_the_gate(turned: W
 
 
 def test_plain_pandas_and_scikit_learn_say_the_same_to_the_last_digit(turned: Workspace):
-    told, rows = played(turned, "always"), toy_frame(DAYS)
-    happened = outcomes(turning)["returned"].astype("float64").to_numpy()
-    starts = [pd.Timestamp(window["start"]) for window in told["windows"]]
-    by_hand = costs_by_hand(rows.assign(returned=happened), QUICK, starts, pd.Timestamp(told["period"]["end"]))
-    for name, costs in by_hand.items():
-        assert [window["costs"][name] for window in told["windows"]] == costs
+    told = played(turned, "monthly", "always")
+    by_hand = worked_out(told)
+    assert set(by_hand) == {"never", "monthly", "always"}
+    assert differences(told, by_hand) == []
+
+
+def test_the_second_opinion_finds_a_cost_that_is_another_and_a_window_that_is_missing(turned: Workspace):
+    told = played(turned, "monthly", "always")
+    by_hand = worked_out(told)
+    off = by_hand | {"monthly": [*by_hand["monthly"][:-1], np.nextafter(by_hand["monthly"][-1], np.inf)]}
+    (said,) = differences(told, off)
+    assert said.startswith(f"monthly, {told['windows'][-1]['start'][:10]}: ")
+    (said,) = differences(told, by_hand | {"never": by_hand["never"][:-1]})
+    assert said == f"never: {len(told['windows'])} windows; by hand {len(told['windows']) - 1}"
+
+
+def test_the_second_opinion_takes_a_verdict_as_recorded_and_finds_that_the_costs_are_of_another(turned: Workspace):
+    told = played(turned, "monthly", "always")
+    events = policy(told, "monthly")["events"]
+    promoted = [event for event in events[1:] if event["promoted"]]
+    assert promoted
+    promoted[0]["promoted"] = False  # the costs that are told are still of this candidate
+    assert {said.split(",")[0] for said in differences(told, worked_out(told))} == {"monthly"}
+
+
+def worked_out(told: dict) -> dict[str, list[float]]:
+    """What plain pandas and scikit-learn make of the world that turns."""
+    rows, happened = toy_frame(DAYS), outcomes(turning)["returned"].astype("float64").to_numpy()
+    windows = [(pd.Timestamp(window["start"]), pd.Timestamp(window["end"])) for window in told["windows"]]
+    return costs_by_hand(rows.assign(returned=happened), QUICK, windows, terms_of(told))
 
 
 @pytest.mark.parametrize("day", [110, 66])
