@@ -1,7 +1,7 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
 .PHONY: help run up down status serve turn test faults check ci-local workflow-check audit sbom format lock lock-check python-there image image-check \
-	compose-check compose-rehearsal secrets bench-backtest bench-loop bench-gate bench-platform bench-estimates bench-serving bench-health site-check update-template fork-check clean
+	compose-check compose-rehearsal secrets bench-backtest bench-loop bench-gate bench-platform bench-estimates bench-serving bench-health bench-alerts site-check update-template fork-check clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -115,8 +115,11 @@ bench-loop: $(READY) ## What the tools cost on top of the bare computation
 bench-gate: $(READY) ## How often the gate is wrong, on candidates whose truth is known
 	@$(BIN)/python -m benchmarks.gate $(ARGS)
 
-bench-health: $(READY) ## Which planted faults of the data are found, by what, and how often clean data are refused; writes docs/health-measured.md
+bench-health: $(READY) ## Which planted faults of the data are found, by what, how often clean data are refused or alert anybody; writes docs/health-measured.md
 	@$(BIN)/python -m benchmarks.health
+
+bench-alerts: $(READY) ## How many alerts a year without a fault tells, and how many of them are false; part of bench-health
+	@$(BIN)/python -m benchmarks.alerts
 
 bench-platform: $(READY) ## What the platform takes while nothing happens
 	@$(BIN)/python -m benchmarks.platform $(ARGS)
