@@ -8,158 +8,50 @@ came; where nothing is refused it is said what keeps the models safe.
 from __future__ import annotations
 
 import importlib
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from benchmarks import alerts
+from benchmarks.delivered import NOW, ROOT, Year
+from benchmarks.planted import CREEPS, FAULTS, Fault
 from evergreen import journal as tables
-from evergreen.data.batches import Intake, Judged, ingest_one
-from evergreen.data.landing import find
-from evergreen.data.snapshots import Frame, build_frame, content_digest, published_now
-from evergreen.errors import DataError, JoinError
-from evergreen.journal import Journal
-from evergreen.monitoring.doctor import Doctor
+from evergreen.data.batches import Judged
+from evergreen.errors import DataError
 from evergreen.monitoring.drift import compare
 from evergreen.monitoring.freshness import of_sources
 from evergreen.monitoring.pillars import joined, refuse_apart
 from evergreen.monitoring.windows import newest, successive
-from evergreen.report.quarantine import render
+from evergreen.quoting import revealed
 from evergreen.triggers import State, Trigger, decide
 from problem.contract import PROBLEM
 
 feed = importlib.import_module("problem.feed")  # by name, for a problem of your own has none
 
-ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "health-measured.md"
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MONTH, BEFORE = "2013-08", "2013-07"
 """The month whose schedule and weather come with the fault; outcomes that do are those of the month before, which arrive with them."""
-Change = Callable[[pd.DataFrame], pd.DataFrame]
-Whole = tuple[list[str], list[str], int]
-"""Of a year: what was refused, what was warned of, and how many deliveries there were."""
 
 
 @dataclass(frozen=True)
-class Fault:
-    """A planted fault."""
+class Whole:
+    """A year without a fault."""
 
-    name: str
-    source: str
-    pillar: str
-    """The pillar that should find it."""
-    change: Change
-
-
-def some(frame: pd.DataFrame, share: float) -> np.ndarray:
-    """Which rows a change meets, always the same."""
-    return np.asarray(np.random.default_rng(0).random(len(frame)) < share)
-
-
-def thinned(frame: pd.DataFrame) -> pd.DataFrame:
-    """Half of the rows from the 20th on: fewer than usual, and still within the contract's range."""
-    late = (frame["date"].str[-2:].astype(int) >= 20).to_numpy()
-    return frame.iloc[np.flatnonzero(~late | (np.arange(len(frame)) % 2 == 1))]
-
-
-def stuck(frame: pd.DataFrame) -> pd.DataFrame:
-    """The pressure at one airport stands still for a week."""
-    day = frame["observed_at"].str[8:10].astype(int)
-    return frame.assign(pressure=frame["pressure"].mask((frame["origin"] == "JFK") & day.between(10, 16), 1013.2))
-
-
-def flipped(frame: pd.DataFrame) -> pd.DataFrame:
-    """Punctual flights are told as late, late ones as punctual."""
-    late = frame["dep_time"].isna() | (frame["dep_delay"] >= 15)
-    known = frame["dep_time"].fillna(1200)
-    return frame.assign(dep_delay=np.where(late, 0.0, 60.0), dep_time=known)
-
-
-def forgetful(frame: pd.DataFrame) -> pd.DataFrame:
-    """Three of ten aircraft are missing."""
-    return frame.assign(aircraft=frame["aircraft"].mask(some(frame, 0.3)))
-
-
-def taken_over(frame: pd.DataFrame) -> pd.DataFrame:
-    """All flights of one airline are another's."""
-    return frame.assign(carrier=frame["carrier"].replace("EV", "UA"))
-
-
-def lower_case(frame: pd.DataFrame) -> pd.DataFrame:
-    """A fifth of the destinations is written otherwise."""
-    return frame.assign(dest=frame["dest"].str.lower().where(some(frame, 0.2), frame["dest"]))
-
-
-FAULTS = (
-    Fault("a source is late: no weather for two months", "weather", "freshness", lambda frame: frame.iloc[:0]),
-    Fault("half the rows", "schedule", "volume", lambda frame: frame.iloc[::2]),
-    Fault("half the rows of the last ten days", "schedule", "volume", thinned),
-    Fault("a column is renamed", "schedule", "schema", lambda frame: frame.rename(columns={"distance": "miles"})),
-    Fault("a column that no expectation names is gone", "schedule", "schema", lambda frame: frame.drop(columns="sched_arr_time")),
-    Fault("a number becomes text", "schedule", "schema", lambda frame: frame.assign(flight="F" + frame["flight"].astype(str))),
-    Fault("temperature in Celsius", "weather", "distribution", lambda frame: frame.assign(temp=((frame["temp"] - 32) / 1.8).round(2))),
-    Fault("wind in metres a second", "weather", "distribution", lambda frame: frame.assign(wind_speed=frame["wind_speed"] * 0.447)),
-    Fault("distance in kilometres", "schedule", "distribution", lambda frame: frame.assign(distance=frame["distance"] * 1.609)),
-    Fault("a burst of missing values", "schedule", "distribution", forgetful),
-    Fault("a sensor stands still for a week", "weather", "distribution", stuck),
-    Fault("duplicated keys", "weather", "duplicates", lambda frame: pd.concat([frame, frame.tail(30)])),
-    Fault("labels flipped", "outcomes", "distribution", flipped),
-    Fault("a sudden drift: one airline takes over another", "schedule", "distribution", taken_over),
-    Fault("destinations in another code", "schedule", "distribution", lambda frame: frame.assign(dest="K" + frame["dest"])),
-    Fault("a fifth of the destinations in lower case", "schedule", "distribution", lower_case),
-)
-CREEPS: dict[str, tuple[str, str, Callable[[pd.Series, int], pd.Series]]] = {
-    "a measure of distances that loses 3% each month": ("schedule", "distance", lambda values, months: values * (1 - 0.03 * months)),
-    "a barometer that gains 1.5 hPa each month": ("weather", "pressure", lambda values, months: (values + 1.5 * months).round(1)),
-}
-"""What creeps: source, column, and what becomes of its values after so many months."""
-
-
-class Year:
-    """A home into which the year is delivered."""
-
-    def __init__(self, home: Path) -> None:
-        self.home, self.landing = home, home / "landing"
-        self.journal = Journal(f"sqlite:///{home / 'journal.db'}")
-        doctor = Doctor(home, self.journal, PROBLEM)
-        self.intake = Intake(home, ROOT / "expectations", self.journal, render, doctor)
-
-    def ingest(self) -> list[Judged]:
-        """Judge what lies in the landing folders and was not judged."""
-        known = {(row["source"], row["name"]) for row in self.journal.rows(tables.deliveries)}
-        ready = [one for one in find(self.landing, PROBLEM, settle_seconds=0, now=NOW).ready if (one.source, one.name) not in known]
-        return [ingest_one(one, PROBLEM.source(one.source), intake=self.intake, now=NOW) for one in ready]
-
-    def frame(self) -> Frame:
-        """What would be learnt from now."""
-        return build_frame(self.home, published_now(self.journal, PROBLEM), PROBLEM)
-
-    def learnt(self) -> str:
-        """Digest of everything that would be learnt from now; why nothing would be, where the rows cannot be joined."""
-        try:
-            return content_digest(self.frame().rows)
-        except JoinError as error:
-            return str(error)
-
-    def copy(self, to: Path) -> Year:
-        """Another home, that has come as far as this one."""
-        self.journal.close()
-        shutil.copytree(self.home, to, dirs_exist_ok=True)
-        return Year(to)
+    refused: list[str]
+    warned: list[str]
+    """Of each warning what it is about, and whether an expectation or a look at the deliveries before gave it."""
+    count: int
+    """Of deliveries."""
 
 
 def deliver(year: Year, through: str, fault: Fault | None = None) -> None:
-    """Have everything arrive until a month is over, one source with its fault; a source is late once it has left out two months."""
-    feed.deliver(year.landing, MONTH if fault and fault.pillar == "freshness" else through)
+    """Have everything arrive until a month is over, one source with its fault; of a source that is late no file comes."""
+    feed.deliver(year.landing, through)
     if fault is None:
         return
-    if fault.pillar == "freshness":
-        (year.landing / fault.source / "2013-09.csv").unlink()
     path = with_fault(year, fault.source)
     changed = fault.change(pd.read_csv(path, dtype={"tailnum": "str", "aircraft": "str"}))
     changed.to_csv(path, index=False) if len(changed) else path.unlink()
@@ -178,7 +70,8 @@ def found_by(year: Year, fault: Fault, judged: list[Judged], without: str) -> tu
     refused = [one for one in judged if one.outcome == "quarantined"]
     rows = year.journal.rows(tables.checkups, source=fault.source)[-1:] if fault.pillar != "freshness" else []
     failed = [one for row in rows for one in row["facts"]["findings"] if one["state"] == "fail"]
-    late = [one for one in of_sources(year.journal, PROBLEM, NOW) if one.is_stale]
+    # Whose newest file is in quarantine is late too, which is no finding of its own.
+    late = [] if refused else [one for one in of_sources(year.journal, PROBLEM, NOW) if one.is_stale]
     pillars = [*dict.fromkeys(one["pillar"] for one in failed), *(["freshness"] if late else [])]
     said = next((one["sentence"] for one in failed if one["pillar"] == fault.pillar), "")
     if late and fault.pillar == "freshness":
@@ -221,10 +114,7 @@ def clean(folder: Path) -> Whole:
         judged = year.ingest()
         count += len(judged)
         refused += [f"{one.source}/{one.name}: {one.reason}" for one in judged if one.outcome == "quarantined"]
-        health = {row["delivery"]: row for row in year.journal.rows(tables.checkups)}
-        names = {(row["source"], row["name"]): row["facts"]["findings"] for row in health.values()}
-        for one in judged:
-            warned += [f"{one.source}/{one.name}: {each['sentence']}" for each in names[one.source, one.name] if each["state"] == "warn"]
+        warned += [sentence for one in judged if one.outcome == "published" for sentence in warnings(year, one)]
         late = [f"{one.source} is late" for one in of_sources(year.journal, PROBLEM, NOW) if one.is_stale]
         apart: list[str] = []
         if month >= feed.FIRST:
@@ -232,7 +122,15 @@ def clean(folder: Path) -> Whole:
             apart = [one.sentence for one in joined(PROBLEM, frame, frame.rows) if one.state != "ok"]
         refused += [f"{month}: {sentence}" for sentence in [*late, *apart]]
     year.journal.close()
-    return refused, warned, count
+    return Whole(refused, warned, count)
+
+
+def warnings(year: Year, one: Judged) -> list[str]:
+    """What an accepted delivery was warned of, and by what."""
+    rows = year.journal.rows(tables.checkups, source=one.source, name=one.name)
+    unlike = {revealed(each["sentence"]) for row in rows for each in row["facts"]["findings"] if each["state"] == "warn"}
+    told = {each: "unlike those before it" if each in unlike else "an expectation" for each in one.warnings}
+    return [f"{one.source}/{one.name}: {each} ({why})" for each, why in told.items()]
 
 
 @dataclass(frozen=True)
@@ -286,55 +184,94 @@ def unmatched(base: Year, folder: Path) -> str:
     return ""
 
 
-def page(told: list[tuple[Fault, str, str, str]], joins: str, whole: Whole, crept: dict[str, list[Crept]]) -> str:
+@dataclass(frozen=True)
+class Found:
+    """Everything that was measured."""
+
+    planted: list[tuple[Fault, str, str, str]]
+    """Each fault with what `found_by` says of it."""
+    joins: str
+    whole: Whole
+    crept: dict[str, tuple[list[Crept], list[str]]]
+    told: list[alerts.Told]
+    verdicts: set[str]
+
+    @property
+    def false_a_month(self) -> float:
+        """False alerts of the clean year."""
+        return alerts.false_a_month(self.told, self.verdicts, len(feed.MONTHS))
+
+
+def page(found: Found) -> str:
     """The tables, as Markdown."""
-    refused, warned, count = whole
+    quarantined = sum(kept == "quarantine" for *_, kept in found.planted)
     lines = [
         *("# Data health, measured", "", "Written by `make bench-health` from the flights of 2013, by the default `HealthPolicy`."),
         *("", "## Planted faults", ""),
-        f"Each comes with the deliveries of one month ({MONTH}; outcomes: {BEFORE}), after clean ones, and is found in that very delivery.",
-        "What is in quarantine is kept from the models: the rows that a training would learn from are those of a home where it never came.",
+        f"Each comes with the deliveries of one month ({MONTH}; outcomes: {BEFORE}), after clean ones. Of {len(found.planted)} faults",
+        f"{quarantined} are found in that very delivery and quarantined: the rows that a training would learn from are those of a home",
+        "where it never came. The late source brings nothing that could be refused. It is found in the month in which its file is",
+        "missing, by the contract's `max_age`, and from then on no training begins by itself.",
         *("", "| fault | in | found by | kept from the models by | what was said |", "|---|---|---|---|---|"),
-        *(f"| {one.name} | {one.source} | {pillars or 'nothing'} | {kept or 'nothing'} | {said} |" for one, pillars, said, kept in told),
-        *(
-            "",
-            "Newest rows whose key has another form than the table they are joined with; the join finds it:",
-            "",
-            f"> {joins}",
-        ),
+        *(f"| {one.name} | {one.source} | {by or 'nothing'} | {kept or 'nothing'} | {said} |" for one, by, said, kept in found.planted),
+        *("", "Newest rows whose key has another form than the table they are joined with; the join finds it:", "", f"> {found.joins}"),
         *("", "## The year as it is", ""),
-        f"{count} deliveries, month by month: {len(refused)} refused, told as late or apart; {len(warned)} warnings, which alert nobody:",
-        *("", *(f"- {sentence}" for sentence in warned or ["none"])),
+        f"{found.whole.count} deliveries, month by month: {len(found.whole.refused)} refused, told as late or apart; "
+        f"{len(found.whole.warned)} warnings, which alert nobody:",
+        *("", *(f"- {sentence}" for sentence in found.whole.warned or ["none"])),
+        *("", "## False alerts", "", *alerts.lines(found.told, found.verdicts, feed.MONTHS)),
         *("", "## What creeps", ""),
-        "No delivery is far from the last one, so each is accepted. It shows as drift of a serving model's features, which starts a",
-        "training, and the gate judges what comes of that. Against a champion that learnt until May, each month's newest 30 days:",
+        "Here bad data do reach a model, as none should. A delivery is held against the one before it, and steps as small as these are",
+        "below what may differ unrefused (`min_distance` and `times_usual` of `HealthPolicy`), which keeps clean months from being",
+        "refused. So each is accepted and learnt from. What creeps shows as drift of a serving model's features, which starts a training,",
+        "and the gate judges what comes of that. Below is a champion that learnt until May and was never replaced, against each month's",
+        "newest 30 days; one that is replaced meanwhile is compared with newer rows, which are nearer.",
+        *(line for name, (months, _) in found.crept.items() for line in creep(name, months)),
     ]
-    for name, months in crept.items():
-        lines += ["", f"### {name.capitalize()}", "", "| delivered to | distance | usual | drift |", "|---|---|---|---|"]
-        lines += [f"| {one.month} | {one.distance:.2f} | {one.usual:.2f} | {'found' if one.is_found else 'no'} |" for one in months]
     return "\n".join([*lines, ""])
 
 
+def creep(name: str, months: list[Crept]) -> list[str]:
+    """The table of a column that creeps."""
+    first = next((at for at, one in enumerate(months, start=1) if one.is_found), None)
+    when = "It was never found." if first is None else f"Found in month {first} after those that the champion learnt from."
+    rows = (f"| {one.month} | {one.distance:.2f} | {one.usual:.2f} | {'found' if one.is_found else 'no'} |" for one in months)
+    return ["", f"### {name[0].upper()}{name[1:]}", "", when, "", "| delivered to | distance | usual | drift |", "|---|---|---|---|", *rows]
+
+
+def measured(place: Path) -> Found:
+    """Everything, in folders of its own."""
+    base = Year(place / "base")
+    deliver(base, "2013-06")
+    base.ingest()
+    planted = plant(base, place / "planted")
+    joins = unmatched(base, place / "joins")
+    whole = clean(place / "clean")
+    crept = {name: creeping(place / f"creep {number}", *how) for number, (name, how) in enumerate(CREEPS.items())}
+    return Found(planted, joins, whole, crept, *alerts.replay(place / "replay"))
+
+
+def faults(found: Found) -> list[str]:
+    """What is not as it should be, in words."""
+    missed = [one.name for one, pillars, _, kept in found.planted if one.pillar not in pillars.split(", ") or not kept]
+    unseen = [name for name, (months, gone) in found.crept.items() if gone or not any(one.is_found for one in months)]
+    return [
+        *(f"{name}: not found, or not kept from the models" for name in missed),
+        *(f"clean, and refused: {sentence}" for sentence in found.whole.refused),
+        *([] if found.joins else ["keys of another form were not found"]),
+        *(f"{name}: {'; '.join(found.crept[name][1]) or 'its drift was not found'}" for name in unseen),
+        *([f"{found.false_a_month:.2f} false alerts a month"] if found.false_a_month > alerts.ALLOWED else []),
+    ]
+
+
 def main() -> int:
-    """Print the tables and write the page; 1 where a fault was missed, or a clean delivery refused."""
+    """Write the page; 1 where a fault was missed, a clean delivery refused, or more than one false alert a month told."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        base = Year(place / "base")
-        deliver(base, "2013-06")
-        base.ingest()
-        told = plant(base, place / "planted")
-        joins = unmatched(base, place / "joins")
-        refused, warned, count = clean(place / "clean")
-        crept = {name: creeping(place / f"creep {number}", *how) for number, (name, how) in enumerate(CREEPS.items())}
-    for sentence in refused:
-        print(f"clean, and refused: {sentence}")
-    missed = [fault.name for fault, pillars, _, kept in told if fault.pillar not in pillars.split(", ") or not kept]
-    PAGE.write_text(page(told, joins, (refused, warned, count), {name: months for name, (months, _) in crept.items()}))
-    print(f"{len(told) - len(missed)} of {len(told)} faults found and kept away; {len(refused)} of {count} clean deliveries refused.")
-    unseen = [name for name, (months, gone) in crept.items() if gone or not any(one.is_found for one in months)]
-    for name in unseen:
-        print(f"{name}: {'; '.join(crept[name][1]) or 'its drift was not found'}")
-    return 1 if missed or refused or not joins or unseen else 0
+        found = measured(Path(folder))
+    PAGE.write_text(page(found))
+    wrong = faults(found)
+    print("\n".join(wrong or [f"{len(found.planted)} faults found and kept away, {found.whole.count} clean deliveries accepted."]))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

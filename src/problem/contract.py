@@ -35,13 +35,14 @@ PROBLEM = Problem(
     # The thing to predict is a flight; a prediction is made two hours before its scheduled departure.
     entity="schedule",
     prediction_lead=timedelta(hours=2),
+    # Schedule and weather come a month ahead together, outcomes when their month is over: no more than one file behind, or one is missing.
     sources=(
         Source(
             name="schedule",
             key=("flight_id",),
             time="scheduled_at",
             read=data.read_schedule,
-            max_age=timedelta(days=32),
+            max_age=timedelta(days=14),
             rows=(20_000, 40_000),
         ),
         Source(
@@ -49,7 +50,7 @@ PROBLEM = Problem(
             key=("origin", "observed_at"),
             time="observed_at",
             read=data.read_weather,
-            max_age=timedelta(days=32),
+            max_age=timedelta(days=14),
             rows=(1_500, 3_000),
         ),
         Source(
@@ -57,7 +58,7 @@ PROBLEM = Problem(
             key=("flight_id",),
             time="recorded_at",
             read=data.read_outcomes,
-            max_age=timedelta(days=63),
+            max_age=timedelta(days=45),
             rows=(20_000, 40_000),
         ),
         Source(name="planes", key=("tailnum",), read=data.read_planes, rows=(1_000, 20_000)),

@@ -10,6 +10,7 @@ import pytest
 from evergreen.contract import Problem
 from evergreen.data.joins import join_sources
 from evergreen.errors import ContractError, JoinError
+from evergreen.monitoring.freshness import Freshness
 from evergreen.policies import AsOfJoin
 from problem import contract, data, feed
 from problem.contract import PROBLEM
@@ -67,6 +68,19 @@ def test_the_weather_at_departure_itself_is_refused_as_too_late_row_by_row_where
         JoinError, match=r"Join with weather: [\d,]+ rows were given something observed after .*; for example ⟦flight_id 2013-"
     ):
         join_sources(PROBLEM.model_copy(update={"joins": (peeking, *PROBLEM.joins[1:])}), tables)
+
+
+@pytest.mark.parametrize("late", [source.name for source in PROBLEM.sources if source.time])
+def test_a_source_whose_month_does_not_come_is_late_and_no_other_is(tmp_path: Path, late: str):
+    feed.deliver(tmp_path, "2013-02")
+    newest = {}
+    for source in PROBLEM.sources:
+        if source.time:
+            file = sorted((tmp_path / source.name).glob("*.csv"))[-2 if source.name == late else -1]
+            newest[source.name] = source.read(file)[source.time].max()
+    clock, ages = max(newest.values()), {source.name: source.max_age for source in PROBLEM.sources}
+    stale = {name for name, time in newest.items() if Freshness(name, time, clock - time, pd.Timedelta(ages[name])).is_stale}
+    assert stale == {late}
 
 
 @pytest.mark.parametrize("column", [*PROBLEM.features, "aircraft"])
