@@ -11,6 +11,8 @@ POINTS: dict[str, tuple[tuple[str, int], ...]] = {
         ("before the page of a refused delivery", 1),
         ("after the page of a refused delivery", 1),
         ("before deliveries and checkups", 2),
+        ("before checkups", 1),
+        ("after checkups", 1),
     ),
     "train": (
         ("before snapshots", 1),
@@ -51,8 +53,6 @@ POINTS: dict[str, tuple[tuple[str, int], ...]] = {
         ("after promotions", 2),
     ),
     "close": (
-        ("before checkups", 1),
-        ("after checkups", 1),
         ("before signals", 1),
         ("after signals", 1),
         ("before triggers", 1),
