@@ -1,7 +1,8 @@
 # Everything a person or a CI job does here is one of these targets; each does its own set-up.
 .DEFAULT_GOAL := help
 .PHONY: help run up down status serve turn test faults check ci-local workflow-check audit sbom format lock lock-check python-there image image-check \
-	compose-check compose-rehearsal secrets bench-backtest bench-loop bench-gate bench-platform bench-estimates bench-serving bench-health bench-alerts site-check update-template fork-check clean
+	compose-check compose-rehearsal monitoring-check secrets bench-backtest bench-loop bench-gate bench-platform bench-estimates bench-serving bench-health \
+	bench-alerts site-check update-template fork-check clean
 SHELL := /bin/bash
 
 # The first interpreter of a supported version that really starts (a pyenv shim may be there and refuse).
@@ -10,6 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
+PROMTOOL ?= promtool
 SCRIPTS := deploy/databases.sh deploy/decide deploy/entrypoint deploy/evergreen deploy/find-home deploy/in-image deploy/roll-out deploy/secrets deploy/state-asset \
 	deploy/turn deploy/with-state
 OUT ?= out
@@ -102,6 +104,12 @@ compose-check: $(READY) ## Whether Dockerfile and compose.yaml are what their sp
 
 compose-rehearsal: $(READY) ## What compose.yaml says as processes of this machine, until the API answers; needs PostgreSQL and no engine
 	@$(BIN)/python -m deploy.rehearsal
+
+monitoring-check: ## Whether Prometheus takes configuration and rules, and each rule fires on its fault; needs promtool (PROMTOOL=/path)
+	@command -v $(PROMTOOL) >/dev/null || { echo "There is no promtool here. It comes with Prometheus; on Debian and Ubuntu: apt install prometheus"; exit 1; }
+	@$(PROMTOOL) check config deploy/monitoring/prometheus.yml
+	@$(PROMTOOL) check rules deploy/monitoring/alerts.yml
+	@$(PROMTOOL) test rules deploy/monitoring/tests.yml
 
 secrets: ## Make the secrets of compose.yaml that are not there yet
 	@deploy/secrets
