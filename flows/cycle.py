@@ -121,14 +121,15 @@ def check_up(space: Workspace) -> list[Finding]:
 def watch(space: Workspace) -> list[dict[str, Any]]:
     """Measure how predictions in service did, and drift and decay of the version that serves."""
     with suppress(JoinError):  # the look at health has told it; whoever trains on it fails of it, and that is written down there
-        measuring.measure(space)
+        measuring.measure(space, with_age=False)
         return measure(space)
     return []
 
 
 @step()
 def foresee(space: Workspace) -> dict[str, Any] | None:
-    """Estimate what was published just now, before anybody knows its outcomes."""
+    """See how the versions grow old, now that it is known which one serves, and estimate what was published just now."""
+    measuring.measure_age(space)
     return measuring.estimate_published(space)
 
 

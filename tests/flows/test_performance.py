@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from commands import Home
 
+from evergreen.monitoring.kinds import STALENESS
+
 
 @pytest.fixture
 def copy(two_months, tmp_path: Path) -> Home:
@@ -29,6 +31,19 @@ def test_rounds_estimate_what_they_publish_and_measure_it_when_outcomes_have_com
     assert second["realized"] is None
     assert told["staleness"]["points"]
     assert "1,000 orders" in two_months.first.out.split("expected")[1]
+
+
+def test_a_round_sees_how_the_version_that_serves_at_its_end_grows_old_and_asks_none_twice(copy: Home):
+    def asked() -> list[tuple[int, str]]:
+        rows = [row for row in copy.rows("signals") if row["kind"] == STALENESS]
+        return [(json.loads(row["facts"])["version"], row["window"]) for row in rows]
+
+    by_rounds, champion = asked(), copy.state()["champion"]
+    assert champion == 2
+    assert (champion, by_rounds[-1][1]) in by_rounds
+    assert len(set(by_rounds)) == len(by_rounds)
+    assert copy.evergreen("performance").code == 0
+    assert asked() == by_rounds
 
 
 def test_performance_is_told_in_tables_and_told_again_is_the_same(copy: Home):

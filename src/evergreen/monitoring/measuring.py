@@ -50,10 +50,11 @@ class Window:
     rows: pd.DataFrame
 
 
-def measure(space: Workspace) -> list[dict[str, Any]]:
+def measure(space: Workspace, *, with_age: bool = True) -> list[dict[str, Any]]:
     """Measure what is known by now of predictions in service: realized, how versions grow old, how served features agree.
 
-    What was measured before on the same rows is read, not measured again. Estimates are made by `estimate_published`.
+    What was measured before on the same rows is read, not measured again. Estimates are made by `estimate_published`. `with_age` false
+    leaves to `measure_age` how versions grow old: a round that may still promote one asks them at its end.
 
     Returns
     -------
@@ -74,12 +75,21 @@ def measure(space: Workspace) -> list[dict[str, Any]]:
     for origin, windows in _windows(root, journal, problem, frame, outcomes):
         rows += [_realized(journal, problem, window) for window in windows[-problem.performance.windows :]]
         rows += _emptied(journal, problem, origin, {window.name for window in windows})
-    rows += staleness.measure(space, frame)
+    rows += staleness.measure(space, frame) if with_age else []
     if outcomes is not None:
         snapshot = published_now(journal, problem).id
         compared = served_features.measure(journal, problem, frame, outcomes, snapshot=snapshot)
         rows += [compared] if compared else []
     return rows
+
+
+def measure_age(space: Workspace) -> list[dict[str, Any]]:
+    """See how the versions that there are now grow old: the journal's rows, as `staleness.measure` has them.
+
+    What was measured before on the same rows is read, not measured again. Empty before all sources have delivered.
+    """
+    frame = _frame(space)
+    return [] if frame is None else staleness.measure(space, frame)
 
 
 def estimate_published(space: Workspace) -> dict[str, Any] | None:
