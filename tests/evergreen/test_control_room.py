@@ -128,6 +128,51 @@ def test_only_the_champions_own_predictions_say_whether_it_is_good():
     assert "From 2026-06-01 on version 3 cost 6,000 EUR per 1,000 rows over HTTP:" in page(champion=3, service=service(earlier, served))
 
 
+def judged(verdict: str = "promote", cost: float = 6_000.0, rule: float | None = 7_500.0) -> dict[str, Any]:
+    """A decision on version 7, by what the candidate and the rule of thumb cost."""
+    costs = {"candidate": cost, "rule of thumb": rule}
+    money = [{"name": name, "cost_per_1000": each} for name, each in costs.items() if each is not None]
+    return make_record() | {"verdict": verdict, "money": money}
+
+
+def tile(**values: Any) -> str:
+    return page(**values).partition("Is it good? ")[2].partition(" Are the data well?")[0]
+
+
+def test_a_new_champion_is_promising_by_what_the_gate_saw_and_not_known_in_service():
+    said = tile(champion=7, decisions=[judged()])
+    assert said == (
+        "Promising The gate judged version 7 on rows that no compared model had learnt from: there it cost 6,000 EUR per 1,000 flights: "
+        "20% less than the rule of thumb (7,500). No outcome of its predictions is known yet, so nobody knows yet how it does in service."
+    )
+    before = tile(champion=7, decisions=[judged()], service=service(window("2026-05-01", 5_000.0)))
+    assert before == f"{said} From 2026-05-01 on version 3 cost 5,000 EUR per 1,000 flights: 28.6% less than the rule of thumb (7,000)."
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (judged("hold"), "6,000 EUR"),
+        (judged("reject"), "6,000 EUR"),
+        (judged(cost=7_500.0), "0% less than the rule of thumb"),
+        (judged(cost=8_000.0), "6.67% more than the rule of thumb"),
+        (judged(rule=None), "6,000 EUR per 1,000 flights. No outcome"),
+    ],
+)
+def test_a_champion_that_the_gate_did_not_find_cheaper_than_the_rule_of_thumb_is_not_promising(record: dict[str, Any], told: str):
+    said = tile(champion=7, decisions=[record])
+    assert said.startswith("Not known yet The gate judged version 7")
+    assert told in said
+
+
+def test_what_the_gate_saw_of_another_version_or_a_champions_own_figures_leave_no_promise():
+    assert tile(champion=3, decisions=[judged()]).startswith("Not known yet No outcome of its predictions is known yet")
+    assert tile(decisions=[judged()]) == "Not known yet No version serves yet."
+    own = window("2026-05-01", 6_900.0)
+    own["realized"]["version"] = 7
+    assert tile(champion=7, decisions=[judged()], service=service(own)).startswith("Not proven From 2026-05-01 on version 7 cost 6,900")
+
+
 def test_too_few_outcomes_are_told_as_too_few():
     few = window("2026-05-01", 6_000.0)
     few["realized"] |= {"is_judged": False, "rows": 7}

@@ -60,7 +60,7 @@ def test_the_champion_is_told_with_its_date_and_what_it_costs(record: dict[str, 
     assert "Version 7" in told
     assert "serves since 2024-02-01 03:32 UTC" in told
     assert "5,860 EUR" in told
-    assert "the rule of thumb 6,920" in told
+    assert "15.3% less than the rule of thumb (6,920)" in told
 
 
 def test_a_version_that_was_only_meant_to_be_promoted_has_no_date(record: dict[str, Any]):

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 WORDS = {"ok": "well", "warn": "unusual", "fail": "fails", "unjudged": "not judged"}
 TONES = {"ok": "good", "warn": "hold", "fail": "bad", "unjudged": "plain"}
 GOOD, UNSURE, BAD, UNKNOWN = ("good", "Yes"), ("hold", "Not proven"), ("bad", "No"), ("plain", "Not known yet")
-"""Whether a model is good, as tone and word."""
+"""Whether a model is good in service, as tone and word."""
+PROMISING = ("plain", "Promising")
+"""Of a model whose own predictions cannot be judged yet: the gate promoted it, and it cost less than the rule of thumb then."""
 WORST = 3
 """So many of the features that differ most are named."""
 TOLD = 20
@@ -79,6 +81,24 @@ def worth_words(view: Overview) -> dict[str, Any] | None:
         "expected": later[-1]["estimate"]["cost"] if later else None,
         "open": later[-1]["window"] if later else None,
     }
+
+
+def promise_words(row: dict[str, Any] | None, amount: str) -> dict[str, str] | None:
+    """What the gate saw of the champion, as tone, word and sentence; None where it has not judged it.
+
+    Parameters
+    ----------
+    row
+        The newest decision on the champion: `verdict`, `version`, and what 1,000 rows cost by `candidate` and `rule of thumb`.
+    """
+    if row is None or row["candidate"] is None:
+        return None
+    cost, rule = row["candidate"], row["rule of thumb"]
+    is_promising = row["verdict"].upper() == "PROMOTE" and rule is not None and cost < rule
+    tone, word = PROMISING if is_promising else UNKNOWN
+    rest = f": {against(cost, rule) or 'against'} the rule of thumb ({money(rule)})" if rule is not None else ""
+    where = f"The gate judged version {row['version']} on rows that no compared model had learnt from"
+    return {"tone": tone, "word": word, "said": f"{where}: there it cost {money(cost)} {amount}{rest}."}
 
 
 def against(cost: float, other: float | None) -> str:

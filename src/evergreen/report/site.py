@@ -86,6 +86,7 @@ def render_overview(view: Overview, problem: Problem) -> str:
     unit = problem.business.unit
     per = f"per 1,000 {last['entity'] if last else 'rows'}"
     amount = f"{unit} {per}"
+    own = next((row for row in decisions[::-1] if view.champion is not None and row["version"] == view.champion), None)
     done = [row for row in view.promotions if row["state"] == "done" and row["version"] == view.champion]
     return render(
         "overview.html.j2",
@@ -97,7 +98,7 @@ def render_overview(view: Overview, problem: Problem) -> str:
         amount=amount,
         per=per,
         decisions=decisions[::-1],
-        own=next((row for row in decisions[::-1] if view.champion is not None and row["version"] == view.champion), None),
+        promise=rooms.promise_words(own, amount),
         since=done[-1]["at"] if done else None,
         known=known,
         saved=sum(row["saved"] for row in known),
