@@ -198,10 +198,13 @@ def test_what_is_expected_of_the_open_window_is_told_beside_what_came_of_the_las
 
 def test_the_estimates_are_held_against_what_came():
     told = service(accuracy={"windows": 5, "cost": 291.4, "cost_as_before": 336.2, "auc": None, "auc_as_before": None})
-    assert rooms.accuracy_words(Overview(service=told)) == (
-        "Over 5 windows the estimates of cost were 291 off on average; to take the window before for the next one would have been 336 off."
+    assert rooms.accuracy_words(Overview(service=told), "EUR per 1,000 orders") == (
+        "Over 5 windows the estimates of cost were 291 EUR per 1,000 orders off on average; "
+        "to take the window before for the next one would have been 336 EUR per 1,000 orders off."
     )
-    assert rooms.accuracy_words(Overview()) == ""
+    first = service(window("2026-05-01", 6_000.0), accuracy={"windows": 1, "cost": 76.1, "cost_as_before": None})
+    assert "the estimates of cost were 76.1 EUR per 1,000 rows off on average." in page(service=first)
+    assert rooms.accuracy_words(Overview(), "EUR") == ""
 
 
 def test_drift_and_decay_of_one_snapshot_stand_in_one_row_the_newest_first():

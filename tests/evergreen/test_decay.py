@@ -50,6 +50,17 @@ def test_decisions_that_are_wrong_twice_as_often_are_decay():
     )
 
 
+def test_the_verdict_says_how_much_more_is_sure_in_words_that_have_no_negative_amount():
+    for problem, sure in ((PROBLEM, "beyond the margin of"), (with_decay(margin_share=1.0), "within the margin of")):
+        told = judge(problem, wrong_in(0.2), record(0.1, problem=problem))
+        assert told.low is not None
+        assert told.low > 0
+        assert f"surely at least {1000 * told.low:,.0f} EUR more, {sure} {1000 * (told.margin or 0):,.0f} EUR. " in told.sentence
+    told = judge(PROBLEM, wrong_in(0.05), record(0.1))
+    assert f"that they cost more now is not sure, let alone more than the margin of {1000 * (told.margin or 0):,.0f} EUR. " in told.sentence
+    assert " -" not in told.sentence
+
+
 @pytest.mark.parametrize("share", [0.1, 0.05, 0.0])
 def test_decisions_that_are_as_good_or_better_are_none(share: float):
     decay = judge(PROBLEM, wrong_in(share), record(0.1))

@@ -35,14 +35,26 @@ def only(drift: Drift, *, kind: str | None = None) -> Moved:
 def test_rows_of_the_same_kind_have_not_drifted():
     drift = compare([normal(0), normal(1)], normal(2), POLICY)
     assert (drift.found, drift.is_judged) == (False, True)
-    assert drift.sentence == "No drift: 0 of 1 have moved: none."
+    assert drift.sentence == "No drift: none of 1 column has moved."
+
+
+def test_the_verdict_counts_the_columns_that_have_moved_and_says_when_they_are_too_few():
+    before, after = (
+        normal(0).assign(y=normal(1)["x"], z=normal(2)["x"]),
+        normal(3, shift=1.0).assign(y=normal(4, shift=1.0)["x"], z=normal(5)["x"]),
+    )
+    assert compare([before], after, POLICY).sentence == "Drift: 2 of 3 columns have moved: x, y."
+    strict = POLICY.model_copy(update={"min_features": 3})
+    assert compare([before], after, strict).sentence == "No drift: 2 of 3 columns have moved, too few to call it drift: x, y."
+    gone = after.assign(x=after["x"].where(after.index % 2 == 0))
+    assert compare([before], gone, POLICY).sentence == "Drift: 2 of 3 columns have moved: x, x (missing values), y."
 
 
 def test_a_number_that_has_moved_has_drifted_and_is_told_with_its_figures():
     drift = compare([normal(0)], normal(2, shift=1.0), POLICY, window_end="2026-03-01T00:00:00+00:00")
     moved = only(drift)
     assert (drift.found, drift.window_end, moved.kind) == (True, "2026-03-01T00:00:00+00:00", "numbers")
-    assert drift.sentence == "Drift: 1 of 1 have moved: x."
+    assert drift.sentence == "Drift: 1 of 1 column has moved: x."
     told = f"differ by {moved.distance:.2f} (PSI {moved.psi:.2f}) from the training window most like them"
     assert moved.sentence == f"x has drifted: the newest rows {told}."
     test = stats.ks_2samp(normal(0)["x"], normal(2, shift=1.0)["x"], method="asymp")
@@ -202,7 +214,7 @@ def test_a_feature_that_has_lost_all_its_values_has_drifted():
     drift = compare([normal(0)], normal(1).assign(x=np.nan), POLICY)
     assert only(drift, kind="missing").is_drifted
     assert not only(drift, kind="numbers").is_judged
-    assert drift.sentence == "Drift: 1 of 1 have moved: x (missing values). Not judged: x."
+    assert drift.sentence == "Drift: 1 of 1 column has moved: x (missing values). Not judged: x."
 
 
 def test_a_feature_that_had_no_value_in_training_and_has_some_now_has_drifted():
@@ -231,7 +243,7 @@ def test_a_single_category_is_like_itself_and_unlike_another():
 def test_a_feature_that_one_side_lacks_is_not_judged_and_named(side: str):
     both, alone = normal(0).assign(y=1.0), normal(1)
     drift = compare([both], alone, POLICY) if side == "newest" else compare([alone], both, POLICY)
-    assert drift.sentence == "No drift: 0 of 1 have moved: none. Not judged: y."
+    assert drift.sentence == "No drift: none of 1 column has moved. Not judged: y."
 
 
 def test_nobody_changes_the_frames():
@@ -255,7 +267,7 @@ def test_predictions_that_have_moved_are_drift_too():
 def test_predictions_of_too_few_rows_are_not_judged():
     said = Said(pd.DataFrame({"decision": [0, 1] * 250}), pd.DataFrame({"decision": np.empty(0, dtype=int)}))
     drift = compare([normal(0)], normal(1), POLICY, said=said)
-    assert drift.sentence == "No drift: 0 of 1 have moved: none. Not judged: predicted decision."
+    assert drift.sentence == "No drift: none of 1 column has moved. Not judged: predicted decision."
 
 
 # --- how often it is wrong

@@ -139,7 +139,7 @@ def test_a_candidate_that_harms_a_slice_is_refused_whatever_it_gains_elsewhere()
     finding = slices(evidence, POLICY, ALPHA)
     assert finding.outcome is Outcome.REJECT
     assert finding.reason.startswith("A part of the users is harmed: where origin = EWR (1,000 rows) it loses 546 per 1,000 rows")
-    assert finding.reason.endswith("against the champion (version 6); 300 may be lost.")
+    assert finding.reason.endswith("against the champion (version 6); a loss of up to 300 is allowed.")
     assert finding.high < -0.3 == finding.threshold
 
 

@@ -79,7 +79,7 @@ def slices(evidence: Evidence, policy: GatePolicy, alpha: float) -> Finding:
     told = [f"where {name} ({saved.n:,} rows) it {in_words(saved)}" for _, (name, saved), _ in worst]
     nearest, harmed = worst[0][1][1], sum(bool(rejected) for _, _, rejected in worst)
     finding = partial(finding, estimate=nearest.estimate, low=nearest.low, high=nearest.high)
-    limit = f"against {called(other)}; {amount(1000 * allowed)} may be lost"
+    limit = f"against {called(other)}; a loss of up to {amount(1000 * allowed)} is allowed"
     if harmed:
         more = f"; and in {harmed - MAX_NAMED:,} more" if harmed > MAX_NAMED else ""
         return finding(Outcome.REJECT, f"A part of the users is harmed: {'; '.join(told[: min(harmed, MAX_NAMED)])}{more} {limit}.")

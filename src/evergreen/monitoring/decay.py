@@ -127,8 +127,12 @@ def _sentence(unit: str, told: Decay) -> str:
     def amount(value: float | None) -> str:
         return "an unknown amount" if value is None else f"{1000 * value:,.0f} {unit}"
 
+    margin = f"the margin of {amount(told.margin)}"
+    if told.low is not None and told.low > 0:
+        sure = f"surely at least {amount(told.low)} more, {'beyond' if told.found else 'within'} {margin}"
+    else:
+        sure = f"that they cost more now is not sure, let alone more than {margin}"
     return (
-        f"{'Decay' if told.found else 'No decay'}: 1,000 rows cost {amount(told.cost)}, on the holdout {amount(told.before)}; "
-        f"surely more than {amount(told.low)} more, which is {'' if told.found else 'not '}above the margin of {amount(told.margin)}. "
+        f"{'Decay' if told.found else 'No decay'}: 1,000 rows cost {amount(told.cost)}, on the holdout {amount(told.before)}; {sure}. "
         f"The rule of thumb costs {amount(told.rule_of_thumb)} on these rows, on the holdout {amount(told.rule_of_thumb_before)}."
     )

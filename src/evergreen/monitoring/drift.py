@@ -186,7 +186,12 @@ def _summary(features: tuple[Moved, ...], *, found: bool) -> str:
     judged, drifted = [one for one in features if one.is_judged], [one for one in features if one.is_drifted]
     if not judged:
         return "Drift was not judged: there are too few rows, in training or in the newest window."
-    names = ", ".join(f"{one.feature} (missing values)" if one.kind == "missing" else one.feature for one in drifted) or "none"
+    names = ", ".join(f"{one.feature} (missing values)" if one.kind == "missing" else one.feature for one in drifted)
     silent = [one.feature for one in features if not one.is_judged]
     left = f" Not judged: {', '.join(silent)}." if silent else ""
-    return f"{'Drift' if found else 'No drift'}: {len(drifted)} of {len(judged)} have moved: {names}.{left}"
+    moved, of = len({one.feature for one in drifted}), len({one.feature for one in judged})
+    columns = f"of {of} {'column' if of == 1 else 'columns'}"
+    if not moved:
+        return f"No drift: none {columns} has moved.{left}"
+    said = f"{moved} {columns} {'has' if moved == 1 else 'have'} moved"
+    return f"Drift: {said}: {names}.{left}" if found else f"No drift: {said}, too few to call it drift: {names}.{left}"

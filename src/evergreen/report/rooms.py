@@ -168,14 +168,18 @@ def lines(view: Overview) -> list[dict[str, Any]]:
     return list(reversed(view.service.get("windows", [])))
 
 
-def accuracy_words(view: Overview) -> str:
+def accuracy_words(view: Overview, amount: str) -> str:
     """How far estimates were from what came, in one sentence; empty while nothing can be compared."""
     told = view.service.get("accuracy")
     if not told or told["cost"] is None:
         return ""
-    said = f"Over {counted(told['windows'], 'window')} the estimates of cost were {money(told['cost'])} off on average"
+    said = f"Over {counted(told['windows'], 'window')} the estimates of cost were {money(told['cost'])} {amount} off on average"
     before = told["cost_as_before"]
-    return f"{said}; to take the window before for the next one would have been {money(before)} off." if before is not None else f"{said}."
+    return (
+        f"{said}; to take the window before for the next one would have been {money(before)} {amount} off."
+        if before is not None
+        else f"{said}."
+    )
 
 
 def features_words(view: Overview) -> str:

@@ -208,7 +208,7 @@ def _rooms(view: Overview, problem: Problem, amount: str) -> dict[str, Any]:
         "too_few": rooms.too_few(view),
         "changes": rooms.changes(view),
         "windows": rooms.lines(view),
-        "accuracy": rooms.accuracy_words(view),
+        "accuracy": rooms.accuracy_words(view, amount),
         "features": rooms.features_words(view),
         "backtest": rooms.backtest_words(view),
         "told": view.told[: -rooms.TOLD - 1 : -1],
