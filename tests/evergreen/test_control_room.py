@@ -95,6 +95,27 @@ def test_the_matrix_shows_each_pillar_with_its_newest_states_and_the_page_of_wha
     assert html.count('<svg class="mark ok"') == 11
 
 
+def test_each_mark_says_whose_it_is_and_when_and_the_caption_which_time_they_stand_for():
+    cells = [Cell("ok", ("as it is",), AT, f"2026-0{month}.csv", f"{month}" * 64) for month in (3, 4)]
+    cells += [Cell("fail", ("late",), AT, "look", "s" * 64), Cell("fail", ("bad",), AT, "2026-05.csv", "5" * 64, is_refused=True)]
+    rows = [
+        {"source": "orders", "delivery": f"{month}" * 64, "newest": f"2026-0{month}-30T23:00:00+00:00", "outcome": "published"}
+        | {"name": "", "reason": "", "row_count": 9, "at": AT}
+        for month in (3, 4)
+    ]
+    view = Overview(health=health(orders=cells), deliveries=rows)
+    html = render_overview(view, PROBLEM)
+    assert re.findall(r"<title>(.*?)</title>", html)[1:] == [
+        "2026-03.csv, rows to 2026-03-30, seen 2026-06-01 03:00 UTC: well",
+        "2026-04.csv, rows to 2026-04-30, seen 2026-06-01 03:00 UTC: well",
+        "All that was accepted, seen 2026-06-01 03:00 UTC: fails",
+        "2026-05.csv, seen 2026-06-01 03:00 UTC: fails",
+    ]
+    assert "the deliveries&#39; newest rows are of 2026-03-30 to 2026-04-30; whoever points at a mark is told its date</caption>" in html
+    assert rooms.matrix_span(Overview(health=health(orders=cells))) == ""
+    assert rooms.matrix_span(Overview(health=health(orders=cells[:1]), deliveries=rows)) == "the deliveries' newest rows are of 2026-03-30"
+
+
 @pytest.mark.parametrize(("cost", "tone", "word"), [(6_000.0, "good", "Yes"), (6_900.0, "hold", "Not proven"), (7_300.0, "bad", "No")])
 def test_a_model_is_good_when_it_surely_costs_less_than_the_rule_of_thumb(cost: float, tone: str, word: str):
     told = rooms.worth_words(Overview(champion=3, service=service(window("2026-04-01", 5_000.0), window("2026-05-01", cost))))

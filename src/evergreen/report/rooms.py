@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.data.checkups import UNLIKE
 from evergreen.monitoring.kinds import PUBLISHED, of_version
-from evergreen.monitoring.pillars import KEPT, PILLARS, Cell
+from evergreen.monitoring.pillars import KEPT, LOOK, PILLARS, Cell
 from evergreen.quoting import BEGIN, apart
-from evergreen.report.pages import money, percent
+from evergreen.report.pages import day, moment, money, percent
 from evergreen.report.words import counted
 
 if TYPE_CHECKING:
@@ -29,9 +29,24 @@ TOLD = 20
 
 def matrix(view: Overview) -> list[dict[str, Any]]:
     """Each source with its pillars: the newest state, why, and the states before it."""
+    newest = _newest_rows(view)
     return [
-        {"source": source, "cells": [_pillar(source, own.get(pillar, [])) for pillar in PILLARS]} for source, own in view.health.items()
+        {"source": source, "cells": [_pillar(source, own.get(pillar, []), newest) for pillar in PILLARS]}
+        for source, own in view.health.items()
     ]
+
+
+def matrix_span(view: Overview) -> str:
+    """The time that the marks of the matrix stand for, by the newest row of each delivery; empty where none has a time."""
+    newest = _newest_rows(view)
+    cells = {(source, cell.delivery) for source, known in view.health.items() for own in known.values() for cell in own[-KEPT:]}
+    days = sorted(newest[one] for one in cells if one in newest)
+    return f"the deliveries' newest rows are of {days[0]}{f' to {days[-1]}' if days[-1] != days[0] else ''}" if days else ""
+
+
+def _newest_rows(view: Overview) -> dict[tuple[str, str], str]:
+    """Of each delivery the day of its newest row, where it has one."""
+    return {(row["source"], row["delivery"]): day(row["newest"]) for row in view.deliveries if row.get("newest")}
 
 
 def refused_page(source: str, delivery: str) -> str:
@@ -194,7 +209,15 @@ def features_words(view: Overview) -> str:
     return f"{said}, most of all {', '.join(worst)}." if worst else f"{said}."
 
 
-def _pillar(source: str, cells: list[Cell]) -> dict[str, Any]:
+def _mark(source: str, cell: Cell, newest: dict[tuple[str, str], str]) -> tuple[str, str]:
+    """A state, and whose and when it was."""
+    to = newest.get((source, cell.delivery))
+    rows = f", rows to {to}" if to else ""
+    what = "All that was accepted" if cell.name == LOOK else f"{cell.name}{rows}"
+    return cell.state, f"{what}, seen {moment(cell.at)}: {WORDS[cell.state]}"
+
+
+def _pillar(source: str, cells: list[Cell], newest: dict[tuple[str, str], str]) -> dict[str, Any]:
     if not cells:
         return {"state": None}
     last, shown = cells[-1], cells[-KEPT:]
@@ -206,7 +229,7 @@ def _pillar(source: str, cells: list[Cell]) -> dict[str, Any]:
         "sentences": last.sentences,
         "name": last.name,
         "page": refused_page(source, last.delivery) if last.is_refused else None,
-        "marks": [cell.state for cell in shown],
+        "marks": [_mark(source, cell, newest) for cell in shown],
         "said": f"The last {len(shown)}: {', '.join(f'{number} {word}' for word, number in counts.items())}",
     }
 

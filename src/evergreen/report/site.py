@@ -203,6 +203,7 @@ def _rooms(view: Overview, problem: Problem, amount: str) -> dict[str, Any]:
         "matrix": rooms.matrix(view),
         "pillars": PILLARS,
         "marks": KEPT,
+        "span": rooms.matrix_span(view),
         "health": rooms.health_words(view),
         "worth": rooms.worth_words(view),
         "too_few": rooms.too_few(view),
