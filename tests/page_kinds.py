@@ -39,7 +39,7 @@ def kinds(folder: Path) -> dict[str, str]:
         "control room": render_overview(full_view(list(records.values())), PROBLEM),
         "control room, empty": render_overview(Overview(), PROBLEM),
         "quarantine": refused,
-        "quarantine, on the site": quarantine.on_the_site(refused, {}),
+        "quarantine, on the site": quarantine.on_the_site(refused, {"source": "orders", "delivery": "cd" * 32}),
         "backtest": render_backtest(planted_backtest()),
     }
 

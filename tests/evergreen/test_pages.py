@@ -111,6 +111,7 @@ def test_a_refused_delivery_of_an_earlier_version_leads_nowhere_from_the_site(pa
     assert "orders/a.csv was refused" in on_the_site
     assert "The delivery cannot be read." in on_the_site
     assert "Ada" not in on_the_site
+    assert f"<code>quarantine/orders/{'ab' * 8}/index.html</code>" in on_the_site
     assert faults_of(on_the_site) == []
 
 

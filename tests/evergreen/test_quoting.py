@@ -111,6 +111,11 @@ def test_a_value_of_a_refused_delivery_is_on_the_console_and_in_the_quarantine_a
     assert PERSON not in site
     assert "078-05" not in site
     assert site.count(WITHHELD) >= 3
+    whole = quarantine.whole_page(space.journal.last(tables.deliveries))
+    assert (space.settings.root / whole) == judged.page
+    (page,) = (space.settings.site / "quarantine").glob("*.html")
+    assert page.read_text().count(f"The page that does is <code>{whole}</code> in the home") == 1
+    assert "The page that does is" not in judged.page.read_text()
     space.journal.close()
 
 

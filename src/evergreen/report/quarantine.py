@@ -18,6 +18,8 @@ from evergreen.report.rooms import refused_for
 BESIDE, VALUE = re.compile("<!--beside-->.*?<!--/beside-->", re.DOTALL), re.compile("<!--value-->.*?<!--/value-->", re.DOTALL)
 WAY_BACK, MARKED = "<!--way back-->", "<!--values are marked-->"
 """What the page marks: what only makes sense beside the delivery, values of the delivery, and that it marks them."""
+BEFORE = "<h2>What to do now</h2>"
+"""The heading before which the site says where the values are."""
 
 
 def render(refusal: Refusal) -> str:
@@ -40,14 +42,24 @@ def render(refusal: Refusal) -> str:
 
 
 def on_the_site(page: str, row: dict[str, Any]) -> str:
-    """The page as part of the site: without values, without what lies beside it in the quarantine, and with a way back.
+    """The page as part of the site: without values, without what lies beside it in the quarantine, and with a way back and one to all that.
 
     Of a page that an earlier version wrote nobody knows where its values are: what `row`, the journal's row of the delivery, tells stands
     in its place.
     """
     if MARKED not in page:
-        return pages.render("refused.html.j2", problem_name="Quarantine", row=row, reason=refused_for(row["reason"]))
-    return VALUE.sub(WITHHELD, BESIDE.sub("", page)).replace(WAY_BACK, '<a href="../index.html">Control room</a>')
+        return pages.render("refused.html.j2", problem_name="Quarantine", row=row, reason=refused_for(row["reason"]), whole=whole_page(row))
+    left = VALUE.sub(WITHHELD, BESIDE.sub("", page)).replace(WAY_BACK, '<a href="../index.html">Control room</a>')
+    where = Markup(
+        "<p>This page may be published, so it shows no value of the delivery. The page that does is <code>{}</code> in the home "
+        "(<code>var</code>, or what <code>EVERGREEN_HOME</code> names).</p>\n\n"
+    )
+    return left.replace(BEFORE, where.format(whole_page(row)) + BEFORE, 1)
+
+
+def whole_page(row: dict[str, Any]) -> str:
+    """Where the page of a refused delivery is that shows its values, seen from the home; `row` is the journal's."""
+    return f"quarantine/{row['source']}/{row['delivery'][:16]}/index.html"
 
 
 def side_by_side(checkup: Checkup) -> list[dict[str, Any]]:
