@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from evergreen.workspace import Workspace
 
 app = typer.Typer()
 COLUMNS = ["policy", "trainings", "put in place", "cost", "between", "saved", "between", "against never", "saved against rule"]
@@ -32,11 +35,27 @@ def backtest(policies: Policies = None, since: Since = None, through: Through = 
     with account.working("backtest of the retraining policy"):
         told = run_backtest(space, policies=names, stretch=Stretch(since, through), seed=seed, progress=account.progress)
         page = write_backtest(space.settings.site, told)
+        unshown = show(space)
+    if unshown:
+        typer.echo(f"The control room does not show it yet: {unshown}", err=True)
     if as_json:
         sys.stdout.write(json.dumps(told, indent=2, sort_keys=True, allow_nan=False) + "\n")
     else:
         tell(told)
         account.say(f"All numbers, and what is taken for granted: {page}")
+
+
+def show(space: Workspace) -> str:
+    """Have the control room show what the backtest has left; why it does not, where it cannot be written."""
+    from evergreen.control import refresh_site
+    from evergreen.errors import EvergreenError
+    from evergreen.status import realized_so_far
+
+    try:
+        refresh_site(space, realized_so_far(space))
+    except (EvergreenError, OSError) as error:
+        return str(error)
+    return ""
 
 
 def tell(told: dict[str, Any]) -> None:

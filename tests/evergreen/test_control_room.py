@@ -1,5 +1,6 @@
 """The control room answers within a minute: what serves, is it good, are the data well, what was decided and why, what comes next."""
 
+import html
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from decision_records import make_record
+from told_backtests import planted_backtest
 from toy.contract import PROBLEM
 from workspaces import changed, deliver, ingest
 
@@ -88,11 +90,11 @@ def test_the_matrix_shows_each_pillar_with_its_newest_states_and_the_page_of_wha
     (row,) = rooms.matrix(view)
     assert [one["state"] for one in row["cells"]] == [None, "fail", None, None, None, None]
     assert row["cells"][1]["said"] == "The last 12: 11 well, 1 fails"
-    html = render_overview(view, PROBLEM)
-    assert f'<a href="quarantine/orders-{"ab" * 8}.html">fails</a>' in html
-    assert "it has <code>3</code> rows." in html
-    assert html.count('<svg class="mark fail"') == 1
-    assert html.count('<svg class="mark ok"') == 11
+    written = render_overview(view, PROBLEM)
+    assert f'<a href="quarantine/orders-{"ab" * 8}.html">fails</a>' in written
+    assert "it has <code>3</code> rows." in written
+    assert written.count('<svg class="mark fail"') == 1
+    assert written.count('<svg class="mark ok"') == 11
 
 
 def test_each_mark_says_whose_it_is_and_when_and_the_caption_which_time_they_stand_for():
@@ -104,14 +106,14 @@ def test_each_mark_says_whose_it_is_and_when_and_the_caption_which_time_they_sta
         for month in (3, 4)
     ]
     view = Overview(health=health(orders=cells), deliveries=rows)
-    html = render_overview(view, PROBLEM)
-    assert re.findall(r"<title>(.*?)</title>", html)[1:] == [
+    written = render_overview(view, PROBLEM)
+    assert re.findall(r"<title>(.*?)</title>", written)[1:] == [
         "2026-03.csv, rows to 2026-03-30, seen 2026-06-01 03:00 UTC: well",
         "2026-04.csv, rows to 2026-04-30, seen 2026-06-01 03:00 UTC: well",
         "All that was accepted, seen 2026-06-01 03:00 UTC: fails",
         "2026-05.csv, seen 2026-06-01 03:00 UTC: fails",
     ]
-    assert "the deliveries&#39; newest rows are of 2026-03-30 to 2026-04-30; whoever points at a mark is told its date</caption>" in html
+    assert "the deliveries&#39; newest rows are of 2026-03-30 to 2026-04-30; whoever points at a mark is told its date</caption>" in written
     assert rooms.matrix_span(Overview(health=health(orders=cells))) == ""
     assert rooms.matrix_span(Overview(health=health(orders=cells[:1]), deliveries=rows)) == "the deliveries' newest rows are of 2026-03-30"
 
@@ -280,8 +282,30 @@ def test_the_last_decision_says_why_and_a_refusal_gives_its_reasons():
 
 def test_a_backtest_is_told_where_there_is_one():
     assert "evergreen backtest" in page(publications=[{"partition": "2026-05-01", "version": 3, "rows": 9, "realized": worth(5.0)}])
-    html = render_overview(Overview(backtest={"answer": ["Monthly is worth it.", "More."]}), PROBLEM)
-    assert 'Monthly is worth it. <a href="backtest.html">The backtest</a>' in html
+    written = render_overview(Overview(backtest={"answer": ["Monthly is worth it.", "More."]}), PROBLEM)
+    assert 'Monthly is worth it. <a href="backtest.html">The backtest</a>' in written
+
+
+def test_a_backtest_tells_what_the_contracts_policy_saved_in_the_period_with_bounds_where_it_has_them():
+    told = planted_backtest()
+    said = rooms.backtest_words(Overview(backtest=told))
+    assert said == (
+        f"{told['answer'][0]} The contract's policy saves 600 EUR against training once with 3,000 orders from 2026-03-01 to 2026-06-01 "
+        "(surely better, between 570 and 630 saved); that is 200 EUR per 1,000 orders."
+    )
+    assert said in html.unescape(page(backtest=told))
+    against = told["policies"][-1]["against"]
+    against["never"] = {"saved": -50.0, "low": None, "high": None, "word": "cannot be told apart"}
+    assert rooms.backtest_words(Overview(backtest=told)).endswith(
+        "loses 150 EUR against training once with 3,000 orders from 2026-03-01 to 2026-06-01 (cannot be told apart); "
+        "that is 50 EUR per 1,000 orders."
+    )
+    against["never"] = {"saved": 0.0, "low": 0.0, "high": 0.0, "word": "the same"}
+    same = "The contract's policy costs the same as training once, row by row, with 3,000 orders from 2026-03-01 to 2026-06-01."
+    assert rooms.backtest_words(Overview(backtest=told)).endswith(same)
+    del against["never"]
+    assert rooms.backtest_words(Overview(backtest=told)) == told["answer"][0]
+    assert rooms.backtest_words(Overview()) == ""
 
 
 def worth(saved: float) -> dict[str, float]:

@@ -1,6 +1,9 @@
 """`evergreen backtest`: a table, a sentence, a page; and a mistake is a sentence."""
 
+import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from commands import Home, make_home, told
@@ -29,6 +32,20 @@ def test_it_tells_a_table_the_answer_and_where_the_page_is(ingested: Home):
     for one in document["policies"]:
         assert f"{one['cost_per_1000']:,.0f}" in rows[one["name"]]
         assert f"{one['cost_per_1000']:,.0f}" in page.read_text()
+    room = (page.parent / "index.html").read_text()
+    assert document["answer"][0] in room
+    assert "The contract&#39;s policy" in room
+
+
+def test_that_the_control_room_cannot_be_written_is_told_and_spoils_no_document(ingested: Home, tmp_path: Path):
+    shutil.copytree(ingested.root, tmp_path / "copy")
+    copy = dataclasses.replace(ingested, root=tmp_path / "copy")
+    shutil.rmtree(copy.var / "site", ignore_errors=True)
+    (copy.var / "site" / "index.html").mkdir(parents=True)
+    ended = copy.evergreen("backtest", "--policies", "never", "--from", "2026-03-10", "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["answer"]
+    assert "The control room does not show it yet: " in ended.err
 
 
 def test_as_json_it_is_the_document_alone_and_the_same_again(ingested: Home):

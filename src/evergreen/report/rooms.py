@@ -174,8 +174,30 @@ def changes(view: Overview) -> list[dict[str, Any]]:
 
 
 def backtest_words(view: Overview) -> str:
-    """What a backtest says of the contract's policy; empty where none was made."""
-    return str(next(iter((view.backtest or {}).get("answer", ())), ""))
+    """What a backtest says of the contract's policy: whether retraining is worth it, and what it saved; empty where none was made."""
+    told = view.backtest or {}
+    return " ".join(filter(None, (str(next(iter(told.get("answer", ())), "")), _saved_by_retraining(told))))
+
+
+def _saved_by_retraining(told: dict[str, Any]) -> str:
+    """What the contract's policy saved against training once, over the whole period that was played again."""
+    own: dict[str, Any] = next((one for one in told.get("policies", ()) if one["name"] == "contract"), {"against": {}})
+    saved = own["against"].get("never")
+    if not saved:
+        return ""
+    period, unit, things = told["period"], told["unit"], told["things"]
+    when = f"with {period['rows']:,} {things} from {day(period['first'])} to {day(period['end'])}"
+    if saved["word"] == "the same":
+        return f"The contract's policy costs the same as training once, row by row, {when}."
+
+    def whole(of_1000: float) -> str:
+        return money(of_1000 * period["rows"] / 1000)
+
+    verb, each = "saves" if saved["saved"] >= 0 else "loses", f"{money(abs(saved['saved']))} {unit} per 1,000 {things}"
+    has_bounds = saved["low"] is not None and saved["high"] is not None
+    bounds = f", between {whole(saved['low'])} and {whole(saved['high'])} saved" if has_bounds else ""
+    amount = f"{whole(abs(saved['saved']))} {unit}"
+    return f"The contract's policy {verb} {amount} against training once {when} ({saved['word']}{bounds}); that is {each}."
 
 
 def lines(view: Overview) -> list[dict[str, Any]]:
