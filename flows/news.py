@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.data.batches import Judged
 from evergreen.data.checkups import Finding
+from evergreen.data.landing import known
 from evergreen.data.publishing import Publication
+from evergreen.moves import standing
 from evergreen.promotion import Ending
 from evergreen.releases import Retreat
-from evergreen.report.words import counted
+from evergreen.report.words import counted, listed
 from evergreen.status import freshness, notices
 from evergreen.workspace import Workspace
 from flows import account
@@ -137,12 +139,22 @@ def tell_deployed(deployed: Deployed | None) -> None:
 def tell_predictions(space: Workspace, publication: Publication | None) -> None:
     """Say what was published."""
     if publication is None:
-        account.done("predict", "nothing: there is no champion yet, every row has its outcome, or a source has no data")
+        account.done("predict", f"nothing: {_why_nothing(space)}")
     else:
         how = "published" if publication.is_new else "already published"
         since = f" from {publication.partition} on" if space.problem.time else ""
         rows = f"{publication.rows:,} {space.problem.things}{since}"
         account.done("predict", f"{rows}, {how} by version {publication.version}")
+
+
+def _why_nothing(space: Workspace) -> str:
+    """Why there is nothing to predict."""
+    serves = standing(space.journal).champion
+    if serves is None:
+        return "there is no champion yet"
+    if without := known(space.journal, outcome="published").lacks(space.problem):
+        return f"version {serves} serves, and nothing counts of the {'source' if len(without) == 1 else 'sources'} {listed(without, 'and')}"
+    return f"version {serves} serves, and all {space.problem.things} that were delivered have their outcome"
 
 
 def tell_estimate(space: Workspace, publication: Publication | None, row: dict[str, Any] | None) -> None:
