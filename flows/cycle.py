@@ -129,7 +129,8 @@ def watch(space: Workspace) -> list[dict[str, Any]]:
 @step()
 def foresee(space: Workspace) -> dict[str, Any] | None:
     """See how the versions grow old, now that it is known which one serves, and estimate what was published just now."""
-    measuring.measure_age(space)
+    with suppress(JoinError):  # as in `watch`
+        measuring.measure_age(space)
     return measuring.estimate_published(space)
 
 
