@@ -209,7 +209,7 @@ def test_predictions_that_are_not_what_was_published_are_not_priced(served: Work
 
 def test_the_same_snapshot_is_measured_once(served: Workspace, monkeypatch: pytest.MonkeyPatch):
     first = measure(served)
-    monkeypatch.setattr(signals, "build_frame", None)
+    monkeypatch.setattr(signals, "frame_of", None)
     assert measure(served) == first == watched(served.journal)
 
 

@@ -91,7 +91,7 @@ def why_apart(journal: Journal, problem: Problem) -> str:
     for source in problem.sources:
         last = journal.last(tables.checkups, source=source.name, name=LOOK)
         for one in last["facts"]["findings"] if last else ():
-            if one["rule"] == UNJOINED and one["state"] == "fail":
+            if one.get("rule") == UNJOINED and one["state"] == "fail":
                 return apart(one["sentence"])
     return ""
 
