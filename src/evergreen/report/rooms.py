@@ -111,9 +111,9 @@ def promise_words(row: dict[str, Any] | None, amount: str) -> dict[str, str] | N
     cost, rule = row["candidate"], row["rule of thumb"]
     is_promising = row["verdict"].upper() == "PROMOTE" and rule is not None and cost < rule
     tone, word = PROMISING if is_promising else UNKNOWN
-    rest = f": {against(cost, rule) or 'against'} the rule of thumb ({money(rule)})" if rule is not None else ""
-    where = f"The gate judged version {row['version']} on rows that no compared model had learnt from"
-    return {"tone": tone, "word": word, "said": f"{where}: there it cost {money(cost)} {amount}{rest}."}
+    rest = f", {against(cost, rule) or 'against'} the rule of thumb ({money(rule)})" if rule is not None else ""
+    said = f"Judged on rows that no model had learnt from, version {row['version']} cost {money(cost)} {amount}{rest}."
+    return {"tone": tone, "word": word, "said": said}
 
 
 def against(cost: float, other: float | None) -> str:
