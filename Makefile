@@ -72,8 +72,9 @@ turn: $(READY) ## One turn of continuous training, as ct.yml takes it: fetch, a 
 format: $(READY) ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
 
-# The lock files of a folder, compiled from pyproject.toml; what they pin already stays, unless uv is told otherwise.
-COMPILE := $(BIN)/uv pip compile --universal --no-emit-index-url --quiet --custom-compile-command 'make lock'
+# The lock files of a folder, compiled from pyproject.toml for the oldest Python that is supported and all newer ones, whichever runs this; what
+# they pin already stays, unless uv is told otherwise.
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --no-emit-index-url --quiet --custom-compile-command 'make lock'
 locks = $(COMPILE) $(2) pyproject.toml -o $(1)requirements.txt && $(COMPILE) $(2) pyproject.toml --extra dev -o $(1)requirements-dev.txt && \
 	printf 'hatchling\nsetuptools\nuv\n' | $(COMPILE) $(2) - --constraints $(1)requirements-dev.txt -o $(1)requirements-build.txt
 

@@ -12,7 +12,7 @@ from evergreen.errors import EvergreenError, RefusedError
 from evergreen.marking import mark
 from evergreen.monitoring.lineage import reached, trace
 from evergreen.monitoring.naming import Thing
-from evergreen.monitoring.pillars import why_apart
+from evergreen.monitoring.pillars import UNFIT, why_apart
 from evergreen.revocations import SHORT
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
@@ -34,9 +34,7 @@ def take_back(text: str, *, reason: str, person: str | None) -> None:
     _show(space)
     if words_of := emptied(space.journal, row["source"]):
         account.say(why_empty(row["source"], words_of), style="yellow")
-    elif why := why_apart(space.journal, space.problem):
-        account.say(f"No model can be trained without it: {why}", style="yellow")
-    else:
+    elif not _tell_apart(space):
         account.say("The next training does without it: evergreen run")
 
 
@@ -46,13 +44,16 @@ def give_back(text: str, *, reason: str, person: str | None) -> None:
     row = revocations.published_batch(space.journal, text)
     name, words = _name(row), {"reason": reason, "person": name_of(person)}
     settings = space.settings
-    if not revocations.restore(space.journal, row["batch"], root=settings.root, words=words, seconds=settings.lease_seconds):
-        account.say(f"The {name} was not taken back. Nothing was recorded.")
-    elif row["batch"] in {one["batch"] for one in active(space.journal, row["source"])}:
-        account.say(f"The {name} counts again. The next training learns from it: evergreen run")
-    else:
-        account.say(f"The {name} is given back. It does not count: something newer was published under its name.")
+    is_restored = revocations.restore(space.journal, row["batch"], root=settings.root, words=words, seconds=settings.lease_seconds)
     _show(space)
+    if not is_restored:
+        account.say(f"The {name} was not taken back. Nothing was recorded.")
+    elif row["batch"] not in {one["batch"] for one in active(space.journal, row["source"])}:
+        account.say(f"The {name} is given back. It does not count: something newer was published under its name.")
+    elif _tell_apart(space):
+        account.say(f"The {name} counts again.")
+    else:
+        account.say(f"The {name} counts again. The next training learns from it: evergreen run")
 
 
 def accept_delivery(text: str, *, reason: str, person: str | None) -> None:
@@ -82,6 +83,14 @@ def tell_batches(source: str | None) -> None:
         state = word.sentence if word else "counts" if row["seq"] in counts else "replaced"
         line = f"{row['batch'][:SHORT]}  {row['at']:.10}  {row['row_count']:>10,} rows  {row['source']}/{row['name']}  {state}"
         account.say(line, style="yellow" if word else None)
+
+
+def _tell_apart(space: Workspace) -> bool:
+    """Say why no model can be trained on what counts now, where none can."""
+    why = why_apart(space.journal, space.problem, rules=UNFIT)
+    if why:
+        account.say(f"No model can be trained now: {why}", style="yellow")
+    return bool(why)
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from evergreen import nursery, occasions, promotion
 from evergreen.brakes import frozen
 from evergreen.control import refresh_site
 from evergreen.data.checkups import Finding
+from evergreen.data.publishing import Publication
 from evergreen.errors import BusyError, EvergreenError, JoinError, JournalError, RefusedError, RegistryError
 from evergreen.marking import mark
 from evergreen.monitoring import measuring
@@ -77,9 +78,7 @@ def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
     with account.working("see that the API serves the champion"):
         deployed = deploy_online()
     tell_deployed(deployed)
-    with account.working("predict what is to come"):
-        publication = predict_batch()
-    tell_predictions(space, publication)
+    publication = predict(space)
     tell_estimate(space, publication, foresee(space))
     refresh_site(space, worth)
     serves = publication.version if publication else standing(space.journal).champion
@@ -109,6 +108,21 @@ def answer(space: Workspace, kind: Kind, reason: str) -> dict[str, Any] | None:
         raise
     occasions.record_answer(space.journal, trigger)
     return record
+
+
+def predict(space: Workspace) -> Publication | None:
+    """Publish the champion's predictions, and say so; where the data do not go together, that there are none, and why.
+
+    Then the round ends all the same: to go it again would mend nothing, and what is wrong is told as long as it holds.
+    """
+    try:
+        with account.working("predict what is to come"):
+            publication = predict_batch()
+    except JoinError as error:
+        account.done("predict", f"nothing: {error}", tone="bad")
+        return None
+    tell_predictions(space, publication)
+    return publication
 
 
 @step()

@@ -11,6 +11,7 @@ from evergreen.errors import JoinError
 from evergreen.files import shown
 from evergreen.monitoring import kinds, measuring
 from evergreen.monitoring.service import history
+from evergreen.quoting import revealed
 from evergreen.report.pages import NONE
 from evergreen.report.words import counted
 from evergreen.workspace import open_workspace
@@ -33,7 +34,7 @@ def tell_performance(*, as_json: bool) -> None:
             trouble = f"Nothing new can be measured, this is what was before: {error}"
     told = history(space.journal, space.problem, datetime.now(UTC))
     if as_json:
-        sys.stderr.write(f"{trouble}\n" * bool(trouble))
+        sys.stderr.write(f"{revealed(trouble)}\n" * bool(trouble))
         sys.stdout.write(f"{json.dumps(told, indent=1)}\n")
         return
     if trouble:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from datetime import UTC, datetime
+from typing import Any
 
 from evergreen import brakes, moves, promotion, releases
 from evergreen import journal as tables
@@ -72,7 +73,7 @@ def _tell_worth(space: Workspace) -> None:
     tell_health(findings)
     if worth:
         account.title(f"Published predictions, cost in {unit} per 1,000 {things}")
-        rows = [[row["partition"], f"{row['version']}", f"{row['rows']:,}", *_worth(row["realized"])] for row in worth]
+        rows = [[row["partition"], f"{row['version']}", f"{row['rows']:,}", *_worth(row)] for row in worth]
         account.table(["from", "version", things, "model", "rule of thumb", "no model", "saved against rule", "against no model"], rows)
     if served:
         account.title("Predictions over HTTP")
@@ -251,9 +252,10 @@ def _moves(space: Workspace) -> list[dict[str, str]]:
     return moves.history(space.journal)
 
 
-def _worth(realized: dict[str, float] | None) -> list[str]:
+def _worth(row: dict[str, Any]) -> list[str]:
+    realized = row["realized"]
     if realized is None:
-        return ["no outcomes yet", "", "", "", ""]
+        return ["not known now" if row.get("lacks") else "no outcomes yet", "", "", "", ""]
     told = ("cost_per_1000", "rule_of_thumb_per_1000", "no_model_per_1000", "saved", "saved_against_no_model")
     return [f"{realized[name]:,.0f}" for name in told]
 

@@ -20,7 +20,7 @@ from evergreen.leases import PIPELINE, is_at_work, may_be_at_work
 from evergreen.monitoring.alerts import LONGEST, Alert, Holding, alert
 from evergreen.monitoring.concerns import find_concerns
 from evergreen.monitoring.freshness import of_known
-from evergreen.monitoring.pillars import Cell, accepted, failing
+from evergreen.monitoring.pillars import UNFIT, Cell, accepted, failing, why_apart
 from evergreen.monitoring.signals import findings
 from evergreen.monitoring.undecided import undecided
 from evergreen.moves import standing
@@ -215,8 +215,10 @@ def _spoilt(space: Workspace) -> Iterator[Alert]:
     """A champion that has learnt from a batch which a person has taken back."""
     serves = standing(space.journal).champion
     if lost := learnt_by(space.journal, serves):
-        what = f"Version {serves} serves, and has learnt from {in_words(lost)}. The next training does without it."
-        yield alert(space.problem, "revoked", str(serves), *(one.word.batch for one in lost), what=what, command="evergreen run")
+        waits = why_apart(space.journal, space.problem, rules=UNFIT)
+        rest, command = ("", "evergreen status") if waits else (" The next training does without it.", "evergreen run")
+        what = f"Version {serves} serves, and has learnt from {in_words(lost)}.{rest}"
+        yield alert(space.problem, "revoked", str(serves), *(one.word.batch for one in lost), what=what, command=command)
 
 
 def _silence(space: Workspace, seen: Known, now: datetime) -> Iterator[Alert]:

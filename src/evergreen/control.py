@@ -10,6 +10,7 @@ from evergreen import journal as tables
 from evergreen.brakes import frozen
 from evergreen.cadence import next_due
 from evergreen.causes import find_alerts
+from evergreen.contract import Problem
 from evergreen.errors import EvergreenError
 from evergreen.files import digest_text, read_json
 from evergreen.gate.finding import Verdict
@@ -17,8 +18,8 @@ from evergreen.gate.ledger import has_room_from
 from evergreen.journal import Journal
 from evergreen.monitoring import service
 from evergreen.monitoring.alerts import NUMBERS, RESOLVED
+from evergreen.monitoring.pillars import UNFIT, why_apart
 from evergreen.monitoring.pillars import history as health_history
-from evergreen.monitoring.pillars import why_apart
 from evergreen.monitoring.telling import AGAIN, SENT
 from evergreen.moves import history, standing
 from evergreen.overrides import used
@@ -30,6 +31,9 @@ from evergreen.report.words import sentence
 from evergreen.revocations import in_words, lost_from, taken_back
 from evergreen.status import freshness, notices, served_so_far, shadow_so_far
 from evergreen.workspace import Workspace
+
+Sentences = tuple[list[tuple[str, str]], list[str]]
+"""What is out of the ordinary, and what comes next."""
 
 
 def refresh_site(space: Workspace, worth: list[dict[str, Any]]) -> Path:
@@ -44,14 +48,14 @@ def freshen_site(space: Workspace, now: datetime) -> bool:
 
     Answered from the journal and the landing folders: no data are read, and what needs them stays as the last round wrote it.
     """
-    alerts, site = _alerts(space, now), space.settings.site
-    if shows(site, _digest(space, alerts, now)):
+    alerts, told, site = _alerts(space, now), (notices(space, now), ahead(space, now)), space.settings.site
+    if shows(site, _digest(space, alerts, told, now)):
         return False
-    freshen(site, _now(space, alerts, now), space.problem, quarantine=space.settings.root / "quarantine")
+    freshen(site, _now(space, alerts, told, now), space.problem, quarantine=space.settings.root / "quarantine")
     return True
 
 
-def _now(space: Workspace, alerts: list[tuple[str, str, str]], now: datetime) -> Overview:
+def _now(space: Workspace, alerts: list[tuple[str, str, str]], told: Sentences, now: datetime) -> Overview:
     """What holds now, and whence."""
     return Overview(
         deliveries=_deliveries(space),
@@ -59,17 +63,17 @@ def _now(space: Workspace, alerts: list[tuple[str, str, str]], now: datetime) ->
         health=health_history(space.journal, space.problem),
         alerts=alerts,
         told=_told(space),
-        notices=notices(space, now),
-        ahead=ahead(space, now),
-        holds=_digest(space, alerts, now),
+        notices=told[0],
+        ahead=told[1],
+        holds=_digest(space, alerts, told, now),
     )
 
 
-def _digest(space: Workspace, alerts: list[tuple[str, str, str]], now: datetime) -> str:
+def _digest(space: Workspace, alerts: list[tuple[str, str, str]], told: Sentences, now: datetime) -> str:
     """Names what holds now; how long it has held changes with every look, and is no news."""
     stale = [one.source for one in freshness(space, now) if one.is_stale]
     last = [at for at, _, _ in _told(space)[-1:]]
-    said = [*(sentence for _, sentence in notices(space, now)), *ahead(space, now)]
+    said = [*(sentence for _, sentence in told[0]), *told[1]]
     return digest_text(*last, *stale, *said, *(NUMBERS.sub("#", "\n".join(one)) for one in alerts))
 
 
@@ -81,7 +85,7 @@ def _told(space: Workspace) -> list[tuple[str, str, str]]:
 def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Overview:
     """All that the control room shows; `worth` is what `evergreen.monitoring.performance.realized` returns."""
     journal, overruled = space.journal, used(space.journal)
-    alerts = _alerts(space, now)
+    alerts, told = _alerts(space, now), (notices(space, now), ahead(space, now))
     return Overview(
         champion=standing(journal).champion,
         deliveries=_deliveries(space),
@@ -89,19 +93,19 @@ def gather(space: Workspace, worth: list[dict[str, Any]], now: datetime) -> Over
         publications=worth,
         promotions=history(journal),
         made_at=now.isoformat(timespec="seconds"),
-        notices=notices(space, now),
+        notices=told[0],
         served=served_so_far(space),
         in_shadow=shadow_so_far(space),
         health=health_history(journal, space.problem),
         alerts=alerts,
         told=_told(space),
-        holds=_digest(space, alerts, now),
+        holds=_digest(space, alerts, told, now),
         signals=journal.rows(tables.signals, kind="drift") + journal.rows(tables.signals, kind="decay"),
         service=service.history(journal, space.problem, now),
-        ahead=ahead(space, now),
+        ahead=told[1],
         apart=why_apart(journal, space.problem),
         spoilt=spoilt_versions(journal),
-        doubted=doubted_partitions(journal),
+        doubted=doubted_partitions(journal, space.problem),
         cards={row["version"]: card_page(row["version"]) for row in journal.rows(tables.versions)},
         backtest=_backtest(space),
     )
@@ -120,10 +124,17 @@ def spoilt_versions(journal: Journal) -> dict[int, str]:
     return {version: words for version, words in told.items() if words}
 
 
-def doubted_partitions(journal: Journal) -> frozenset[str]:
-    """The published partitions that were made from rows, or by a version, that rest on what a person has taken back."""
+def doubted_partitions(journal: Journal, problem: Problem) -> frozenset[str]:
+    """The published partitions that were made from rows, or by a version, that rest on what a person has taken back.
+
+    The rows to be predicted have no outcomes, so whoever takes those back puts no doubt on what was said of them.
+    """
     last, spoilt = {row["partition"]: row for row in journal.rows(tables.publications)}, spoilt_versions(journal)
-    return frozenset(name for name, row in last.items() if row["version"] in spoilt or lost_from(journal, row["snapshot"]))
+
+    def is_doubted(row: dict[str, Any]) -> bool:
+        return row["version"] in spoilt or any(one.source != problem.target.source for one in lost_from(journal, row["snapshot"]))
+
+    return frozenset(name for name, row in last.items() if is_doubted(row))
 
 
 def ahead(space: Workspace, now: datetime) -> list[str]:
@@ -131,6 +142,8 @@ def ahead(space: Workspace, now: datetime) -> list[str]:
     policy, journal = space.problem.retraining, space.journal
     if why := why_apart(journal, space.problem):
         return [sentence(f"No model is trained and nothing is predicted until the data go together again: {why}")]
+    if why := why_apart(journal, space.problem, rules=UNFIT):
+        return [sentence(f"No model is trained on rows that find no partner, until they do: {why}")]
     starts = [what for kind, what in (("data", "new data"), ("drift", "drift"), ("decay", "decay")) if kind in policy.on]
     told = []
     if "schedule" in policy.on:

@@ -46,10 +46,12 @@ class JoinError(DataError):
 
     source: str = ""
     """The source that cannot be joined; empty where it is not known."""
+    is_lacking: bool = False
+    """Whether too few rows find a partner, so that something may be missing."""
 
-    def of(self, source: str) -> JoinError:
+    def of(self, source: str, *, is_lacking: bool = False) -> JoinError:
         """The same error, which names the source."""
-        self.source = source
+        self.source, self.is_lacking = source, is_lacking
         return self
 
 

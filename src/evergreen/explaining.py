@@ -14,7 +14,7 @@ import pandas as pd
 from evergreen import journal as tables
 from evergreen.candidate import is_answer
 from evergreen.data.publishing import read_published
-from evergreen.data.snapshots import Snapshot, build_frame
+from evergreen.data.snapshots import Snapshot, frame_of
 from evergreen.errors import DataError, StoreError
 from evergreen.files import read_json
 from evergreen.journal import log
@@ -102,7 +102,7 @@ def explain_published(space: Workspace, partition: str, key: str) -> Explained:
         )
     version = space.registry.version(int(found["model_version"].iloc[0]))
     snapshot = Snapshot(row["snapshot"], _batches(space, row["snapshot"]))
-    rows = build_frame(space.settings.root, snapshot, space.problem).rows
+    rows = frame_of(space.settings.root, space.journal, snapshot, space.problem).rows
     X = rows.loc[rows[column] == found[column].iloc[0], list(version.facts["features"])]
     logged = {name: values[0] for name, values in plain_columns(found[[name for name in found.columns if is_answer(name)]]).items()}
     return _explain(space, _Case(f"{partition}, {key}", version, key, row["at"], X.reset_index(drop=True), logged))

@@ -168,7 +168,7 @@ def _state(look: Look, trigger: Trigger, now: datetime) -> State:
         missing=missing,
         taken_back=tuple(name for name in missing if look.known.emptied(name)),
         stale=tuple(one.source for one in of_known(look.known, space.problem, now) if one.is_stale),
-        spoilt=in_words(learnt_by(journal, standing(journal).champion)),
+        spoilt=_spoilt(journal),
         is_judged=_is_judged(journal, trigger.inputs),
         failed=next((row["reason"] for row in own if row["rule"] == FAILED), ""),
         acted=next((row["action"] for row in own if row["action"] in {"retrain", "resume"}), None),
@@ -177,6 +177,12 @@ def _state(look: Look, trigger: Trigger, now: datetime) -> State:
         is_first=standing(journal).champion is None,
         held=_resumable(space, snapshot) if snapshot else None,
     )
+
+
+def _spoilt(journal: Journal) -> str:
+    """What the version that serves has learnt from and a person has taken back, until a version was trained that has not."""
+    newest = journal.last(tables.versions)
+    return in_words(learnt_by(journal, standing(journal).champion)) if newest and learnt_by(journal, newest["version"]) else ""
 
 
 def record(journal: Journal, trigger: Trigger, decision: Decision) -> None:

@@ -19,7 +19,7 @@ from evergreen.monitoring.comparison import Comparison, in_shadow
 from evergreen.monitoring.freshness import Freshness, of_sources
 from evergreen.monitoring.online import Served, realized_online
 from evergreen.monitoring.performance import realized
-from evergreen.monitoring.pillars import look
+from evergreen.monitoring.pillars import UNFIT, look, why_apart
 from evergreen.moves import standing
 from evergreen.overrides import in_force
 from evergreen.promotion import expired, way_back
@@ -89,9 +89,16 @@ def freshness(space: Workspace, now: datetime) -> list[Freshness]:
 
 
 def realized_so_far(space: Workspace) -> list[dict[str, Any]]:
-    """What every published partition was worth; see `evergreen.monitoring.performance.realized`. Nothing without data that go together."""
-    frame = _frame(space) if space.journal.rows(tables.publications) else None
-    return [] if frame is None else realized(space.settings.root, space.journal, space.problem, frame.labelled)
+    """What every published partition was worth; see `evergreen.monitoring.performance.realized`.
+
+    Without data that go together nobody knows it of any: each has `realized` None and `lacks`, which is true.
+    """
+    if not space.journal.rows(tables.publications):
+        return []
+    frame = _frame(space)
+    if frame is not None:
+        return realized(space.settings.root, space.journal, space.problem, frame.labelled)
+    return [row | {"lacks": True} for row in realized(space.settings.root, space.journal, space.problem, None)]
 
 
 def look_at_health(space: Workspace, now: datetime) -> list[Finding]:
@@ -109,6 +116,8 @@ def look_at_health(space: Workspace, now: datetime) -> list[Finding]:
         return look(space.journal, space.problem, error, snapshot=snapshot.id, now=now)
     except (DataError, ContractError):
         return []
+    if published_now(space.journal, space.problem).id != snapshot.id:
+        return []  # another process has taken a batch back meanwhile, or published one: whoever looks next sees it
     return look(space.journal, space.problem, frame, snapshot=snapshot.id, now=now)
 
 
@@ -170,7 +179,8 @@ def _taken_back(space: Workspace) -> list[tuple[str, str]]:
     told, journal = [], space.journal
     serves, record, last = standing(journal).champion, standing_promote(journal), journal.last(tables.decisions)
     if lost := learnt_by(journal, serves):
-        told.append(("bad", f"Version {serves} serves, and has learnt from {in_words(lost)}; the next training does without it."))
+        rest = "" if why_apart(journal, space.problem, rules=UNFIT) else "; the next training does without it"
+        told.append(("bad", f"Version {serves} serves, and has learnt from {in_words(lost)}{rest}."))
     if record and (lost := rests_on(journal, record)) and last and record["decision"] == last["decision"]:
         what = f"The PROMOTE of version {record['candidate']['version']} is not carried out"
         told.append(("hold", f"{what}: it rests on {in_words(lost)}."))

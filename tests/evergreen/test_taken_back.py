@@ -273,6 +273,19 @@ def test_a_person_may_go_back_to_a_version_that_has_learnt_from_it_and_overrule_
     assert standing(serves.journal).champion == 1
 
 
+def test_a_round_is_gone_for_it_until_a_version_has_learnt_without_it(serves: Workspace):
+    def reason() -> str:
+        return next(weigh(serves, ["data"], datetime.now(UTC)))[1].reason
+
+    batch = revoke(serves, 70)
+    assert reason() == f"the version that serves has learnt from {said(batch)}"
+    deliver_days(serves, 30, start=85)
+    ingest(serves)
+    material = retraining.prepare(serves, take_snapshot(serves.journal, serves.problem))
+    retraining.make_candidate(serves, material, tuning=False)
+    assert reason() == "there is something new to learn from"
+
+
 def test_an_override_passes_over_it(fresh: Workspace):
     material = retraining.prepare(fresh, take_snapshot(fresh.journal, fresh.problem))
     candidate = retraining.make_candidate(fresh, material, tuning=False)

@@ -132,17 +132,22 @@ def test_a_source_without_a_batch_left_is_told_by_every_command(serving: Home):
 
 def test_without_a_batch_that_others_are_joined_with_everything_tells_the_two_ways_out(serving: Home):
     batch = next(row["batch"] for row in serving.rows("deliveries") if row["name"].startswith("stock-0000"))
-    shown = (serving.var / "site" / "index.html").read_text()
+    shown, shown_before = (serving.var / "site" / "index.html").read_text(), len(serving.rows("publications"))
     gone = serving.evergreen("batch", "revoke", batch, "--reason", "wrong unit", "--by", "Ada")
-    why = f"The batch {batch[:12]} (stock/stock-0000-0029.csv) was taken back by Ada on {today()}: wrong unit. Give it back"
+    why = f"The batch {batch[:12]} (stock/stock-0000-0029.csv) was taken back by Ada on {today()}: wrong unit. If its rows"
     assert (gone.code, gone.err) == (0, "")
-    assert f"No model can be trained without it: nothing can be joined: {why}" in gone.out
+    assert f"No model can be trained now: nothing can be joined: {why}" in gone.out
     told(serving.evergreen("retrain"), why)
     for command in ("status", "site", "performance"):
         ended = serving.evergreen(command)
         assert (ended.code, ended.err) == (0, "")
         assert why in ended.out
     assert "data      skip, failed" in serving.evergreen("retrain", "--explain").out
+    second = serving.evergreen("retrain")  # the round that failed is gone to its end, and predicts nothing
+    assert (second.code, second.err) == (0, "")
+    assert f"predict nothing: {why}" in " ".join(second.out.split())
+    assert "Nothing asks for a round." in serving.evergreen("retrain").out
+    assert len(serving.rows("publications")) == shown_before
     page = (serving.var / "site" / "index.html").read_text()
     assert "No model is trained and nothing is predicted until the data go together again: nothing can be joined" in page
     assert "What predictions were worth cannot be told while the data do not go together." in page

@@ -12,7 +12,7 @@ from evergreen.backtest.plans import USUAL, plans_of
 from evergreen.backtest.replay import Stage, play
 from evergreen.backtest.world import World
 from evergreen.backtest.worth import count_costs, document
-from evergreen.data.snapshots import build_frame, published_now
+from evergreen.data.snapshots import frame_of, published_now
 from evergreen.workspace import Workspace
 
 FOLDER = "backtest"
@@ -43,7 +43,7 @@ def run_backtest(
         problem = problem.model_copy(update={"retraining": problem.retraining.model_copy(update={"seed": seed})})
     plans = plans_of(policies, problem.retraining)
     progress("read the data")
-    frame = build_frame(space.settings.root, published_now(space.journal, problem), problem)
+    frame = frame_of(space.settings.root, space.journal, published_now(space.journal, problem), problem)
     period = find_period(frame, problem, stretch or Stretch())
     world = World(problem, frame, space.settings.expectations / "training_data.json", space.settings.lock)
     fits = Fits(world, space.settings.root / FOLDER, progress)

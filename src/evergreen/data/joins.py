@@ -166,7 +166,7 @@ def _check_match_rate(join: AsOfJoin | LookupJoin, report: JoinReport, joined: p
             f"Join with {join.source}: {report.match_rate:.1%} of {report.rows:,} rows found a partner by {', '.join(join.on)}; expected "
             f"at least {join.min_match:.1%}. Without one, for example: {_examples(lost[list(join.on)])}. "
             f"Is a delivery of {join.source} missing?"
-        ).of(join.source)
+        ).of(join.source, is_lacking=True)
 
 
 def _refuse_late(problem: Problem, frame: pd.DataFrame, source: str) -> None:

@@ -228,8 +228,8 @@ def why_lacking(journal: Journal, source: str) -> str:
     row, more = gone[-1], f"; so were {len(gone) - 1} more" if len(gone) > 1 else ""
     word = seen.taken_back[row["batch"]].sentence.rstrip(".")
     return (
-        f"The batch {row['batch'][:SHORT]} ({source}/{row['name']}) {word}{more}. Give it back (evergreen batch restore "
-        f"{row['batch'][:SHORT]} --reason ...), or deliver a corrected file under the same name."
+        f"The batch {row['batch'][:SHORT]} ({source}/{row['name']}) {word}{more}. If its rows are what is missing, give it back (evergreen "
+        f"batch restore {row['batch'][:SHORT]} --reason ...), or deliver a corrected file under the same name."
     )
 
 

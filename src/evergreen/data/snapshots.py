@@ -160,9 +160,9 @@ def frame_of(root: Path, journal: Journal, snapshot: Snapshot, problem: Problem)
 
 
 def explained(journal: Journal, error: JoinError) -> JoinError:
-    """The error behind what was taken back of the source that it is about."""
-    words = why_lacking(journal, error.source) if error.source else ""
-    return JoinError(f"{words} {error}").of(error.source) if words else error
+    """The error behind what was taken back of the source that it is about, where rows may lack a partner for that."""
+    words = why_lacking(journal, error.source) if error.is_lacking else ""
+    return JoinError(f"{words} {error}").of(error.source, is_lacking=True) if words else error
 
 
 def check_columns(problem: Problem, rows: pd.DataFrame) -> None:

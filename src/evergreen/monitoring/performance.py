@@ -43,8 +43,10 @@ def last_predictions(root: Path, journal: Journal, problem: Problem) -> pd.DataF
     return pd.concat(parts, ignore_index=True).drop_duplicates(problem.key, keep="last")
 
 
-def realized(root: Path, journal: Journal, problem: Problem, labelled: pd.DataFrame) -> list[dict[str, Any]]:
+def realized(root: Path, journal: Journal, problem: Problem, labelled: pd.DataFrame | None) -> list[dict[str, Any]]:
     """Cost of every published partition against the rule of thumb and against no model; each entity counts once, by its last prediction.
+
+    Without labelled rows no outcome is known.
 
     Returns
     -------
@@ -55,7 +57,8 @@ def realized(root: Path, journal: Journal, problem: Problem, labelled: pd.DataFr
     """
     predictions = last_predictions(root, journal, problem)
     said = predictions[[problem.key, DECISION, "partition"]].rename(columns={"partition": "_partition"})
-    known = dict(list(labelled.merge(said, on=problem.key, validate="one_to_one").groupby("_partition")))
+    rows = None if labelled is None else labelled.merge(said, on=problem.key, validate="one_to_one")
+    known = {} if rows is None else dict(list(rows.groupby("_partition")))
     return [
         {
             "partition": str(partition),

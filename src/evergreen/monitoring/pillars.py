@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -14,8 +15,8 @@ import pandas as pd
 from evergreen import journal as tables
 from evergreen.contract import Problem
 from evergreen.data.checkups import Checkup, Finding, State, name_of
-from evergreen.data.snapshots import Frame, row_fingerprints
-from evergreen.errors import JoinError
+from evergreen.data.snapshots import Frame, published_now, row_fingerprints
+from evergreen.errors import DataError, JoinError
 from evergreen.files import digest_text
 from evergreen.journal import Journal
 from evergreen.monitoring.freshness import Freshness, of_sources
@@ -24,7 +25,9 @@ from evergreen.quoting import apart, in_words
 from evergreen.revocations import given, taken_back
 
 PILLARS = ("freshness", "volume", "schema", "distribution", "duplicates", "joins")
-UNJOINED = "it can be joined"
+UNJOINED, MATCH_RATE = "it can be joined", "match rate"
+UNFIT = (UNJOINED, MATCH_RATE)
+"""Rules without which nothing is learnt from the data."""
 LOOK = "look"
 """What the journal has for the name of a delivery where all that was accepted was looked at."""
 WINDOW_DAYS, WINDOWS = 30, 13
@@ -75,7 +78,7 @@ def look(journal: Journal, problem: Problem, frame: Frame | JoinError, *, snapsh
         if last is None or not last["checkup"].startswith(key):  # what was so before, and otherwise since, is news again
             after = str(last["seq"]) if last else "0"
             row = {"checkup": f"{key} {after}", "source": source.name, "name": LOOK, "delivery": snapshot}
-            journal.add(tables.checkups, **row, facts=Checkup(tuple(own)).facts)
+            journal.add(tables.checkups, **row, facts={**Checkup(tuple(own)).facts, "contract": problem.digest()})
     return found
 
 
@@ -86,14 +89,26 @@ def unjoined(problem: Problem, error: JoinError) -> Finding:
     return Finding("joins", UNJOINED, "fail", f"nothing can be joined: {said if said.endswith('..') else said.removesuffix('.')}", source)
 
 
-def why_apart(journal: Journal, problem: Problem) -> str:
-    """Why nothing can be joined, as the newest look at all that was accepted found it; empty where it can, or nobody has looked."""
+def why_apart(journal: Journal, problem: Problem, *, rules: Collection[str] = (UNJOINED,)) -> str:
+    """Why nothing can be joined, as the newest look found it; empty where it can, and where nobody has looked at what counts now.
+
+    With the rule MATCH_RATE also why the newest rows are too far apart to learn from.
+    """
     for source in problem.sources:
         last = journal.last(tables.checkups, source=source.name, name=LOOK)
         for one in last["facts"]["findings"] if last else ():
-            if one.get("rule") == UNJOINED and one["state"] == "fail":
-                return apart(one["sentence"])
+            if last and one.get("rule") in rules and one["state"] == "fail" and _is_of_today(journal, problem, last):
+                return f"{source.name}: {apart(one['sentence'])}" if one["rule"] == MATCH_RATE else apart(one["sentence"])
     return ""
+
+
+def _is_of_today(journal: Journal, problem: Problem, row: dict[str, Any]) -> bool:
+    """Whether a look was at the batches that count now, by the contract of now."""
+    if row["facts"].get("contract") != problem.digest():
+        return False
+    with suppress(DataError):
+        return bool(published_now(journal, problem).id == row["delivery"])
+    return False
 
 
 def _over(last: dict[str, Any] | None, frame: Frame | JoinError) -> list[Finding]:
@@ -131,7 +146,7 @@ def joined(problem: Problem, frame: Frame, rows: pd.DataFrame) -> Iterator[Findi
         state: State = "fail" if rates[-1] < join.min_match else "warn" if has_fallen else "ok"
         before = f"; {rates[-2]:.1%} did before" if len(rates) > 1 else ""
         said = f"{rates[-1]:.1%} of the newest {problem.things} find their partner; the contract wants {join.min_match:.1%}{before}"
-        yield Finding("joins", "match rate", state, said, join.source, rates[-1], join.min_match, usual)
+        yield Finding("joins", MATCH_RATE, state, said, join.source, rates[-1], join.min_match, usual)
 
 
 def refuse_apart(problem: Problem, frame: Frame) -> None:
@@ -145,7 +160,7 @@ def refuse_apart(problem: Problem, frame: Frame) -> None:
     if broken := [one for one in joined(problem, frame, frame.labelled) if one.state == "fail"]:
         said = "; ".join(f"{one.column}: {one.sentence}" for one in broken)
         error = JoinError(f"{said}. Is a delivery missing, or its key of another form? No model was trained.")
-        raise error.of(broken[0].column)
+        raise error.of(broken[0].column, is_lacking=True)
 
 
 def history(journal: Journal, problem: Problem) -> dict[str, dict[str, list[Cell]]]:
