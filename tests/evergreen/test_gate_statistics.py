@@ -176,6 +176,14 @@ def test_whatever_the_rows_are_the_bounds_are_numbers_on_their_sides_and_wider_f
     assert (-mirrored.high, -mirrored.low) == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-3)
 
 
+@pytest.mark.parametrize("scale", [1e-150, 1e-110, 1e-3, 1e80])
+def test_however_small_or_large_the_amounts_are_the_interval_only_changes_its_scale(scale):
+    d = np.array([0.0, 1.0, 0.0, 3.0, 0.5])
+    one, other = (paired_interval(factor * d, np.arange(5), alpha=0.05) for factor in (1.0, scale))
+    assert other.skewness == pytest.approx(one.skewness)
+    assert (other.low / scale, other.high / scale) == pytest.approx((one.low, one.high))
+
+
 @pytest.mark.parametrize("clusters", [31, 3000, 30_000])
 def test_thirty_thousand_rows_take_a_moment(clusters):
     rng = np.random.default_rng(17)

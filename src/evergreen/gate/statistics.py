@@ -247,8 +247,13 @@ def _serial_dof(clusters: Any) -> Any:
 
 
 def _skewness(sums: np.ndarray) -> float:
-    """The usual estimate, less biased than the plain moments' ratio; 0 for two clusters, and for sums that are all equal."""
-    return 0.0 if np.ptp(sums) == 0 else float(stats.skew(sums, bias=False))
+    """The usual estimate, less biased than the plain moments' ratio; 0 for two clusters, and for sums that are all equal.
+
+    It has no unit, so the sums are taken near 1 first, by a power of two, which rounds nothing: cubes of tiny ones would be 0.
+    """
+    if np.ptp(sums) == 0:
+        return 0.0
+    return float(stats.skew(np.ldexp(sums, -int(np.frexp(np.abs(sums).max())[1])), bias=False))
 
 
 def _are_dates(groups: Any) -> bool:
