@@ -270,3 +270,16 @@ def test_served_features_that_differ_are_counted_and_the_worst_are_named():
     assert "Of 9 rows served over HTTP, 0 have other features in the data." in page(service=same)
     none = service(features={"rows": 0, "differing": 0, "features": []})
     assert "No row that was served over HTTP can be compared with the data yet." in page(service=none)
+
+
+def test_versions_that_grow_old_are_told_before_anything_was_predicted():
+    point = {
+        "version": 1,
+        "training_end": "2024-01-01",
+        "age_days": 3.0,
+        "is_judged": True,
+        "cost": {"estimate": 900.0, "low": 800.0, "high": 950.0},
+    }
+    said = page(champion=1, service=service(staleness={"window_end": "2024-02-01", "points": [point], "earlier": []}))
+    assert "1, serves" in said
+    assert "900 800 to 950" in said
