@@ -49,12 +49,13 @@ def show(space: Workspace) -> str:
     """Have the control room show what the backtest has left; why it does not, where it cannot be written."""
     from evergreen.control import refresh_site
     from evergreen.errors import EvergreenError
+    from evergreen.quoting import revealed
     from evergreen.status import realized_so_far
 
     try:
         refresh_site(space, realized_so_far(space))
     except (EvergreenError, OSError) as error:
-        return str(error)
+        return revealed(str(error))
     return ""
 
 

@@ -145,7 +145,8 @@ def foresee(space: Workspace) -> dict[str, Any] | None:
     """See how the versions grow old, now that it is known which one serves, and estimate what was published just now."""
     with suppress(JoinError):  # as in `watch`
         measuring.measure_age(space)
-    return measuring.estimate_published(space)
+        return measuring.estimate_published(space)
+    return None
 
 
 @step()
