@@ -19,7 +19,7 @@ from evergreen.validation import import_engine
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.alerting import tell_alerts, tell_watcher
-from flows.news import tell_notices
+from flows.news import tell_impasse, tell_notices
 from flows.server import alone, prefect_server
 
 DELIVERIES = "deliveries"
@@ -47,6 +47,7 @@ def run_loop(through: str | None) -> bool:
         told = ", but not every verdict carried out." if waiting(space.journal) else ", and every verdict carried out."
         account.say(f"Nothing is new: every delivery that is complete has been judged{told}")
         tell_notices(space)
+        tell_impasse(space)
         find_occasion(space, datetime.now(UTC))  # an hour of the schedule that has nothing new is written down as skipped
         tell_alerts(space, datetime.now(UTC))  # whoever went the last round may have been killed before he told them
         tell_watcher(space)

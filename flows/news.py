@@ -15,7 +15,7 @@ from evergreen.moves import standing
 from evergreen.promotion import Ending
 from evergreen.releases import Retreat
 from evergreen.report.words import counted, listed
-from evergreen.status import freshness, notices
+from evergreen.status import freshness, impasse, notices
 from evergreen.workspace import Workspace
 from flows import account
 
@@ -98,6 +98,12 @@ def tell_notices(space: Workspace) -> None:
     """Say again in each round what is out of the ordinary: a freeze, a PROMOTE that waits, an override."""
     for tone, sentence in notices(space, datetime.now(UTC)):
         account.done("notice", sentence, tone=tone)
+
+
+def tell_impasse(space: Workspace) -> None:
+    """Where no round is gone, say what would keep it from training and predicting: nothing else on the screen would."""
+    if stops := impasse(space):
+        account.done("data", stops, tone="bad")
 
 
 def tell_ending(ending: Ending | None) -> None:

@@ -22,7 +22,7 @@ from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.alerting import tell_alerts, tell_watcher
 from flows.loop import DELIVERIES, beside_contract
-from flows.news import tell_notices
+from flows.news import tell_impasse, tell_notices
 from flows.server import alone, prefect_server
 from flows.telling import name_of
 
@@ -63,6 +63,7 @@ def _go_if_asked_for(space: Workspace) -> bool:
         return _go(space, occasion.kind)
     account.say("Nothing asks for a round. What was decided, and why: evergreen triggers")
     tell_notices(space)
+    tell_impasse(space)
     tell_alerts(space, now)
     tell_watcher(space)
     return not space.settings.landing.is_dir() or account.tell_leftovers(look_at_landing(space)[0], space.problem)

@@ -18,8 +18,8 @@ from evergreen.gate.ledger import has_room_from
 from evergreen.journal import Journal
 from evergreen.monitoring import service
 from evergreen.monitoring.alerts import NUMBERS, RESOLVED
-from evergreen.monitoring.pillars import UNFIT, why_apart
 from evergreen.monitoring.pillars import history as health_history
+from evergreen.monitoring.pillars import why_apart
 from evergreen.monitoring.telling import AGAIN, SENT
 from evergreen.moves import history, standing
 from evergreen.overrides import used
@@ -27,9 +27,8 @@ from evergreen.quoting import apart
 from evergreen.releases import waiting
 from evergreen.report.model_card import card_page, cards_of, write_cards
 from evergreen.report.site import BACKTEST, Overview, freshen, shows, with_override, write_site
-from evergreen.report.words import sentence
 from evergreen.revocations import in_words, lost_from, taken_back
-from evergreen.status import freshness, notices, served_so_far, shadow_so_far
+from evergreen.status import freshness, impasse, notices, served_so_far, shadow_so_far
 from evergreen.workspace import Workspace
 
 Sentences = tuple[list[tuple[str, str]], list[str]]
@@ -140,10 +139,8 @@ def doubted_partitions(journal: Journal, problem: Problem) -> frozenset[str]:
 def ahead(space: Workspace, now: datetime) -> list[str]:
     """What happens next, in sentences: by the schedule, by the data, and what waits for a person."""
     policy, journal = space.problem.retraining, space.journal
-    if why := why_apart(journal, space.problem):
-        return [sentence(f"No model is trained and nothing is predicted until the data go together again: {why}")]
-    if why := why_apart(journal, space.problem, rules=UNFIT):
-        return [sentence(f"No model is trained on rows that find no partner, until they do: {why}")]
+    if stops := impasse(space):
+        return [stops]
     starts = [what for kind, what in (("data", "new data"), ("drift", "drift"), ("decay", "decay")) if kind in policy.on]
     told = []
     if "schedule" in policy.on:

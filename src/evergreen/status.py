@@ -25,6 +25,7 @@ from evergreen.overrides import in_force
 from evergreen.promotion import expired, way_back
 from evergreen.releases import rests_on, standing_promote, waiting
 from evergreen.report.shadow import account_sentences
+from evergreen.report.words import sentence
 from evergreen.retraining import inputs_digest
 from evergreen.revocations import in_words, learnt_by
 from evergreen.validation import rules_of
@@ -186,6 +187,15 @@ def _taken_back(space: Workspace) -> list[tuple[str, str]]:
         told.append(("hold", f"{what}: it rests on {in_words(lost)}."))
     seen = known(journal, outcome="published")
     return told + [("bad", why_empty(name, words)) for name in seen.lacks(space.problem) if (words := seen.emptied(name))]
+
+
+def impasse(space: Workspace) -> str:
+    """What keeps every round from training, and perhaps from predicting, until the data change; empty where nothing does."""
+    if why := why_apart(space.journal, space.problem):
+        return sentence(f"No model is trained and nothing is predicted until the data go together again: {why}")
+    if why := why_apart(space.journal, space.problem, rules=UNFIT):
+        return sentence(f"No model is trained on rows that find no partner, until they do: {why}")
+    return ""
 
 
 def is_due(space: Workspace, now: datetime) -> bool:

@@ -18,7 +18,7 @@ from evergreen.splitting import split_rows
 from evergreen.workspace import Workspace
 
 NAMES = [trial.name for trial in TRIALS]
-PROBLEM = changed(cost=CostPolicy(max_one_row_milliseconds=60.0))
+PROBLEM = changed(cost=CostPolicy(max_one_row_milliseconds=150.0))
 SPLIT = split_rows(toy_frame(80), PROBLEM)
 
 

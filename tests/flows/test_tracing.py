@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +36,11 @@ def batch_of(home: Home, start: int = 0) -> str:
 def tags(home: Home) -> dict[str, str]:
     """MLflow's tag by version."""
     return {str(row["version"]): row["value"] for row in home.rows("model_version_tags", "mlflow.db") if row["key"] == "taken_back"}
+
+
+def forget_the_estimate(home: Home) -> None:
+    with sqlite3.connect(home.var / "journal.db") as journal:
+        assert journal.execute("DELETE FROM signals WHERE kind = 'estimate'").rowcount
 
 
 def test_lineage_is_told_in_both_directions(serving: Home):
@@ -143,10 +149,14 @@ def test_without_a_batch_that_others_are_joined_with_everything_tells_the_two_wa
         assert (ended.code, ended.err) == (0, "")
         assert why in ended.out
     assert "data      skip, failed" in serving.evergreen("retrain", "--explain").out
+    forget_the_estimate(serving)  # as if that round had been killed before it, or had found nothing to judge it by
     second = serving.evergreen("retrain")  # the round that failed is gone to its end, and predicts nothing
     assert (second.code, second.err) == (0, "")
     assert f"predict nothing: {why}" in " ".join(second.out.split())
-    assert "Nothing asks for a round." in serving.evergreen("retrain").out
+    stops = f"data No model is trained and nothing is predicted until the data go together again: nothing can be joined: {why}"
+    for command, quiet in (("retrain", "Nothing asks for a round."), ("run", "Nothing is new: ")):
+        ended = serving.evergreen(command)
+        assert (ended.code, quiet in ended.out, stops in " ".join(ended.out.split())) == (0, True, True), ended
     assert len(serving.rows("publications")) == shown_before
     page = (serving.var / "site" / "index.html").read_text()
     assert "No model is trained and nothing is predicted until the data go together again: nothing can be joined" in page
