@@ -15,6 +15,8 @@ PROMTOOL ?= promtool
 SCRIPTS := deploy/databases.sh deploy/decide deploy/entrypoint deploy/evergreen deploy/find-home deploy/in-image deploy/roll-out deploy/secrets deploy/state-asset \
 	deploy/turn deploy/with-state
 OUT ?= out
+# What only the example can show, for it delivers to itself: a fork has a problem of its own in its place.
+EXAMPLE := $(wildcard src/problem/feed.py)
 TAG ?= evergreen:latest
 
 help: ## Show this list
@@ -47,7 +49,7 @@ check: $(READY) ## Lint, types, dependency rule, spelling
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/codespell
 
-ci-local: check lock-check workflow-check compose-check test run image-check fork-check ## What ci.yml runs, except what only GitHub has and what needs a browser
+ci-local: check lock-check workflow-check compose-check test $(if $(EXAMPLE),run) image-check $(if $(EXAMPLE),fork-check) ## What ci.yml runs, except what only GitHub has and what needs a browser
 
 workflow-check: $(READY) ## Workflows and the scripts they call: syntax, known mistakes, what an attacker could use
 	@$(BIN)/shellcheck $(SCRIPTS)
@@ -145,8 +147,8 @@ site-check: $(READY) ## The pages in Chromium or Chrome, and whether everybody c
 update-template: ## Take a newer version of the template: TO=<tag or commit> (docs/update.md)
 	@$(or $(PYTHON),python3) -m deploy.update_template --to="$(TO)" --template="$(TEMPLATE)" --from="$(FROM)"
 
-fork-check: ## Make a fork of an earlier version with another problem, update it to HEAD, run its suite (FROM=<tag>, ARGS=<tests>)
-	@$(or $(PYTHON),python3) -m deploy.fork_check --from="$(FROM)" --arguments="$(ARGS)"
+fork-check: ## Make a fork of an earlier version with another problem, update it to HEAD, run its suite and its image (FROM=<tag>, ARGS=<tests>, PYTHON_IMAGE=... or no)
+	@$(or $(PYTHON),python3) -m deploy.fork_check --from="$(FROM)" --arguments="$(ARGS)" --image="$(PYTHON_IMAGE)"
 
 clean: ## Remove the environment and what tools cached; var/ stays
 	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -48,6 +48,8 @@ class Container:
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, Path] = field(default_factory=dict)
     """Files of this machine, by their names in /run/secrets."""
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of this machine, to be read, by their places in the container."""
     port: int = 0
     """The one that is reached from this machine, under the same number; 0 is none."""
 
@@ -90,6 +92,11 @@ def megabytes(engine: str, tag: str) -> float:
     return float(number) * UNITS[unit]
 
 
+def remove(engine: str, tag: str) -> None:
+    """Remove an image, whether or not it is there; the layers of others stay."""
+    subprocess.run([engine, "rmi", tag], capture_output=True, timeout=ANSWER_SECONDS, check=False)
+
+
 @contextmanager
 def new_home(engine: str, tag: str) -> Iterator[str]:
     """An empty home with the owner and the mode that the image gives it; removed in the end."""
@@ -128,10 +135,11 @@ def started(engine: str, tag: str, container: Container, *words: str) -> Iterato
 
 
 def _engine_command(engine: str, tag: str, container: Container, words: tuple[str, ...]) -> list[str]:
-    secrets = [f"--mount=type=bind,source={path},target=/run/secrets/{name},readonly" for name, path in container.secrets.items()]
+    shown = {f"/run/secrets/{name}": path for name, path in container.secrets.items()} | dict(container.folders)
+    mounts = [f"--mount=type=bind,source={path},target={place},readonly" for place, path in shown.items()]
     return [
         *(engine, "run", "--rm", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
-        *(f"--user={container.user}", f"--volume={container.home}:{HOME}", *secrets),
+        *(f"--user={container.user}", f"--volume={container.home}:{HOME}", *mounts),
         *(f"--env={name}={value}" for name, value in container.environment.items()),
         *([f"--publish=127.0.0.1:{container.port}:{container.port}"] if container.port else []),
         *(tag, *words),
@@ -140,11 +148,12 @@ def _engine_command(engine: str, tag: str, container: Container, words: tuple[st
 
 def _changed_root(root: Path, settings: dict[str, Any], container: Container, words: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
     mounts = {container.home: HOME, **{str(path): f"/run/secrets/{name}" for name, path in container.secrets.items()}}
+    mounts |= {str(path): place for place, path in container.folders.items()}
     for name in container.secrets:
         inside = root / "run/secrets" / name
         inside.parent.mkdir(exist_ok=True)
         inside.touch()
-    for place in ("proc", "dev", "tmp"):
+    for place in ("proc", "dev", "tmp", *(place.lstrip("/") for place in container.folders)):
         (root / place).mkdir(exist_ok=True)
     user, _, group = container.user.partition(":")
     environment = {

@@ -2,7 +2,7 @@
 
 The fork is one commit that knows nothing of the template's history, and differs from it in the five places that forks edit
 (tests/forks/bikes). It must take this version without a conflict, with its dependency added to the locks and nothing else, and pass
-`make check` and `make test`. A second fork, which has edited the gate too, must have exactly that conflict.
+`make check`, `make test` and `make image-check`. A second fork, which has edited the gate too, must have exactly that conflict.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.engines import find_engine, remove
 from deploy.repository import NOBODY, RefusalError, Repository, Tree
 from deploy.template_paths import BLOCK, OWN_FOLDERS, SETTINGS, is_lock, is_own
 
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROBLEM = ROOT / "tests" / "forks" / "bikes"
 GATE = "src/evergreen/gate/decision.py"
 COMMITS_BACK = 20
+FIVE, TAG = "five", "evergreen-fork:latest"
 WITHDRAWN, NEW = "docs/withdrawn.md", "CONTRIBUTING.md"
 NOT_OURS = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "VIRTUAL_ENV")
 
@@ -46,10 +48,13 @@ def main() -> int:
         "--from", dest="base", default="", help="the earlier version; default: the newest tag before this commit, or 20 commits"
     )
     parser.add_argument("--arguments", default="", help="what `make test` gets, such as a part of the tests")
+    parser.add_argument("--image", default="", help="the image of Python that the fork's is built on; `no` leaves the fork's image out")
     given = parser.parse_args()
     try:
-        with tempfile.TemporaryDirectory(prefix="fork-check-") as folder:
-            held = [*check_gate_fork(Path(folder), given.base), *check_fork(Path(folder), given.base, given.arguments)]
+        with tempfile.TemporaryDirectory(prefix="fork-check-") as name:
+            folder = Path(name)
+            held = [*check_gate_fork(folder, given.base), *check_fork(folder, given.base, given.arguments)]
+            held += [] if given.image == "no" else [check_image(folder, given.image)]
     except RefusalError as error:
         print(error, file=sys.stderr)
         return 2
@@ -60,7 +65,7 @@ def main() -> int:
 def check_fork(folder: Path, base: str, arguments: str) -> list[bool]:
     """A fork that has edited its five places only."""
     print("\nA fork that has edited its five places:")
-    trial = make_fork(folder / "five", base)
+    trial = make_fork(folder / FIVE, base)
     code = run_update(trial)
     merged = trial.fork.files(trial.fork.git("write-tree").strip()) if not conflicts(trial.fork) else {}
     return [
@@ -68,9 +73,18 @@ def check_fork(folder: Path, base: str, arguments: str) -> list[bool]:
         said("what is the fork's own is as it was", not (found := changed_own(trial, merged)), found),
         said("what is the template's is as in this version", not (found := unlike_template(trial, merged)), found),
         said("its dependency came into the locks, all else is the template's", not (found := strange_pins(trial, merged)), found),
-        made(trial, "check"),
-        made(trial, "test", f"ARGS={arguments}"),
+        made(trial.fork, "check"),
+        made(trial.fork, "test", f"ARGS={arguments}"),
     ]
+
+
+def check_image(folder: Path, base: str) -> bool:
+    """The image of the fork of `check_fork`, in which its own problem is read and the loop is gone round; it is removed again."""
+    fork = Repository(folder / FIVE / "fork")
+    try:
+        return made(fork, "image-check", f"TAG={TAG}", f"PYTHON_IMAGE={base}")
+    finally:
+        remove(find_engine(), TAG)
 
 
 def check_gate_fork(folder: Path, base: str) -> list[bool]:
@@ -107,12 +121,12 @@ def make_fork(folder: Path, base: str, *, gate: str = "") -> Trial:
 
 
 def choose_earlier(here: Repository, name: str) -> str:
-    """The version that forks are made of: the one named, the newest tag before HEAD, or some commits back, as far as there are any."""
+    """The version that forks are made of: the one named, the newest tag v* before HEAD, or some commits back, as far as there are any."""
     if name:
         if not here.commit(name):
             raise RefusalError(f"FROM={name} is no tag and no commit here.")
         return name
-    tags = here.git("tag", "--merged", "HEAD", "--sort=-creatordate").split()
+    tags = here.git("tag", "--merged", "HEAD", "--sort=-creatordate", "--list", "v*").split()
     before = [tag for tag in tags if here.commit(tag) != here.commit("HEAD")]
     line = here.git("rev-list", "--first-parent", f"--max-count={COMMITS_BACK + 1}", "HEAD").split()
     return before[0] if before else line[-1]
@@ -171,19 +185,19 @@ def dependencies() -> str:
 def run_update(trial: Trial) -> int:
     """Update the fork by its own script, or where it has none yet by this repository's."""
     words = [sys.executable, "-m", "deploy.update_template", "--to=later", f"--template={trial.template}"]
-    return run(trial, words, PYTHONPATH=str(ROOT))
+    return run(trial.fork, words, PYTHONPATH=str(ROOT))
 
 
-def run(trial: Trial, words: list[str], **variables: str) -> int:
+def run(fork: Repository, words: list[str], **variables: str) -> int:
     """Run a command in the fork; what it prints is shown."""
     print(f"  $ {shlex.join(words)}", flush=True)
     ours = {name: value for name, value in os.environ.items() if name not in NOT_OURS and not name.startswith("EVERGREEN_")}
-    return subprocess.run(words, cwd=trial.fork.root, env={**ours, **variables}, check=False).returncode
+    return subprocess.run(words, cwd=fork.root, env={**ours, **variables}, check=False).returncode
 
 
-def made(trial: Trial, *words: str) -> bool:
+def made(fork: Repository, *words: str) -> bool:
     """Whether a target of make ends well in the fork."""
-    code = run(trial, ["make", *words])
+    code = run(fork, ["make", *words])
     return said(f"make {words[0]} passes", code == 0, f"exit code {code}")
 
 

@@ -15,10 +15,12 @@ import tempfile
 import time
 import tomllib
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from deploy.engines import HOME, Container, build, find_engine, megabytes, new_home, settings_of, started
+from deploy.trial_problem import TrialProblem, trial_problem
 
 LIMIT, BASE = 1_100, 150
 """Megabytes: what the image may have in all, and what python:3.12-slim comes to at most; another base is not held against it."""
@@ -71,11 +73,11 @@ def check(engine: str, tag: str, base: str, revision: str) -> None:
     check_settings(settings, revision)
     check_size(megabytes(engine, tag), megabytes(engine, base) if base else 0.0)
     for user in (settings["User"], ANOTHER):
-        with new_home(engine, tag) as home:
+        with new_home(engine, tag) as home, trial_problem() as trial:
             container = Container(home, user)
             check_contents(engine, tag, container)
             check_secrets(engine, tag, container)
-            check_loop_and_api(engine, tag, container, revision)
+            check_loop_and_api(engine, tag, with_trial(engine, tag, container, trial), revision)
 
 
 def check_settings(settings: dict[str, Any], revision: str) -> None:
@@ -133,8 +135,20 @@ def check_secrets(engine: str, tag: str, container: Container) -> None:
             insist(code == 1 and name in said and secret not in said, f"it is refused otherwise: {said.strip()}")
 
 
+def with_trial(engine: str, tag: str, container: Container, trial: TrialProblem) -> Container:
+    """A container for the problem that the loop is tried on, with its data; the image's own problem is imported first, whichever it is."""
+    code, said = run(engine, tag, container, "evergreen", "contract", "show")
+    insist(code == 0, "its own problem is read in it: evergreen contract show", or_else=said)
+    tried = replace(container, environment=trial.environment, folders=trial.folders)
+    if trial.deliver:
+        code, said = run(engine, tag, tried, "python", "-c", trial.deliver)
+        insist(code == 0, "data arrive for the trial", or_else=said)
+    say(f"      the loop is tried on {trial.name}")
+    return tried
+
+
 def check_loop_and_api(engine: str, tag: str, container: Container, revision: str) -> None:
-    """The whole loop on the example, then the API on the home that it left."""
+    """The whole loop, then the API on the home that it left."""
     began = time.monotonic()
     code, said = run(engine, tag, container, "evergreen", "run", seconds=RUN_SECONDS)
     insist(code == 0, f"evergreen run as {container.user}, {time.monotonic() - began:.0f} s", or_else=said)
@@ -143,7 +157,7 @@ def check_loop_and_api(engine: str, tag: str, container: Container, revision: st
     champion, commit = said.split()[-2:]
     insist(commit == revision, f"its models are of the commit that it was built from: {commit}")
     port = free_port()
-    served = Container(container.home, container.user, {"EVERGREEN_API_PORT": str(port)}, port=port)
+    served = replace(container, environment={**container.environment, "EVERGREEN_API_PORT": str(port)}, port=port)
     with started(engine, tag, served) as process:
         ready = wait_until_ready(process, port)
         asked = ask(port, "/openapi.json")["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["examples"]

@@ -38,7 +38,7 @@ def targets(text: str) -> set[str]:
 def prerequisites(target: str) -> list[str]:
     line = re.search(rf"^{target}:(.*?)(##|$)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert line, target
-    return line[1].split()
+    return re.sub(r"\$\(if \$\(EXAMPLE\),([a-z-]+)\)", r"\1", line[1]).split()
 
 
 def test_there_is_one_workflow_for_each_of_integration_training_and_delivery():
@@ -94,6 +94,16 @@ def test_every_step_of_ci_that_runs_something_is_a_make_target():
 def test_ci_on_a_developers_machine_runs_what_ci_runs():
     called = {step["run"].split()[1] for job, step in STEPS if job.startswith("ci.") and "run" in step}
     assert set(prerequisites("ci-local")) == called - set(NOT_LOCAL)
+
+
+def test_what_only_the_example_can_show_is_left_out_where_a_fork_has_its_own_problem():
+    there = "hashFiles('src/problem/feed.py') != ''"
+    ours = {step["run"].partition(" #")[0] for job, step in STEPS if job.startswith("ci.") and step.get("if") == there}
+    local = re.findall(r"\$\(if \$\(EXAMPLE\),([a-z-]+)\)", (ROOT / "Makefile").read_text())
+    assert ours == {f"make {target}" for target in local} == {"make run", "make fork-check"}
+    asked = subprocess.run(["make", "--dry-run", "ci-local", "EXAMPLE="], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert "deploy.fork_check" not in asked.stdout
+    assert "deploy.image --check" in asked.stdout
 
 
 def test_python_and_systems_are_those_that_the_project_says_it_supports():
