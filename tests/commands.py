@@ -235,7 +235,7 @@ def shared_server(root: Path) -> Iterator[None]:
     # What must be there when MLflow and the terminal's width are looked at, by the process that all others are forked from.
     os.environ |= {**QUIET, "COLUMNS": "200"}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would hand on that it is ignored
-    with prefect_server(root) as ready, seedlings.seed(root):
+    with prefect_server(root) as ready, seedlings.seed():
         ready()
         yield
 

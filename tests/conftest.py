@@ -5,6 +5,8 @@ import os
 
 # As the command does for itself: two workers, each with two threads a fit, wait for each other longer than they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A forked process that asks macOS for its proxies may be killed for it (docs of urllib.request); nothing here goes through one.
+os.environ.setdefault("no_proxy", "*")
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,15 +104,17 @@ def none_works() -> bool:
 
 
 @contextlib.contextmanager
-def seed(folder: Path) -> Iterator[None]:
+def seed() -> Iterator[None]:
     """The process that all are forked from, one for all tests of a worker; commands find it in their environment."""
     if SEED in os.environ:
         yield
         return
-    address, quiet = folder / "seed", {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-P", "-W", "ignore", "-c", CODE, str(address)]
-    nothing = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=nothing, stdout=nothing, env=os.environ | quiet) as process:
+    quiet, nothing = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}, subprocess.DEVNULL
+    with contextlib.ExitStack() as stack:
+        # A socket's address may have 103 bytes on macOS, and the folders of tests have more.
+        address = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seed-", dir="/tmp")), "s")
+        command = [sys.executable, "-P", "-W", "ignore", "-c", CODE, str(address)]
+        process = stack.enter_context(subprocess.Popen(command, stdin=nothing, stdout=nothing, env=os.environ | quiet))
         try:
             while not address.exists():
                 assert process.poll() is None

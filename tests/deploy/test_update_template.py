@@ -4,10 +4,10 @@ import os
 import re
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from file_names import needs_any_bytes
 from templates import FIRST, GIT, OWN, SECOND, Repo, new_fork, new_repo, new_template, run_update
 
 
@@ -139,7 +139,7 @@ def test_variables_that_a_hook_of_another_repository_has_set_do_not_lead_astray(
     assert (fork.read("src/machinery/new.py"), other.status()) == ("new\n", [])
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="its file system takes no such name")
+@needs_any_bytes
 def test_names_with_spaces_and_names_that_are_no_text_are_merged_and_told_escaped(template: Repo, fork: Repo):
     odd = os.fsdecode(b"docs/gr\xfcn day.md")
     for repo, content in ((fork, "ours\n"), (template, "the template's\n")):

@@ -4,6 +4,7 @@ import os
 import shutil
 
 from commands import Home
+from file_names import needs_any_bytes
 
 
 def outcomes_of(home: Home) -> dict[str, str]:
@@ -95,6 +96,7 @@ account.tell_leftovers(look_at_landing(space)[0], space.problem)
 """
 
 
+@needs_any_bytes
 def test_a_file_whose_name_cannot_be_shown_is_told_and_the_others_are_judged(home: Home):
     home.deliver(30, ahead=0)
     landing = home.var / "landing"

@@ -6,6 +6,7 @@ import os
 import commands
 import pytest
 from commands import Home, told
+from file_names import needs_any_bytes
 
 CONTRACT = """
 from evergreen import policies as p
@@ -211,6 +212,7 @@ def test_a_word_that_is_no_text_is_told(home: Home):
     assert home.rows("freezes") == []
 
 
+@needs_any_bytes
 def test_an_archive_may_be_called_what_cannot_be_shown(home: Home):
     name = os.fsdecode(b"gr\xfcn.zip")
     told(home.evergreen_cold("restore", name), "There is no gr")
