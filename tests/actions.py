@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 REPOSITORY = "someone/flights"
 CONTEXT = re.compile(r"\b(?:github|inputs|vars|secrets|steps|needs|env)(?:\.[\w-]+)+")
 ALWAYS = "cancelled()"
+STATUS = r"\b(cancelled|always)\(\)"
+"""What lets a step or a job run though something before it has failed: https://docs.github.com/actions/reference/workflows-and-actions/expressions"""
 GH = f"""#!{sys.executable}
 # Releases are folders, their assets files, a draft has a file .draft. What gh is told to fail at stands in FAIL.
 import os, re, shutil, sys
@@ -83,6 +85,8 @@ import os, re, shutil, subprocess, sys
 from pathlib import Path
 
 words, mounts, given, at = sys.argv[1:], {{}}, {{}}, 1
+if words[:2] == ["image", "rm"]:
+    sys.exit()
 assert words[0] == "run", words
 while not words[at].startswith("evergreen:"):
     name, _, value = words[at + 1].partition("=")
@@ -124,7 +128,7 @@ def workflow(name: str) -> dict[str, Any]:
 
 def value_of(expression: str, context: dict[str, Any]) -> Any:
     """What an expression of a workflow is, for these values; what is not among them is empty."""
-    text = expression.replace("&&", " and ").replace("||", " or ").replace(f"!{ALWAYS}", "True")
+    text = expression.replace("&&", " and ").replace("||", " or ").replace(f"!{ALWAYS}", "True").replace("always()", "True")
     text = CONTEXT.sub(lambda found: f"look({found[0]!r})", re.sub(r"!(?!=)", " not ", text))
     values = {
         "look": lambda name: context.get(name, ""),
@@ -151,12 +155,18 @@ def filled(text: str, context: dict[str, Any]) -> str:
 
 @dataclass
 class Job:
-    """What became of a job: scripts that ran, in order, and what it handed on."""
+    """What became of a job: scripts that ran, in order, and what it handed on; nothing where it was skipped."""
 
     done: list[subprocess.CompletedProcess[str]] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
     summary: str = ""
     is_failed: bool = False
+    is_skipped: bool = True
+
+    @property
+    def result(self) -> str:
+        """As other jobs know it."""
+        return "skipped" if self.is_skipped else "failure" if self.is_failed else "success"
 
     @property
     def said(self) -> str:
@@ -186,19 +196,22 @@ class Actions:
         told, place = Job(), self.root / f"machine-{run}-{len(list(self.root.glob(f'machine-{run}-*')))}"
         context = {"github.run_id": run, "github.run_attempt": 1, "github.token": "token", "github.sha": "0" * 40, **context}
         context |= {f"env.{name}": filled(value, context) for name, value in job.get("env", {}).items()}
-        if "if" in job and not holds(job["if"], context):
+        if not holds(job.get("if", "true"), context) or (_is_held_up(job, context) and not re.search(STATUS, job.get("if", ""))):
             return told
+        told.is_skipped = False
         _check_out(place)
         shutil.rmtree(self.root / "temp", ignore_errors=True)
         (self.root / "temp").mkdir()
         for step in job["steps"]:
             condition = step.get("if", "true")
-            if (told.is_failed and ALWAYS not in condition) or not holds(condition, context):
+            if (told.is_failed and not re.search(STATUS, condition)) or not holds(condition, context):
                 continue
             if step.get("run", "").startswith("make image"):
                 continue
             if "run" in step:
-                environment = {name: filled(value, context) for name, value in {**job.get("env", {}), **step.get("env", {})}.items()}
+                whose = "github-hosted" if filled(job["runs-on"], context) == "ubuntu-24.04" else "self-hosted"
+                given = {"RUNNER_ENVIRONMENT": whose, **job.get("env", {}), **step.get("env", {})}
+                environment = {name: filled(value, context) for name, value in given.items()}
                 done, outputs = self._script(step["run"], place, run, environment)
                 told.done.append(done)
                 told.is_failed |= done.returncode != 0
@@ -223,6 +236,7 @@ class Actions:
         (self.root / "image").write_text("".join(f"{name}={value}\n" for name, value in image.items()))
         told = {
             **{"GITHUB_REPOSITORY": REPOSITORY, "GITHUB_RUN_ID": str(run), "GITHUB_RUN_ATTEMPT": "1", "GITHUB_ACTOR": "ann"},
+            "GITHUB_ACTIONS": "true",
             **{"GITHUB_OUTPUT": str(out), "GITHUB_STEP_SUMMARY": str(place.with_suffix(".summary"))},
             **{
                 "TMPDIR": str(self.root / "temp"),
@@ -249,6 +263,12 @@ class Actions:
             artifact.mkdir(parents=True, exist_ok=True)
             copy(path, artifact / path.name)
         return bool(found) or options["if-no-files-found"] != "error"
+
+
+def _is_held_up(job: dict[str, Any], context: dict[str, Any]) -> bool:
+    """Whether a job that this one needs has not succeeded; what is not said of one is that it has."""
+    needs = job.get("needs", [])
+    return any(context.get(f"needs.{name}.result", "success") != "success" for name in ([needs] if isinstance(needs, str) else needs))
 
 
 def _check_out(place: Path) -> None:

@@ -19,9 +19,11 @@ MAIN = {"github.event_name": "workflow_dispatch", "github.ref": "refs/heads/main
 def take_turn(actions: Actions, run: int, **context: Any) -> dict[str, Job]:
     """A run of ct.yml: every job of it whose conditions hold."""
     told = MAIN | {name.replace("__", "."): value for name, value in context.items()}
-    train = actions.run(JOBS["train"], run, **told)
-    needs = {f"needs.train.outputs.{name}": value for name, value in train.outputs.items()}
-    return {"train": train} | {name: actions.run(JOBS[name], run, **told, **needs) for name in ("keep", "publish", "comment")}
+    jobs: dict[str, Job] = {}
+    for name in ("train", "keep", "publish", "comment"):
+        job = jobs[name] = actions.run(JOBS[name], run, **told)
+        told |= {f"needs.{name}.result": job.result} | {f"needs.{name}.outputs.{key}": value for key, value in job.outputs.items()}
+    return jobs
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def turns(actions: Actions) -> dict[str, dict[str, Job]]:
     """A first turn, one that finds nothing new, a trial for a pull request, and one with a month more."""
     trial = {"github__event_name": "pull_request", "github__ref": "refs/pull/7/merge", "github__event__pull_request__number": 7}
     return {
-        "first": take_turn(actions, 101, inputs__through="60"),
+        "first": take_turn(actions, 101, inputs__through="60", secrets__EVERGREEN_ENVIRONMENT="SHOP_PASSWORD=a = b; c\nSHOP_LEVEL=3"),
         "idle": take_turn(actions, 102, inputs__through="60"),
         "trial": take_turn(
             actions,
@@ -106,12 +108,13 @@ def test_a_pull_request_is_told_once_and_what_its_next_commit_says_takes_the_pla
     told = (comments / "10").read_text()
     assert turns["trial"]["train"].summary in told
     assert "A trial on a copy of the state; it decides nothing." in told
-    assert [turns[name]["comment"].done for name in ("first", "idle", "second")] == [[], [], []]
+    assert {turns[name]["comment"].result for name in ("first", "idle", "second")} == {"skipped"}
     (comments / "11").write_text("looks good to me")
     asked = {"github.event_name": "pull_request", "github.event.pull_request.number": 7, "github.repository": REPOSITORY}
     (actions.root / "artifacts-120" / "report-1").mkdir(parents=True)
     (actions.root / "artifacts-120" / "report-1" / "summary.md").write_text("### REJECT\n")
-    again = actions.run(JOBS["comment"], 120, **asked, **{"needs.train.outputs.changed": "true"})
+    told = {"needs.train.outputs.changed": "true", "needs.train.outputs.attempt": "1"}
+    again = actions.run(JOBS["comment"], 120, **asked, **told)
     assert not again.is_failed, again.said
     assert {one.name for one in comments.iterdir()} == {"10", "11"}
     assert "### REJECT\n\n_A trial on a copy" in (comments / "10").read_text()
@@ -189,7 +192,16 @@ def test_where_servers_are_named_and_no_home_lasts_no_second_history_begins(acti
 
 def test_a_home_that_lasts_is_gone_on_with_and_nothing_is_kept_elsewhere(actions, turns, tmp_path):
     before = actions.kept
-    lasting = {"vars__EVERGREEN_HOME": str(tmp_path / "lasting"), "inputs__through": "60"}
+    lasting = {"vars__EVERGREEN_HOME": str(tmp_path / "lasting"), "vars__EVERGREEN_RUNNER": "ours", "inputs__through": "60"}
+    for where, why in (
+        ({"vars__EVERGREEN_RUNNER": ""}, "nothing lasts on this machine of GitHub's. Set EVERGREEN_RUNNER"),
+        ({}, f"There is no folder {tmp_path / 'lasting'} on this runner."),
+    ):
+        refused = take_turn(actions, 111, **(lasting | where))
+        assert refused["train"].is_failed
+        assert why in refused["train"].said
+        assert not (tmp_path / "lasting").exists()
+    (tmp_path / "lasting").mkdir()
     refused = take_turn(actions, 111, **lasting)
     assert refused["train"].is_failed
     assert "the release evergreen-state holds one" in refused["train"].said
@@ -218,7 +230,32 @@ def test_a_refusal_fails_the_job_but_not_the_keeping_and_a_hold_is_a_notice(tmp_
     assert (job.is_failed, job.summary) == (is_failed, "### told\n")
     assert said in job.said
     assert bool(job.said) == bool(said)
-    assert (tmp_path / "artifacts-1" / "state-1" / "state.zip").is_file()
+    (tmp_path / "artifacts-1" / "state-1" / "state.from").write_text("\n")
+    needs = {"needs.train.result": job.result, **{f"needs.train.outputs.{name}": value for name, value in job.outputs.items()}}
+    for attempt in (1, 2):  # `Re-run failed jobs` is the second; the turn itself is not run again
+        (tmp_path / "releases" / "evergreen-state" / "state-1-1-1.zip").unlink(missing_ok=True)
+        kept = actions.run(JOBS["keep"], 1, **MAIN, **needs, **{"github.run_attempt": attempt})
+        assert (kept.result, actions.kept) == ("success", ["state-1-1-1.zip"]), kept.said
+
+
+def test_what_a_job_needs_holds_it_up_unless_it_says_otherwise(tmp_path):
+    actions, failed = Actions(tmp_path), {"needs.train.result": "failure"}
+    job = {"needs": "train", "runs-on": "ubuntu-24.04", "steps": [{"run": "true"}]}
+    assert actions.run(job, 1).result == "success"
+    assert actions.run(job, 1, **failed).result == "skipped"
+    assert actions.run(job | {"if": "${{ !cancelled() }}"}, 1, **failed).result == "success"
+
+
+@pytest.mark.parametrize(("kept", "lasts", "is_published"), [("success", "", True), ("failure", "", False), ("skipped", "yes", True)])
+def test_what_is_not_kept_is_not_published(kept, lasts, is_published):
+    told = {"vars.EVERGREEN_PAGES": "yes", "needs.train.outputs.changed": "true", "needs.train.outputs.lasts": lasts}
+    assert holds(JOBS["publish"]["if"], MAIN | told | {"needs.keep.result": kept}) is is_published
+    assert "keep" in JOBS["publish"]["needs"]
+
+
+def test_each_secret_of_the_environment_is_hidden_from_the_log(turns):
+    hidden = [line for line in turns["first"]["train"].said.splitlines() if line.startswith("::add-mask::")]
+    assert hidden == ["::add-mask::a = b; c"]
 
 
 def test_a_strangers_pull_request_runs_nothing(tmp_path):
