@@ -24,7 +24,8 @@ RUN PREFECT_HOME=/opt/evergreen/prefect DO_NOT_TRACK=true /opt/evergreen/bin/pre
 FROM packages AS project
 WORKDIR /app
 # Stars: a fork may have another licence, and no pointer where nothing is fetched.
-COPY pyproject.toml README.md requirements.txt LICENSE* data/pointer* ./
+# compose.yaml: whoever puts this image back brings up what belongs to it (deploy/roll-out).
+COPY pyproject.toml README.md requirements.txt compose.yaml LICENSE* data/pointer* ./
 COPY expectations ./expectations
 COPY deploy/entrypoint deploy/evergreen deploy/answers deploy/with-state deploy/turn deploy/decide ./deploy/
 COPY src ./src

@@ -50,13 +50,13 @@ def main() -> None:
     options = parser.parse_args()
     engine, revision = find_engine(), said_of_git("describe", "--always", "--exclude=*", "--dirty=+", "--abbrev=40")
     tag = f"localhost/{options.tag}" if engine == "buildah" else options.tag
+    version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
     if not options.built:
-        project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
         source = f"{os.environ.get('GITHUB_SERVER_URL', '')}/{os.environ.get('GITHUB_REPOSITORY', '')}".strip("/") or "unknown"
-        arguments = {"VERSION": project["version"], "REVISION": revision, "SOURCE": source}
+        arguments = {"VERSION": version, "REVISION": revision, "SOURCE": source}
         build(engine, tag, arguments | ({"PYTHON_IMAGE": options.base} if options.base else {}))
     if options.check:
-        check(engine, tag, options.base, revision)
+        check(engine, tag, options.base, {"revision": revision, "version": version})
     say(f"{tag} of {revision}{' does what it should' if options.check else ' is built'}, {megabytes(engine, tag):,.0f} MB")
 
 
@@ -67,20 +67,20 @@ def said_of_git(*words: str) -> str:
     return done.stdout.strip() or "unknown"
 
 
-def check(engine: str, tag: str, base: str, revision: str) -> None:
-    """All of it, as the image's own account and as one that it does not know."""
+def check(engine: str, tag: str, base: str, made_of: dict[str, str]) -> None:
+    """All of it, as the image's own account and as one that it does not know; `made_of` is its revision and its version."""
     settings = settings_of(engine, tag)
-    check_settings(settings, revision)
+    check_settings(settings, made_of)
     check_size(megabytes(engine, tag), megabytes(engine, base) if base else 0.0)
     for user in (settings["User"], ANOTHER):
         with new_home(engine, tag) as home, trial_problem() as trial:
             container = Container(home, user)
             check_contents(engine, tag, container)
             check_secrets(engine, tag, container)
-            check_loop_and_api(engine, tag, with_trial(engine, tag, container, trial), revision)
+            check_loop_and_api(engine, tag, with_trial(engine, tag, container, trial), made_of["revision"])
 
 
-def check_settings(settings: dict[str, Any], revision: str) -> None:
+def check_settings(settings: dict[str, Any], made_of: dict[str, str]) -> None:
     """User, health check, signal and labels."""
     insist(bool(re.fullmatch(r"[1-9]\d*:[1-9]\d*", settings["User"])), f"the user is a number and not root: {settings['User']}")
     insist(bool(settings.get("Healthcheck")), "it has a health check")
@@ -89,7 +89,8 @@ def check_settings(settings: dict[str, Any], revision: str) -> None:
     labels = {name.rpartition(".")[2]: value for name, value in settings["Labels"].items() if name.startswith("org.opencontainers.image.")}
     named = {"title", "description", "licenses", "version", "revision", "source"}
     insist(named <= labels.keys() and all(labels.values()), f"its labels are those of OCI: {', '.join(sorted(labels))}")
-    insist(labels["revision"] == revision, f"it was built from {revision}: {labels['revision']}")
+    for name, value in made_of.items():
+        insist(labels[name] == value, f"its {name} is {value}: {labels[name]}")
 
 
 def check_size(whole: float, base: float) -> None:

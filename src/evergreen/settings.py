@@ -128,6 +128,11 @@ class Settings(BaseSettings):
         return self.api_url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{self.api_port}"
 
     @property
+    def is_open(self) -> bool:
+        """Whether the API answers others than this machine without a key."""
+        return not self.api_key.get_secret_value() and not self.api_host.startswith(("127.", "localhost", "::1"))
+
+    @property
     def root(self) -> Path:
         """`home`, absolute."""
         return self.home.expanduser().resolve()

@@ -6,7 +6,11 @@ import pytest
 
 from deploy.image import check_settings, check_size
 
+MADE_OF = {"revision": "abc", "version": "1.2.0"}
 LABELS = ("title", "description", "licenses", "version", "revision", "source")
+
+
+NAMED = {f"org.opencontainers.image.{name}": MADE_OF.get(name, "abc") for name in LABELS}
 
 
 def sound(**changed: Any) -> dict[str, Any]:
@@ -15,13 +19,13 @@ def sound(**changed: Any) -> dict[str, Any]:
         "Healthcheck": {"Test": ["CMD", "true"]},
         "StopSignal": "SIGTERM",
         "Volumes": {"/var/lib/evergreen": {}},
-        "Labels": {f"org.opencontainers.image.{name}": "abc" for name in LABELS},
+        "Labels": NAMED,
         **changed,
     }
 
 
 def test_an_image_that_is_as_it_should_be_passes(capsys: pytest.CaptureFixture[str]):
-    check_settings(sound(), "abc")
+    check_settings(sound(), MADE_OF)
     assert "FAIL" not in capsys.readouterr().out
 
 
@@ -34,15 +38,16 @@ def test_an_image_that_is_as_it_should_be_passes(capsys: pytest.CaptureFixture[s
         {"Healthcheck": None},
         {"StopSignal": "SIGKILL"},
         {"Volumes": None},
-        {"Labels": {f"org.opencontainers.image.{name}": "abc" for name in LABELS[1:]}},
+        {"Labels": {name: value for name, value in NAMED.items() if not name.endswith(".title")}},
         {"Labels": {f"org.opencontainers.image.{name}": "" for name in LABELS}},
-        {"Labels": {f"org.opencontainers.image.{name}": "another commit" for name in LABELS}},
+        {"Labels": NAMED | {"org.opencontainers.image.revision": "another commit"}},
+        {"Labels": NAMED | {"org.opencontainers.image.version": "unknown"}},
     ],
     ids=str,
 )
 def test_one_that_is_not_is_refused(changed: dict[str, Any], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as ended:
-        check_settings(sound(**changed), "abc")
+        check_settings(sound(**changed), MADE_OF)
     assert ended.value.code == 1
     assert "FAIL" in capsys.readouterr().out
 

@@ -11,6 +11,7 @@ import pytest
 from actions import ROOT, filled, holds, workflow
 
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 WORKFLOWS: dict[str, dict[str, Any]] = {file.stem: workflow(file.stem) for file in FILES}
 JOBS = {f"{name}.{job}": body for name, flow in WORKFLOWS.items() for job, body in flow["jobs"].items() if "steps" in body}
 STEPS = [(job, step) for job, body in JOBS.items() for step in body["steps"]]
@@ -81,7 +82,7 @@ def test_a_script_of_a_workflow_ends_where_a_part_of_a_pipe_fails(name):
 
 def test_no_checkout_leaves_a_token_behind():
     checkouts = [(job, step.get("with", {})) for job, step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
-    assert len(checkouts) == len(JOBS) - 3  # pages, a comment and an approval need no code
+    assert len(checkouts) == len(JOBS) - 5  # pages, a comment and approvals need no code
     assert [job for job, options in checkouts if options.get("persist-credentials") != "false"] == []
 
 
@@ -172,7 +173,7 @@ def test_no_runner_of_ones_own_runs_what_a_pull_request_brings():
     assert "pull_request" not in WORKFLOWS["cd"]["on"]
     assert filled(own["ct.train"], asked | {"github.ref": "refs/pull/7/merge"}) == "ubuntu-24.04"
     assert filled(own["ct.train"], asked | {"github.ref": "refs/heads/main"}) == "mine"
-    for job in DEPLOYING:
+    for job in ("cd.staging", "cd.agreed"):
         told = asked | {"needs.image.result": "success", "needs.staging.result": "success"}
         assert holds(JOBS[job]["if"], told | {"github.event.repository.private": True})
         assert not holds(JOBS[job]["if"], told | {"github.event.repository.private": False})
@@ -215,6 +216,7 @@ def test_nothing_is_delivered_that_has_not_passed():
 def test_what_is_deployed_was_tried_as_it_was_pushed():
     steps = JOBS["cd.image"]["steps"]
     names = [step.get("id") or step.get("name") or step.get("uses", "") for step in steps]
+    assert names.index("built") < names.index("push") < names.index("made")
     (tried,) = [step for step in steps if "make image-check" in step.get("run", "")]
     assert "--built" in tried["run"]
     assert tried["env"]["IMAGE"] == JOBS["cd.image"]["outputs"]["image"]
@@ -228,8 +230,8 @@ def test_the_bill_of_materials_is_made_by_a_job_that_may_write_nothing_and_is_si
     (upload,) = [step["with"] for step in made["steps"] if "upload-artifact" in step.get("uses", "")]
     assert [step["run"] for step in made["steps"] if "run" in step] == ["make sbom"]
     assert [step["with"].get("sbom-path") for step in signed] == [None, upload["path"]]
-    assert {(step["with"]["subject-name"], step["with"]["subject-digest"], step["if"]) for step in signed} == {
-        ("${{ steps.name.outputs.image }}", "${{ steps.push.outputs.digest }}", "${{ !github.event.repository.private }}")
+    assert {(step["with"]["subject-name"], step["with"]["subject-digest"]) for step in signed} == {
+        ("${{ steps.name.outputs.image }}", "${{ steps.made.outputs.digest }}")
     }
 
 
@@ -252,7 +254,8 @@ def test_production_waits_for_staging_where_there_is_one(image, runner, staging,
         "vars.PRODUCTION_RUNNER": "x",
         "github.event.repository.private": True,
     }
-    assert holds(JOBS["cd.production"]["if"], told) is goes
+    assert holds(JOBS["cd.agreed"]["if"], told) is goes
+    assert holds(JOBS["cd.production"]["if"], {"needs.agreed.result": "success" if goes else "skipped"}) is goes
 
 
 @pytest.mark.parametrize(
@@ -261,24 +264,69 @@ def test_production_waits_for_staging_where_there_is_one(image, runner, staging,
 )
 def test_a_person_moves_a_model_from_the_default_branch_only(action, ref, asks):
     told = {"inputs.action": action, "github.ref": f"refs/heads/{ref}"}
-    assert holds(JOBS["cd.approval"]["if"], told) is asks
+    assert holds(JOBS["cd.asked"]["if"], told) is asks
+    assert (JOBS["cd.approval"]["needs"], "if" in JOBS["cd.approval"]) == ("asked", False)
     assert holds(WORKFLOWS["cd"]["jobs"]["test"]["if"], told) is (action in {"", "deploy"} and ref == "main")
 
 
 def test_whoever_moves_a_model_by_hand_waits_for_approval_and_then_for_the_turn():
-    assert JOBS["cd.approval"]["environment"] == "production"
-    assert JOBS["cd.production"]["environment"] == "production"
+    assert [job for job, body in JOBS.items() if body.get("environment") == "production"] == ["cd.agreed", "cd.approval"]
+    assert JOBS["cd.production"]["needs"] == ["image", "agreed"]
+    for waits in ("cd.agreed", "cd.approval"):  # whoever waits there keeps nobody else from the host
+        assert "github.run_id" in JOBS[waits]["concurrency"]["group"]
     assert JOBS["cd.model"]["needs"] == "approval"
     assert JOBS["cd.approval"]["concurrency"]["group"] != "evergreen-state"  # whoever waits there holds up no turn
     assert JOBS["cd.model"]["concurrency"]["group"] == "evergreen-state"
 
 
 def test_what_is_deployed_is_what_was_built_by_its_digest():
-    assert JOBS["cd.image"]["outputs"]["image"] == "${{ steps.name.outputs.image }}@${{ steps.push.outputs.digest }}"
+    made = {"steps.name.outputs.image": "ghcr.io/a/b", "steps.push.outputs.digest": "sha256:1"}
+    (step,) = [step for step in JOBS["cd.image"]["steps"] if step.get("id") == "made"]
+    assert {name: filled(value, made) for name, value in step["env"].items()} == {"NAME": "ghcr.io/a/b", "DIGEST": "sha256:1"}
+    assert filled(step["env"]["DIGEST"], made | {"steps.built.outputs.digest": "sha256:0"}) == "sha256:0"
+    assert 'echo "image=$NAME@$DIGEST"' in step["run"]
+    assert JOBS["cd.image"]["outputs"]["image"] == "${{ steps.made.outputs.image }}"
     for job in DEPLOYING:
         step = JOBS[job]["steps"][-1]
         assert (step["run"], step["env"]["IMAGE"]) == ('deploy/roll-out "$IMAGE"', "${{ needs.image.outputs.image }}")
-    assert "staging" in JOBS["cd.production"]["needs"]
+        assert JOBS[job]["steps"][0]["with"]["fetch-depth"] == "0"  # else nobody can tell that an image is older
+        assert filled(step["env"]["BACK"], {"github.event_name": "push"}) == ""
+        assert filled(step["env"]["BACK"], {"github.event_name": "workflow_dispatch"}) == "yes"
+    assert "staging" in JOBS["cd.agreed"]["needs"]
+
+
+def test_an_image_is_built_once_and_has_the_names_that_people_know_only_when_it_has_been_tried():
+    steps = JOBS["cd.image"]["steps"]
+    (built,) = [step for step in steps if step.get("id") == "push"]
+    assert filled(built["with"]["tags"], {"steps.name.outputs.image": "ghcr.io/a/b", "github.sha": "abc"}) == "ghcr.io/a/b:sha-abc"
+    assert holds(built["if"], {})
+    assert not holds(built["if"], {"steps.built.outputs.digest": "sha256:1"})
+    assert "imagetools create" in steps[-1]["run"]
+    assert steps[-1]["env"]["TAGS"] == "${{ steps.meta.outputs.tags }}"
+    given = dict(line.split("=", 1) for line in built["with"]["build-args"].splitlines())
+    assert given.keys() == {"VERSION", "REVISION", "SOURCE"} == set(re.findall(r"^ARG (\w+)=unknown", DOCKERFILE, re.M))
+
+
+@pytest.mark.parametrize(
+    ("told", "is_signed"),
+    [
+        ({"private": False}, True),
+        ({"private": True}, False),
+        ({"private": True, "attests": "yes"}, True),
+        ({"private": True, "attests": "no"}, False),
+    ],
+)
+def test_an_image_is_signed_where_github_can_and_what_it_comes_from_is_seen_to_before_it_runs(told, is_signed):
+    context = {"github.event.repository.private": told["private"], "vars.EVERGREEN_ATTEST": told.get("attests", "")}
+    signed = [step for step in JOBS["cd.image"]["steps"] if step.get("uses", "").startswith("actions/attest@")]
+    assert [holds(step["if"], context) for step in signed] == [is_signed] * 2
+    for job in DEPLOYING:
+        names = [step.get("name") or step.get("run") or step["uses"] for step in JOBS[job]["steps"]]
+        seen = JOBS[job]["steps"][names.index("Where it comes from")]
+        assert 'gh attestation verify "oci://$IMAGE"' in seen["run"]
+        assert holds(seen["if"], context) is (told.get("attests") == "yes")
+        assert names.index("Where it comes from") < names.index('deploy/roll-out "$IMAGE"')
+        assert JOBS[job]["permissions"]["attestations"] == "read"
 
 
 def test_the_linters_find_nothing():

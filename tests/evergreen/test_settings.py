@@ -40,6 +40,21 @@ def test_a_home_with_a_tilde_is_the_persons_own(monkeypatch: pytest.MonkeyPatch)
     assert Settings(home=Path("~/evergreen")).root == Path.home() / "evergreen"
 
 
+@pytest.mark.parametrize(
+    ("host", "key", "is_open"),
+    [
+        ("127.0.0.1", "", False),
+        ("localhost", "", False),
+        ("::1", "", False),
+        ("10.0.0.7", "", True),
+        ("", "", True),
+        ("10.0.0.7", "key", False),
+    ],
+)
+def test_who_listens_to_others_without_a_key_is_told_so(host: str, key: str, is_open: bool):
+    assert Settings(_env_file=None, api_host=host, api_key=key).is_open is is_open
+
+
 def test_mlflow_is_found_by_its_own_variable_and_ours_goes_first(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://theirs:5000")
     assert load_settings().mlflow == "http://theirs:5000"

@@ -213,6 +213,8 @@ async def run(service: Service) -> bool:
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, _told_to_end, service, server)
     service.tell(f"Listening at {service.settings.api}. What can be asked: {service.settings.api}/docs")
+    if service.settings.is_open:
+        service.tell(f"There is no key, so whoever reaches {service.settings.api_host} is answered. Set EVERGREEN_API_KEY.")
     service.begin()
     watch = asyncio.create_task(_end_on_failure(service, server))
     try:
