@@ -82,7 +82,7 @@ def check_image(folder: Path, base: str) -> bool:
     """The image of the fork of `check_fork`, in which its own problem is read and the loop is gone round; it is removed again."""
     fork = Repository(folder / FIVE / "fork")
     try:
-        return made(fork, "image-check", f"TAG={TAG}", f"PYTHON_IMAGE={base}")
+        return made(fork, "image-check", "ARGS=", f"TAG={TAG}", f"PYTHON_IMAGE={base}")
     finally:
         remove(find_engine(), TAG)
 
