@@ -125,6 +125,9 @@ class Target(Part):
     source: Name
     label: Callable[[pd.DataFrame], Any]
     label_delay: Span
+    settled_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Outcomes count up to the last row among whose neighbours of one day at least this share have one: a few early ones do not stand for
+    a day. Lower it where some rows never get an outcome (reviews of a sample, say), to less than the share that has one on a usual day."""
 
 
 class ForwardSplit(Part):

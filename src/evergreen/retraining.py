@@ -22,6 +22,7 @@ from evergreen.changes import Made, changes
 from evergreen.contract import Problem
 from evergreen.data.landing import batch_path
 from evergreen.data.snapshots import Frame, Snapshot, content_digest, explained, frame_of, row_fingerprints
+from evergreen.data.targets import why_so_few
 from evergreen.errors import BusyError, DataError, JoinError
 from evergreen.examination import Examination, examine
 from evergreen.facts import facts_of, golden_rows
@@ -41,7 +42,7 @@ from evergreen.policies import HashedSplit
 from evergreen.provenance import locked_packages, provenance_digests, training_key
 from evergreen.registry import Version, stored_digest
 from evergreen.releases import carry_out, is_carried_out
-from evergreen.splitting import Split, leave_out, split_rows
+from evergreen.splitting import Split, leave_out, split_frame
 from evergreen.training import fit_candidate, tune
 from evergreen.trials import try_recipe
 from evergreen.validation import validate
@@ -86,19 +87,21 @@ def prepare(space: Workspace, snapshot: Snapshot) -> Material:
     """
     problem = space.problem
     frame = frame_of(space.settings.root, space.journal, snapshot, problem)
-    labelled = frame.labelled
-    columns = list(dict.fromkeys(column for column in (problem.key, problem.time, problem.target.name, *problem.features) if column))
-    report = validate(labelled[columns], space.settings.expectations / "training_data.json", name="training data", key=(problem.key,))
-    if not report.passed:
-        broken = "; ".join(check.sentence for check in report.failed)
-        raise DataError(f"The training data are not what expectations/training_data.json expects: {broken}. No model was trained on them.")
+    labelled, too_few = frame.labelled, why_so_few(frame.rows, problem)
     try:
         refuse_apart(problem, frame)
     except JoinError as error:
         raise explained(space.journal, error) from error
+    columns = list(dict.fromkeys(column for column in (problem.key, problem.time, problem.target.name, *problem.features) if column))
+    report = validate(labelled[columns], space.settings.expectations / "training_data.json", name="training data", key=(problem.key,))
+    if not report.passed:
+        broken = "; ".join(check.sentence for check in report.failed)
+        said = f"The training data are not what expectations/training_data.json expects: {broken}."
+        raise DataError(f"{said} No model was trained on them. {too_few}".rstrip())
     verdict = DataVerdict("training data", report.passed, tuple(check.sentence for check in report.failed))
-    data, warnings = (*batch_verdicts(space.journal, snapshot), verdict), tuple(check.finding for check in report.warnings)
-    split = leave_out(split_rows(labelled, problem), _learnt_by_standing(space), problem)
+    data = (*batch_verdicts(space.journal, snapshot), verdict)
+    warnings = tuple(filter(None, (*(check.finding for check in report.warnings), too_few)))
+    split = leave_out(split_frame(frame, problem), _learnt_by_standing(space), problem)
     deals = [problem.split.group] if isinstance(problem.split, HashedSplit) else []
     content = content_digest(labelled[list(dict.fromkeys([*columns, *deals]))])
     return Material(snapshot, frame, split, content, data, warnings)

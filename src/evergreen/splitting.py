@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from evergreen.contract import Problem
-from evergreen.data.snapshots import row_fingerprints
+from evergreen.data.snapshots import Frame, row_fingerprints
+from evergreen.data.targets import why_so_few
 from evergreen.errors import DataError
 from evergreen.files import digest_text
 from evergreen.policies import ForwardSplit, HashedSplit
@@ -46,6 +47,21 @@ def split_rows(rows: pd.DataFrame, problem: Problem) -> Split:
             "expected some of both. Wait for more outcomes, or change the split in the contract."
         )
     return split
+
+
+def split_frame(frame: Frame, problem: Problem) -> Split:
+    """Split the rows of a frame whose outcome counts, see `split_rows`; where most outcomes do not count, the error says why.
+
+    Raises
+    ------
+    DataError
+        There is not enough to train on, or nothing to judge on.
+    """
+    try:
+        return split_rows(frame.labelled, problem)
+    except DataError as error:
+        why = why_so_few(frame.rows, problem)
+        raise DataError(f"{error} {why}" if why else str(error)) from error
 
 
 def leave_out(split: Split, learnt: np.ndarray, problem: Problem) -> Split:

@@ -14,7 +14,8 @@ from evergreen.artefact import MODEL_FILE, check_trusted
 from evergreen.contract import Problem
 from evergreen.data.joins import join_sources
 from evergreen.data.reading import read_delivery
-from evergreen.data.snapshots import check_columns, with_target
+from evergreen.data.snapshots import check_columns
+from evergreen.data.targets import maturity, why_so_few, with_target
 from evergreen.errors import ContractError, DataError, ModelError
 from evergreen.evaluation import Predicted, central_cost, predict, rule_of_thumb
 from evergreen.examination import perturbed
@@ -51,16 +52,19 @@ def check_problem(space: Workspace) -> Iterator[str]:
     yield "Each source and the training data have a suite of expectations."
     rows, reports = join_sources(problem, tables)
     yield f"The joins hold: {', '.join(f'{one.source} {one.match_rate:.0%}' for one in reports) or 'there are none'}."
-    labelled, _ = with_target(problem, rows, tables[problem.target.source])
-    labelled = labelled[labelled[problem.target.name].notna()]
+    rows, outcomes = with_target(problem, rows, tables[problem.target.source])
+    labelled = rows[rows[problem.target.name].notna()]
     check_columns(problem, labelled)
     if labelled.empty:
-        raise DataError("No row has its outcome: the first files of the outcomes and of the entity source do not belong together.")
+        apart = "The first files of the outcomes and of the entity source do not belong together, or their keys are of another form"
+        raise DataError(f"No row has its outcome. {apart}. {outcomes.apart}.")
     sample = labelled.sample(min(ROWS, len(labelled)), random_state=problem.retraining.seed)
     y = training_target(sample, problem)
     if problem.task != "regression" and len(np.unique(y)) < 2:  # noqa: PLR2004 - one class cannot be told apart
         raise ContractError(f"target.label: got only {np.unique(y)} in {len(y):,} rows; expected every class. Is the label turned round?")
-    yield f"{len(labelled):,} of {len(rows):,} rows have their outcome, {problem.target.name}."
+    had = f"{len(labelled):,} of {len(rows):,} rows have their outcome, {problem.target.name}"
+    why = why_so_few(rows, problem)
+    yield f"{had}. {why}" if why else f"{had}; {maturity(rows, problem).counting:,} of these count."
     yield from _check_model(problem, sample, y)
     yield from _check_business(problem, sample, y)
     for index, claim in enumerate(problem.behaviour):

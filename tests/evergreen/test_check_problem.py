@@ -81,7 +81,7 @@ def test_a_sound_problem_passes_every_step(landed: Workspace):
     assert len(steps) == 7
     assert "4 sources can be read: orders" in steps[0]
     assert "The joins hold: stock 100%, customers 100%." in steps
-    assert steps[3].endswith("rows have their outcome, returned.")
+    assert steps[3] == "634 of 634 rows have their outcome, returned; 634 of these count."
     assert "EUR per 1,000 orders" in steps[-1]
 
 

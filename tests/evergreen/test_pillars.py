@@ -74,6 +74,7 @@ def test_what_is_well_is_kept_once_for_each_state(season: Workspace):
     assert [(one.pillar, one.rule, one.column, one.state) for one in found if one.pillar == "joins"] == [
         ("joins", "match rate", "stock", "ok"),
         ("joins", "match rate", "customers", "ok"),
+        ("joins", "match rate", "outcomes", "ok"),
     ]
     rows = season.journal.rows(tables.checkups)
     assert [(row["source"], row["name"]) for row in rows] == [(name, "look") for name in ("orders", "stock", "customers", "outcomes")]

@@ -7,7 +7,8 @@ from workspaces import changed, deliver, deliver_days, ingest
 
 from evergreen import journal as tables
 from evergreen.data.landing import batch_path
-from evergreen.data.snapshots import Frame, Snapshot, build_frame, clusters, content_digest, row_fingerprints, take_snapshot, with_target
+from evergreen.data.snapshots import Frame, Snapshot, build_frame, clusters, content_digest, row_fingerprints, take_snapshot
+from evergreen.data.targets import with_target
 from evergreen.errors import ContractError, DataError, EvergreenError, StoreError
 from evergreen.workspace import Workspace
 

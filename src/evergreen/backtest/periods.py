@@ -12,7 +12,7 @@ from evergreen.data.joins import PREDICTION_TIME
 from evergreen.data.snapshots import Frame, as_of
 from evergreen.errors import DataError, RefusedError
 from evergreen.policies import HashedSplit
-from evergreen.splitting import split_rows
+from evergreen.splitting import split_frame
 
 FEWEST_MONTHS = 3
 """Of fewer months the windows are made as long as the contract's holdout."""
@@ -116,7 +116,7 @@ def _earliest(frame: Frame, problem: Problem, end: pd.Timestamp) -> pd.Timestamp
     begin = (frame.rows[str(problem.time)].iloc[0] + pd.Timedelta(days=days - 1)).ceil("D")
     for start in pd.date_range(begin, min(end, begin + pd.Timedelta(days=TRIED_DAYS)), freq="D"):
         try:
-            split_rows(as_of(frame, start, problem).labelled, problem)
+            split_frame(as_of(frame, start, problem), problem)
         except DataError as error:
             fault = str(error)
         else:

@@ -16,7 +16,7 @@ from evergreen.data.joins import PREDICTION_TIME
 from evergreen.data.snapshots import Frame, as_of, row_fingerprints
 from evergreen.files import digest_bytes, digest_file, digest_folder, digest_text
 from evergreen.provenance import provenance_digests
-from evergreen.splitting import Split, split_rows
+from evergreen.splitting import Split, split_frame
 
 AT_MOST = 4
 """Splits that are kept in memory; the others are made again."""
@@ -72,7 +72,7 @@ class World:
         """
         found = self._splits.get(moment)
         if found is None:
-            found = split_rows(self.at(moment).labelled, self.problem)
+            found = split_frame(self.at(moment), self.problem)
             with self._changing:
                 self._splits[moment] = found
                 for oldest in list(self._splits)[:-AT_MOST]:

@@ -155,7 +155,7 @@ def _check_unique(source: str, key: list[str], frame: pd.DataFrame) -> None:
     if len(repeated):
         raise JoinError(
             f"Join with {source}: {len(repeated):,} rows share their key ({', '.join(key)}), so rows would multiply; for example "
-            f"{_examples(repeated[key])}. Expected each key once: mend the delivery, or the key in the contract."
+            f"{examples(repeated[key])}. Expected each key once: mend the delivery, or the key in the contract."
         ).of(source)
 
 
@@ -164,7 +164,7 @@ def _check_match_rate(join: AsOfJoin | LookupJoin, report: JoinReport, joined: p
         lost = joined[~joined["_found"]]
         raise JoinError(
             f"Join with {join.source}: {report.match_rate:.1%} of {report.rows:,} rows found a partner by {', '.join(join.on)}; expected "
-            f"at least {join.min_match:.1%}. Without one, for example: {_examples(lost[list(join.on)])}. "
+            f"at least {join.min_match:.1%}. Without one, for example: {examples(lost[list(join.on)])}. "
             f"Is a delivery of {join.source} missing?"
         ).of(join.source, is_lacking=True)
 
@@ -174,11 +174,12 @@ def _refuse_late(problem: Problem, frame: pd.DataFrame, source: str) -> None:
     late = frame[frame[seen] > frame[PREDICTION_TIME]]
     raise JoinError(
         f"Join with {source}: {len(late):,} rows were given something observed after their prediction time, which production will "
-        f"not have; for example {_examples(late[[problem.key, PREDICTION_TIME, seen]])}. Expected offset >= prediction_lead "
+        f"not have; for example {examples(late[[problem.key, PREDICTION_TIME, seen]])}. Expected offset >= prediction_lead "
         f"({problem.prediction_lead}) in the contract."
     ).of(source)
 
 
-def _examples(rows: pd.DataFrame) -> str:
+def examples(rows: pd.DataFrame) -> str:
+    """The first few of these rows, as they are put into a sentence."""
     few = rows.drop_duplicates().head(EXAMPLES).astype(str)
     return quoted("; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in few.to_dict("records")))

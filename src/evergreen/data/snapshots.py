@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from evergreen import journal as tables
-from evergreen.contract import Problem, called
+from evergreen.contract import Problem
 from evergreen.data import batches
-from evergreen.data.joins import PREDICTION_TIME, JoinReport, check_same_kind, join_sources
+from evergreen.data.joins import PREDICTION_TIME, JoinReport, join_sources
 from evergreen.data.landing import Known, known, why_empty, why_lacking
+from evergreen.data.targets import Outcomes, settled_until, with_target
 from evergreen.errors import ContractError, DataError, JoinError
 from evergreen.files import digest_bytes, digest_text
 from evergreen.journal import Journal
-
-SETTLED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,17 @@ class Frame:
 
     time: str | None
     settled: pd.Timestamp | None
-    """Up to here outcomes are known; later ones are early birds. None for data without time, or without any outcome."""
+    """Up to here outcomes are known; later ones are early birds. None for data without time, or without any outcome that counts."""
+    outcomes: Outcomes | None = field(default=None, repr=False)
+    """All that were delivered, those of unknown entities too; None for a frame that was put together by hand."""
 
     @property
     def labelled(self) -> pd.DataFrame:
         """The rows whose outcome is known and has matured."""
         known = self.rows[self.target].notna()
-        return self.rows[known & (self.rows[self.time] <= self.settled)] if self.time and self.settled is not None else self.rows[known]
+        if self.time is None:
+            return self.rows[known]
+        return self.rows.head(0) if self.settled is None else self.rows[known & (self.rows[self.time] <= self.settled)]
 
     @property
     def still_open(self) -> pd.DataFrame:
@@ -65,20 +68,7 @@ def as_of(frame: Frame, moment: pd.Timestamp, problem: Problem) -> Frame:
     due = frame.rows[frame.rows[PREDICTION_TIME] < moment]
     matured = due[frame.time] <= moment - pd.Timedelta(problem.target.label_delay)
     rows = due.assign(**{frame.target: due[frame.target].where(matured)})
-    return replace(frame, rows=rows, settled=_settled(rows, frame.target, frame.time))
-
-
-def _settled(rows: pd.DataFrame, target: str, time: str | None) -> pd.Timestamp | None:
-    """The newest row with an outcome, among whose neighbours of the last day at least half have one too.
-
-    Some outcomes are known early, such as cancellations; taken alone they would stand for a day that has not happened yet.
-    """
-    if time is None or rows.empty:
-        return None
-    known = rows[target].notna()
-    share = pd.Series(known.to_numpy(dtype=float), index=pd.DatetimeIndex(rows[time])).rolling("1D").mean().to_numpy()
-    matured = rows.loc[known.to_numpy() & (share >= SETTLED_SHARE), time]
-    return matured.max() if len(matured) else None
+    return replace(frame, rows=rows, settled=settled_until(rows, problem))
 
 
 def take_snapshot(journal: Journal, problem: Problem) -> Snapshot:
@@ -185,9 +175,9 @@ def _build(root: Path, snapshot: Snapshot, problem: Problem) -> Frame:
         sources[source.name], replaced[source.name] = _load(root, snapshot, source.name, list(source.key))
     rows, joins = join_sources(problem, sources)
     check_columns(problem, rows)
-    rows, orphans = with_target(problem, rows, sources[problem.target.source])
-    settled = _settled(rows, problem.target.name, problem.time)
-    return Frame(rows, tuple(joins), replaced, orphans, problem.target.name, problem.time, settled)
+    rows, outcomes = with_target(problem, rows, sources[problem.target.source])
+    settled = settled_until(rows, problem)
+    return Frame(rows, tuple(joins), replaced, outcomes.orphans, problem.target.name, problem.time, settled, outcomes)
 
 
 def row_fingerprints(rows: pd.DataFrame, key: str) -> np.ndarray:
@@ -215,19 +205,3 @@ def _load(root: Path, snapshot: Snapshot, source: str, key: list[str]) -> tuple[
     whole = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
     kept = whole.drop_duplicates(key, keep="last", ignore_index=True)
     return kept, len(whole) - len(kept)
-
-
-def with_target(problem: Problem, rows: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Add the target by the entity's key; rows without outcome keep an empty one."""
-    key = problem.source(problem.target.source).key[0]
-    if problem.target.name in rows:
-        raise ContractError(f"target.name: {problem.target.name!r} is a column of the data already. Give the target another name.")
-    label = np.asarray(called("target.label", problem.target.label, outcomes))
-    if label.shape != (len(outcomes),):
-        raise ContractError(f"target.label: got shape {label.shape}; expected one value for each of the {len(outcomes)} outcomes.")
-    check_same_kind(f"Outcomes of {problem.target.source}", rows[problem.key], outcomes[key])
-    if label.dtype.kind in "biu":
-        label = label.astype(float)  # as rows without outcome would make it: the same rows have the same digest either way
-    known = pd.DataFrame({problem.key: outcomes[key].astype(rows[problem.key].dtype).to_numpy(), problem.target.name: label})
-    merged = rows.merge(known.assign(_known=True), on=problem.key, how="left", validate="one_to_one")
-    return merged.drop(columns="_known"), len(known) - int(merged["_known"].notna().sum())

@@ -16,6 +16,7 @@ from evergreen import journal as tables
 from evergreen.contract import Problem
 from evergreen.data.checkups import Checkup, Finding, State, name_of
 from evergreen.data.snapshots import Frame, published_now, row_fingerprints
+from evergreen.data.targets import FOUND, HARDLY, refuse_orphans, why_so_few
 from evergreen.errors import DataError, JoinError
 from evergreen.files import digest_text
 from evergreen.journal import Journal
@@ -64,7 +65,7 @@ def look(journal: Journal, problem: Problem, frame: Frame | JoinError, *, snapsh
     """
     found: list[Finding] = []
     lag = {one.source: one for one in of_sources(journal, problem, now)}
-    rates = {one.column: one for one in (joined(problem, frame, frame.rows) if isinstance(frame, Frame) else [unjoined(problem, frame)])}
+    rates = {one.column: one for one in (_rates(problem, frame) if isinstance(frame, Frame) else [unjoined(problem, frame)])}
     for source in problem.sources:
         own = [freshness(lag[source.name])] if source.name in lag else []
         last = journal.last(tables.checkups, source=source.name, name=LOOK)
@@ -80,6 +81,11 @@ def look(journal: Journal, problem: Problem, frame: Frame | JoinError, *, snapsh
             row = {"checkup": f"{key} {after}", "source": source.name, "name": LOOK, "delivery": snapshot}
             journal.add(tables.checkups, **row, facts={**Checkup(tuple(own)).facts, "contract": problem.digest()})
     return found
+
+
+def _rates(problem: Problem, frame: Frame) -> Iterator[Finding]:
+    yield from joined(problem, frame, frame.rows)
+    yield from outcomes_found(problem, frame)
 
 
 def unjoined(problem: Problem, error: JoinError) -> Finding:
@@ -140,27 +146,54 @@ def joined(problem: Problem, frame: Frame, rows: pd.DataFrame) -> Iterator[Findi
         rates = [1 - float(np.isin(row_fingerprints(each, problem.key), missed).mean()) for each in windows if len(each)]
         if not rates:
             continue
-        falls = [before - now for before, now in pairwise(rates)]
-        usual = max([0.0, *falls[:-1]])
-        has_fallen = len(falls) > 1 and falls[-1] > max(LOST, TIMES_USUAL * usual)
-        state: State = "fail" if rates[-1] < join.min_match else "warn" if has_fallen else "ok"
-        before = f"; {rates[-2]:.1%} did before" if len(rates) > 1 else ""
+        state, before, usual = _fallen(rates, join.min_match)
         said = f"{rates[-1]:.1%} of the newest {problem.things} find their partner; the contract wants {join.min_match:.1%}{before}"
         yield Finding("joins", MATCH_RATE, state, said, join.source, rates[-1], join.min_match, usual)
 
 
+def outcomes_found(problem: Problem, frame: Frame) -> Iterator[Finding]:
+    """The share of the newest outcomes that belong to a row at all; `column` names their source. Nothing where rows bring their own."""
+    if frame.outcomes is None or problem.target.source == problem.entity:
+        return
+    windows = successive(frame.outcomes.rows, frame.outcomes.time, days=WINDOW_DAYS, most=WINDOWS)
+    rates = [float(each[FOUND].mean()) for each in windows if len(each)]
+    if not rates:
+        return
+    state, before, usual = _fallen(rates, HARDLY)
+    said = f"{rates[-1]:.1%} of the newest outcomes belong to a row of {problem.entity}{before}"
+    if state != "ok":
+        said += f". {frame.outcomes.apart}"
+    yield Finding("joins", MATCH_RATE, state, said, problem.target.source, rates[-1], HARDLY, usual)
+
+
+def _fallen(rates: list[float], least: float) -> tuple[State, str, float]:
+    """What a match rate, the newest last, comes to; what it was before, in words; how far it usually falls."""
+    falls = [before - now for before, now in pairwise(rates)]
+    usual = max([0.0, *falls[:-1]])
+    has_fallen = len(falls) > 1 and falls[-1] > max(LOST, TIMES_USUAL * usual)
+    state: State = "fail" if rates[-1] < least else "warn" if has_fallen else "ok"
+    return state, f"; {rates[-2]:.1%} did before" if len(rates) > 1 else "", usual
+
+
 def refuse_apart(problem: Problem, frame: Frame) -> None:
-    """See that the newest rows with outcomes find what they are joined with too: the guards of the joins look at all rows.
+    """See that outcomes find their rows, and the newest rows with outcomes what they are joined with: guards of joins look at all rows.
 
     Raises
     ------
     JoinError
         They do not.
+    DataError
+        No outcome counts.
     """
-    if broken := [one for one in joined(problem, frame, frame.labelled) if one.state == "fail"]:
+    if frame.outcomes is not None:
+        refuse_orphans(problem, frame.outcomes)
+    if broken := [one for one in (*outcomes_found(problem, frame), *joined(problem, frame, frame.labelled)) if one.state == "fail"]:
         said = "; ".join(f"{one.column}: {one.sentence}" for one in broken)
         error = JoinError(f"{said}. Is a delivery missing, or its key of another form? No model was trained.")
         raise error.of(broken[0].column, is_lacking=True)
+    if frame.labelled.empty:
+        told = "No row has an outcome that counts yet, so there is nothing to learn from."
+        raise DataError(f"{told} {why_so_few(frame.rows, problem) or 'Wait for outcomes.'}")
 
 
 def history(journal: Journal, problem: Problem) -> dict[str, dict[str, list[Cell]]]:

@@ -169,6 +169,7 @@ def _judged_on(problem: Problem) -> list[str]:
         lines = [
             f"The newest {counted(split.holdout_days, 'day')} with known outcomes, which no compared model has trained on;"
             f" training needs at least {counted(split.min_train_days, 'day')} before them.",
+            f"Outcomes count up to the last day of which {percent(problem.target.settled_share)} of the {problem.things} have one.",
         ]
         if problem.embargo:
             lines.append(f"Between training and those days {span(problem.embargo)} is left out, so that nothing reaches across.")
