@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
 
 from cronsim import CronSim, CronSimError
 
@@ -30,3 +31,10 @@ def missed(cron: str, last: datetime) -> tuple[datetime, datetime]:
     """The first two moments that the schedule names after `last`: when both have passed without a sign, it is not kept."""
     first = next_due(cron, last)
     return first, next_due(cron, first)
+
+
+def times_a_year(cron: str, *, most: int = 1_000) -> int:
+    """How many moments the schedule names in a year, by the mean of four; counted up to `most`."""
+    begin, end = datetime(2001, 1, 1, tzinfo=UTC), datetime(2005, 1, 1, tzinfo=UTC)
+    named = takewhile(lambda at: at < end, CronSim(cron, begin - timedelta(minutes=1)))
+    return max(1, round(sum(1 for _ in islice(named, 4 * most)) / 4))

@@ -154,7 +154,8 @@ def ahead(space: Workspace, now: datetime) -> list[str]:
     if (record := waiting(journal)) and not frozen(journal):
         told.append(f"The next round promotes version {record['candidate']['version']}.")
     if last and (again := has_room_from(journal, data_time=datetime.fromisoformat(last["data_time"]), policy=space.problem.gate)):
-        told.append(f"The error budget is spent: until outcomes reach {again:%Y-%m-%d}, the gate promotes nothing.")
+        until = f"until outcomes reach {again:%Y-%m-%d}, the gate promotes nothing, and neither schedule nor new data begin a training"
+        told.append(f"The error budget is spent: {until}.")
     return told
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,10 +13,11 @@ from evergreen import journal as tables
 from evergreen.attempts import Occasion
 from evergreen.cadence import last_due
 from evergreen.data.landing import Known, find, known
-from evergreen.data.snapshots import Snapshot, snapshot_of
-from evergreen.errors import RefusedError
+from evergreen.data.snapshots import Snapshot, frame_of, snapshot_of
+from evergreen.errors import EvergreenError, RefusedError
 from evergreen.files import digest_text
-from evergreen.gate.finding import Verdict
+from evergreen.gate.finding import Outcome, Verdict
+from evergreen.gate.ledger import has_room_from, why_no_room
 from evergreen.journal import Journal
 from evergreen.monitoring.freshness import of_known
 from evergreen.monitoring.signals import findings
@@ -28,7 +30,7 @@ from evergreen.workspace import Workspace
 
 FAILED, ANSWERED = "failed", "answered"
 ASK = "ask"
-DELAYS = {"cooldown", "budget"}
+DELAYS = {"cooldown", "budget", triggers.NO_ROOM}
 """Rules that say not yet."""
 BY_THEMSELVES: tuple[Kind, ...] = ("data", "schedule", "drift", "decay")
 
@@ -162,6 +164,7 @@ def _state(look: Look, trigger: Trigger, now: datetime) -> State:
     space, journal, missing = look.space, look.space.journal, look.known.lacks(look.space.problem)
     snapshot = None if missing else snapshot_of(look.known, space.problem)
     own = journal.rows(tables.triggers, trigger=trigger.key)
+    no_room = "" if snapshot is None or trigger.kind not in triggers.PACED else _no_room(space, snapshot, trigger, now)
     begun = {row["trigger"]: row["at"] for row in reversed(journal.rows(tables.triggers, action="retrain")) if row["kind"] != "person"}
     return State(
         now=now,
@@ -175,8 +178,27 @@ def _state(look: Look, trigger: Trigger, now: datetime) -> State:
         windows=_windows(journal, trigger.kind),
         begun=tuple(map(datetime.fromisoformat, begun.values())),
         is_first=standing(journal).champion is None,
-        held=_resumable(space, snapshot) if snapshot else None,
+        no_room=no_room,
+        held=_resumable(space, snapshot, full=bool(no_room)) if snapshot else None,
     )
+
+
+def _no_room(space: Workspace, snapshot: Snapshot, trigger: Trigger, now: datetime) -> str:
+    """Why the gate could promote no candidate that is made of a snapshot, in words; empty where it could, or where that is not known.
+
+    The data are read only where the last gate left no room for another, and once for the same inputs.
+    """
+    journal, policy, last = space.journal, space.problem.gate, space.journal.last(tables.decisions)
+    if last is None or has_room_from(journal, data_time=datetime.fromisoformat(last["data_time"]), policy=policy) is None:
+        return ""
+    if space.problem.time is None:
+        return why_no_room(journal, data_time=now, policy=policy)
+    if told := journal.last(tables.triggers, inputs=trigger.inputs, rule=triggers.NO_ROOM):
+        return str(told["reason"])
+    with suppress(EvergreenError):  # what the training would fail of, which then tells it
+        until = frame_of(space.settings.root, journal, snapshot, space.problem).settled
+        return why_no_room(journal, data_time=until.to_pydatetime(), policy=policy) if until is not None else ""
+    return ""
 
 
 def _spoilt(journal: Journal) -> str:
@@ -238,11 +260,15 @@ def _is_unfinished(look: Look) -> bool:
     return last is None or last["facts"].get("state") != state
 
 
-def _resumable(space: Workspace, snapshot: Snapshot) -> int | None:
+def _resumable(space: Workspace, snapshot: Snapshot, *, full: bool) -> int | None:
+    """A held version with something new to be judged on; while the error budget is full, only one whose look is paid for already."""
     try:
         version = resuming.held_version(space)
         resuming.refuse_changed(space, snapshot, version)
     except RefusedError:
         return None
     last = space.journal.last(tables.decisions, candidate=version.number)
-    return version.number if last and last["snapshot"] != snapshot.id else None
+    if last is None or last["snapshot"] == snapshot.id:
+        return None
+    is_unpaid = any(one["check"] == "budget" and one["outcome"] != Outcome.PASS for one in last["record"].get("findings", ()))
+    return None if full and is_unpaid else version.number

@@ -21,6 +21,7 @@ from evergreen.evaluation import Predicted, central_cost, predict, rule_of_thumb
 from evergreen.examination import perturbed
 from evergreen.policies import Source
 from evergreen.quoting import quoted
+from evergreen.report.pace import asks_too_often, pace
 from evergreen.training import build_estimator, search_space, training_target
 from evergreen.validation import load_suite, suite_path
 from evergreen.workspace import Workspace
@@ -70,6 +71,8 @@ def check_problem(space: Workspace) -> Iterator[str]:
     for index, claim in enumerate(problem.behaviour):
         perturbed(problem, index, sample[list(problem.features)])
         yield f"The change of rows behind this claim can be made: {claim.name}"
+    if advice := asks_too_often(problem):
+        yield f"{pace(problem)} {advice}"
 
 
 def _load(space: Workspace, source: Source) -> pd.DataFrame:

@@ -18,6 +18,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 LOOK = "look for what asks for a round"
 """Name of the platform's looks, where people read of runs."""
 SIGNALS = ("drift", "decay")
+PACED = ("schedule", "data")
+"""Kinds that ask by the calendar or by what arrives, and not for what was found."""
+NO_ROOM = "error budget"
+"""The rule by which these wait while nothing they train could be promoted."""
 DAY = timedelta(days=1)
 
 
@@ -62,6 +66,8 @@ class State:
     """When trainings began by themselves, that no person asked for."""
     is_first: bool = False
     """Whether no model serves yet."""
+    no_room: str = ""
+    """Why the gate could promote no new candidate now, in words; empty where it could."""
     held: int | None = None
     """A held version that has not been judged on these inputs and still can be."""
 
@@ -86,7 +92,7 @@ def decide(trigger: Trigger, policy: RetrainingPolicy, state: State) -> Decision
         return Decision("retrain", "cut short", "what was begun for the same reason was cut short and goes on")
     if trigger.kind == "person":
         return Decision("retrain", "person", "a person asked for it")
-    for rule, reason in _brakes(policy, state):
+    for rule, reason in _brakes(trigger, policy, state):
         if state.held is not None and state.acted != "resume":
             told = f"{reason}, but version {state.held} is held and can be judged again"
             return Decision("resume", "held", told)
@@ -120,7 +126,7 @@ def _refusals(trigger: Trigger, policy: RetrainingPolicy, state: State) -> Itera
             yield Decision("skip", "debounce", f"{trigger.kind} was seen in {sum(seen)} of the last {among} windows; expected {wanted}")
 
 
-def _brakes(policy: RetrainingPolicy, state: State) -> Iterator[tuple[str, str]]:
+def _brakes(trigger: Trigger, policy: RetrainingPolicy, state: State) -> Iterator[tuple[str, str]]:
     """What delays it; a training that lies ahead was written by a clock that has been set back since, and has no say."""
     last = max((begun for begun in state.begun if begun <= state.now), default=None)
     if last is not None and not state.is_first and state.now < last + policy.cooldown:
@@ -128,6 +134,8 @@ def _brakes(policy: RetrainingPolicy, state: State) -> Iterator[tuple[str, str]]
     today = [begun for begun in state.begun if state.now - DAY < begun <= state.now]
     if len(today) >= policy.per_day:
         yield "budget", f"{len(today)} trainings began by themselves within 24 hours; the contract allows {policy.per_day}"
+    if state.no_room and trigger.kind in PACED and not state.is_first and not state.spoilt:
+        yield NO_ROOM, state.no_room
 
 
 def _because(trigger: Trigger, policy: RetrainingPolicy, state: State) -> str:

@@ -250,11 +250,17 @@ def test_another_seed_and_another_contract_are_fitted_anew(turned: Workspace, co
         assert len(counted) == len(played(turned, "monthly")["windows"]) + 3  # those of the contract, and three months
 
 
-def test_the_error_budget_is_spent_in_data_time(calm: Workspace):
+def test_the_error_budget_is_spent_in_data_time_and_what_has_no_room_is_not_trained(calm: Workspace):
     space = under(calm, gate=changed(QUICK.gate, gates_per_year=2))
-    events = policy(played(space, "every-14-days"), "every-14-days")["events"]
-    assert [event["verdict"] for event in events[1:]] == ["promote", "promote", "hold", "hold", "hold", "hold"]
-    assert {event["stopped_by"][-1] for event in events[3:]} == {"budget"}
+    told = played(space, "every-14-days", "always")
+    events = policy(told, "every-14-days")["events"]
+    assert [event["verdict"] for event in events[1:]] == ["promote", "promote", "", "", "", ""]
+    assert {(event["action"], event["rule"]) for event in events[3:]} == {("skip", "error budget")}
+    assert {event["reason"] for event in events[3:]} == {
+        "the error budget has no room for another candidate until outcomes reach 2027-03-15"
+    }
+    assert {event["rule"] for event in policy(told, "contract")["events"][3:]} == {"error budget"}
+    assert "skip" not in {event["action"] for event in policy(told, "always")["events"]}  # it asks no gate
 
 
 def test_the_contracts_brakes_hold_in_data_time(calm: Workspace):

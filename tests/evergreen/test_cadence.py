@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from evergreen.cadence import last_due, missed, next_due
+from evergreen.cadence import last_due, missed, next_due, times_a_year
 
 NIGHTLY = "30 3 * * *"
 
@@ -42,3 +42,11 @@ def test_a_schedule_is_in_utc_whatever_the_clock_on_the_wall_says():
 )
 def test_what_is_missed_are_the_next_two_moments_however_far_apart(cron: str, last: datetime, first: datetime, second: datetime):
     assert missed(cron, last) == (first, second)
+
+
+@pytest.mark.parametrize(
+    ("cron", "times"),
+    [(NIGHTLY, 365), ("30 3 1 * *", 12), ("30 3 * * 1", 52), ("0 0 1 1 *", 1), ("0 0 29 2 *", 1), ("* * * * *", 1_000)],
+)
+def test_a_schedule_is_counted_by_the_year_up_to_a_thousand(cron: str, times: int):
+    assert times_a_year(cron) == times

@@ -78,11 +78,14 @@ def misspelt() -> Any:
 
 def test_a_sound_problem_passes_every_step(landed: Workspace):
     steps = told(landed)
-    assert len(steps) == 7
+    assert len(steps) == 8
     assert "4 sources can be read: orders" in steps[0]
     assert "The joins hold: stock 100%, customers 100%." in steps
     assert steps[3] == "634 of 634 rows have their outcome, returned; 634 of these count."
-    assert "EUR per 1,000 orders" in steps[-1]
+    assert "EUR per 1,000 orders" in steps[6]
+    assert steps[7].startswith("The schedule asks 365 times a year")
+    assert 'set a schedule that comes as seldom (monthly: cron="30 3 1 * *"' in steps[7]
+    assert len(told(landed, changed(retraining=changed(PROBLEM.retraining, on=("drift", "decay"))))) == 7
 
 
 def test_checking_writes_nothing(landed: Workspace):
@@ -254,7 +257,7 @@ def smaller(X: pd.DataFrame) -> pd.DataFrame:
 
 def test_every_perturbation_is_tried(landed: Workspace):
     good = Perturbation(name="The same order has the same chance", change=lambda X: X.assign(), expect="same")
-    assert told(landed, changed(behaviour=(good,)))[-1] == (
+    assert told(landed, changed(behaviour=(good,)))[-2] == (
         "The change of rows behind this claim can be made: The same order has the same chance"
     )
     bad = Perturbation(name="Fewer orders", change=smaller, expect="same")

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from toy.contract import PROBLEM
@@ -7,6 +8,7 @@ from evergreen import policies as p
 from evergreen.contract import Problem
 from evergreen.limits import OnlinePolicy
 from evergreen.report.contract import describe
+from evergreen.report.pace import asks_too_often, pace
 from evergreen.report.words import percent, span
 from evergreen.watches import DecayPolicy, DriftPolicy, PerformancePolicy
 
@@ -133,6 +135,28 @@ def test_a_daily_schedule_is_told_as_a_time_and_any_other_as_it_is():
     never = text(changed(retraining=p.RetrainingPolicy(on=())), "When it retrains")
     assert "Never by itself: a person must ask for it." in never
     assert "“0 6 * * 1”" in text(changed(retraining=p.RetrainingPolicy(cron="0 6 * * 1")), "When it retrains")
+
+
+@pytest.mark.parametrize(
+    ("policy", "gates", "told", "is_too_often"),
+    [
+        ({}, 12, "The schedule asks 365 times a year and new outcomes ask whenever they arrive; the gate has room for 12 verdicts", True),
+        ({"on": ("schedule",), "cron": "* * * * *"}, 12, "The schedule asks at least 1,000 times a year; the gate has room", True),
+        ({"on": ("schedule", "decay"), "cron": "30 3 1 * *"}, 12, "The schedule asks 12 times a year; the gate has room for 12", False),
+        ({"on": ("schedule",), "cron": "30 3 * * 1"}, 52, "The schedule asks 52 times a year; the gate has room for 52 verdicts", False),
+        ({"on": ("data",)}, 52, "New outcomes ask whenever they arrive; the gate has room for 52 verdicts a year", True),
+        ({"cooldown": timedelta(days=31)}, 12, "The schedule asks 365 times", False),
+        ({"on": ("drift", "decay")}, 12, "", False),
+    ],
+)
+def test_how_often_the_contract_asks_is_held_against_how_often_the_gate_may_be_asked(
+    policy: dict[str, Any], gates: int, told: str, is_too_often: bool
+):
+    problem = changed(retraining=p.RetrainingPolicy(**policy), gate=p.GatePolicy(gates_per_year=gates))
+    assert pace(problem).startswith(told)
+    assert bool(pace(problem)) is bool(told)
+    assert pace(problem) in text(problem, "When it retrains")
+    assert ("cooldown of" in asks_too_often(problem)) is is_too_often
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 import time_machine
@@ -309,6 +311,76 @@ def test_a_held_version_can_be_judged_again_once_there_is_more_to_judge_it_on(tm
     later = occasions.state_of(space, Trigger("data", (current_inputs(space) or "")), now())
     assert (later.held, later.is_judged) == (1, False)
     space.journal.close()
+
+
+def serving(space: Workspace, *, gates: int, through: int, findings: list[dict[str, str]] | None = None) -> None:
+    """Have version 1 serve, and so many gates have been asked, the last on outcomes up to the end of a day of the shop."""
+    for number in range(gates):
+        at = workspaces.data.START + timedelta(days=number)
+        space.journal.add(tables.ledger, spend=f"s{number}", data_time=at.isoformat(), purpose="gate", alpha=NIGHTLY.gate.alpha)
+    row = {"decision": "d", "training_key": "d", "inputs": "earlier", "snapshot": "s", "verdict": "promote", "champion": None}
+    data_time = (workspaces.data.START + timedelta(days=through)).isoformat()
+    space.journal.add(tables.decisions, **row, candidate=1, data_time=data_time, record={"findings": findings or []})
+    move = {"version": 1, "champion": None, "anchor": 1, "kind": "promotion", "reason": "better", "person": "ci"}
+    for state in ("intent", "done"):
+        space.journal.add(tables.promotions, promotion="move", state=state, **move)
+
+
+def test_new_data_and_the_schedule_begin_no_training_that_the_error_budget_has_no_room_for(space: Workspace):
+    serving(space, gates=12, through=11)
+    close(space)
+    assert occasions.find_occasion(space, tomorrow()) is None
+    assert (told(space, "data"), told(space, "schedule")) == ([("skip", "error budget")], [("skip", "error budget")])
+    reason = "the error budget has no room for another candidate until outcomes reach 2027-01-05"
+    assert {row["reason"] for row in space.journal.rows(tables.triggers)} == {reason}
+    occasions.ask(space, now())
+    asked = occasions.find_occasion(space, now())
+    assert (asked and asked.kind) == "person"
+
+
+def test_what_the_error_budget_has_no_room_for_is_read_once_for_the_same_data(space: Workspace, monkeypatch: pytest.MonkeyPatch):
+    serving(space, gates=12, through=11)
+    close(space)
+    assert occasions.find_occasion(space, now()) is None
+    monkeypatch.setattr(occasions, "frame_of", lambda *_: pytest.fail("read again"))
+    assert occasions.find_occasion(space, now()) is None
+    assert told(space, "data") == [("skip", "error budget")]
+
+
+def test_outcomes_that_reach_a_year_with_room_are_learnt_from_although_the_last_gate_left_none(space: Workspace):
+    serving(space, gates=12, through=11)
+    late = workspaces.data.day_of_orders(6)
+    moved = late.assign(ordered_at=late["ordered_at"] + timedelta(days=360))
+    workspaces.deliver_days(space, 1, start=6, without=("orders", "outcomes"))
+    stock = pd.DataFrame(
+        {"product": list(workspaces.data.PRODUCTS), "observed_at": moved["ordered_at"].min().floor("D"), "stock_level": 90}
+    )
+    workspaces.deliver(space, "stock", "late.csv", stock)
+    workspaces.deliver(space, "orders", "late.csv", moved.drop(columns="returned"))
+    workspaces.deliver(space, "outcomes", "late.csv", moved[["order_id", "ordered_at", "returned"]])
+    workspaces.ingest(space)
+    found = occasions.find_occasion(space, now())
+    assert (found and found.kind) == "data"
+
+
+@pytest.mark.parametrize("gates", [0, 11])
+def test_where_the_error_budget_has_room_no_data_are_read_to_know_it(space: Workspace, gates: int, monkeypatch: pytest.MonkeyPatch):
+    serving(space, gates=gates, through=11)
+    monkeypatch.setattr(occasions, "frame_of", lambda *_: pytest.fail("read"))
+    found = occasions.find_occasion(space, now())
+    assert (found and found.kind) == "data"
+
+
+def test_while_the_error_budget_is_full_only_a_held_version_that_it_was_paid_for_is_judged_again(
+    space: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    snapshot = take_snapshot(space.journal, space.problem)
+    held = SimpleNamespace(number=1)
+    monkeypatch.setattr(occasions.resuming, "held_version", lambda _: held)
+    monkeypatch.setattr(occasions.resuming, "refuse_changed", lambda *_: None)
+    serving(space, gates=12, through=11, findings=[{"check": "budget", "outcome": "hold"}])
+    assert occasions._resumable(space, snapshot, full=True) is None
+    assert occasions._resumable(space, snapshot, full=False) == 1
 
 
 def publish(space: Workspace, days: range) -> None:

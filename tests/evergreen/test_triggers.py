@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -111,6 +112,25 @@ def test_a_held_version_is_judged_again_while_no_training_may_begin(brake: dict[
     assert answer("data", replace(FREE, held=4)) == ("retrain", "data")
 
 
+FULL = "the error budget has no room for another candidate until outcomes reach 2027-01-05"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_could_not_be_promoted_is_not_trained_by_the_calendar_or_for_new_data_but_for_what_was_found(kind: Kind):
+    expected = ("skip", "error budget") if kind in {"schedule", "data"} else ("retrain", kind)
+    assert answer(kind, replace(FREE, no_room=FULL)) == expected
+    assert decide(Trigger("data", "inputs"), POLICY, replace(FREE, no_room=FULL)).reason == FULL
+
+
+@pytest.mark.parametrize("free", [{"is_first": True}, {"spoilt": "a batch"}, {"acted": "retrain"}])
+def test_a_first_model_one_after_spoilt_data_and_one_that_was_cut_short_wait_for_no_error_budget(free: dict[str, Any]):
+    assert answer("data", replace(FREE, no_room=FULL, **free))[0] == "retrain"
+
+
+def test_a_held_version_is_judged_again_while_the_error_budget_has_no_room_for_a_new_one():
+    assert answer("data", replace(FREE, no_room=FULL, held=4)) == ("resume", "held")
+
+
 def test_what_was_cut_short_goes_on_although_its_own_beginning_is_a_minute_ago():
     state = replace(FREE, acted="retrain", begun=(ago(minutes=1),))
     assert answer("data", state) == ("retrain", "cut short")
@@ -140,6 +160,7 @@ states = st.builds(
     windows=st.lists(st.booleans(), max_size=5).map(tuple),
     begun=st.lists(st.timedeltas(timedelta(days=-2), timedelta(days=2)).map(NOW.__add__), max_size=5).map(tuple),
     is_first=st.booleans(),
+    no_room=st.sampled_from(["", FULL]),
     held=st.sampled_from([None, 3]),
 )
 

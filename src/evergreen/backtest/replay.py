@@ -21,6 +21,7 @@ from evergreen.candidate import DECISION
 from evergreen.errors import EvergreenError
 from evergreen.facts import golden_rows
 from evergreen.gate.finding import Verdict
+from evergreen.gate.ledger import why_no_room
 from evergreen.journal import Journal
 from evergreen.monitoring import decay, drift
 from evergreen.monitoring.signals import drift_of
@@ -135,7 +136,7 @@ def _ledger() -> Iterator[Journal]:
 
 
 def _look(course: Course, stage: Stage, ledger: Journal, *, before: pd.Timestamp, at: pd.Timestamp) -> None:
-    trigger, decision = _decide(course, stage, before=before, at=at)
+    trigger, decision = _decide(course, stage, ledger, before=before, at=at)
     if decision.action != "retrain":
         course.events.append(Event(at, SKIPPED, decision.rule, decision.reason))
         return
@@ -160,19 +161,22 @@ def _judge(course: Course, stage: Stage, candidate: Candidate, ledger: Journal) 
     return Judged(Verdict.PROMOTE, (), is_too_small=False, margin_next=None, rebase_anchor=True, level=None)
 
 
-def _decide(course: Course, stage: Stage, *, before: pd.Timestamp, at: pd.Timestamp) -> tuple[Trigger, Decision]:
+def _decide(course: Course, stage: Stage, ledger: Journal, *, before: pd.Timestamp, at: pd.Timestamp) -> tuple[Trigger, Decision]:
     """What is made of the look: the first reason to train, or why none is one."""
     wanted = [kind for kind in BY_THEMSELVES if kind in course.plan.policy.on]
     for kind in wanted:
         if kind in SIGNALS:
             course.found[kind].append(_is_found(course, stage, kind, at))
-    inputs = stage.world.content(stage.world.at(at).labelled)
+    frame = stage.world.at(at)
+    inputs, no_room = stage.world.content(frame.labelled), ""
+    if course.plan.is_gated and frame.settled is not None:
+        no_room = why_no_room(ledger, data_time=frame.settled.to_pydatetime(), policy=stage.world.problem.gate)
     skipped = list[tuple[Trigger, Decision]]()
     for kind in wanted:
         if not _is_there(course, kind, before=before, at=at):
             continue
         trigger = Trigger(kind, inputs, at.isoformat())
-        decision = decide(trigger, course.plan.policy, _state(course, trigger, at))
+        decision = decide(trigger, course.plan.policy, _state(course, trigger, at, no_room))
         if decision.rule == "schedule" and not course.plan.obeys_cron:
             decision = replace(decision, reason="its day has come, and there is something new to learn from")
         if decision.action == "retrain":
@@ -189,12 +193,13 @@ def _is_there(course: Course, kind: Kind, *, before: pd.Timestamp, at: pd.Timest
     return kind not in SIGNALS or course.found[kind][-1]
 
 
-def _state(course: Course, trigger: Trigger, at: pd.Timestamp) -> State:
+def _state(course: Course, trigger: Trigger, at: pd.Timestamp, no_room: str) -> State:
     return State(
         now=at.to_pydatetime(),
         is_judged=trigger.inputs in course.judged,
         windows=tuple(course.found.get(trigger.kind, ())),
         begun=tuple(moment.to_pydatetime() for moment in course.begun),
+        no_room=no_room,
     )
 
 

@@ -111,6 +111,12 @@ def has_room_from(journal: j.Journal, *, data_time: datetime, policy: GatePolicy
     return None
 
 
+def why_no_room(journal: j.Journal, *, data_time: datetime, policy: GatePolicy) -> str:
+    """Why a candidate that is trained now could not be promoted whatever it is worth, in words; empty where there is room for its gate."""
+    again = has_room_from(journal, data_time=data_time, policy=policy)
+    return "" if again is None else f"the error budget has no room for another candidate until outcomes reach {again:%Y-%m-%d}"
+
+
 def spent_at(journal: j.Journal, data_time: datetime) -> float:
     """What gates have spent of the year that holds a moment of data time."""
     return _spent_around(journal.rows(j.ledger), data_time)

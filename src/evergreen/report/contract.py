@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from evergreen import policies as p
 from evergreen.contract import Problem
+from evergreen.report.pace import pace
 from evergreen.report.watched import watched
 from evergreen.report.words import counted, entity_name, listed, percent, sentence, span
 from evergreen.watches import HealthPolicy
@@ -47,7 +48,7 @@ def describe(problem: Problem) -> list[tuple[str, list[str]]]:
         ("What the model may see", _sight(problem)),
         ("What it is judged on", _judged_on(problem)),
         ("How sure we must be", _sureness(problem)),
-        ("When it retrains", _retraining(problem.retraining, tuned=problem.search_space is not None)),
+        ("When it retrains", _retraining(problem)),
         ("What is watched in service", watched(problem)),
         ("How it must react", _behaviour(problem)),
         ("What it may take", _limits(problem)),
@@ -205,10 +206,11 @@ def _sureness(problem: Problem) -> list[str]:
     ]
 
 
-def _retraining(policy: p.RetrainingPolicy, *, tuned: bool) -> list[str]:
-    lines = ["Whenever it is run and there is something new.", *_by_itself(policy)]
+def _retraining(problem: Problem) -> list[str]:
+    policy = problem.retraining
+    lines = ["Whenever it is run and there is something new.", *_by_itself(policy), *filter(None, [pace(problem)])]
     lines.append(f"Each recipe is tried on {policy.folds} earlier stretches of the training data first; the seed is {policy.seed}.")
-    if tuned:
+    if problem.search_space is not None:
         lines.append(f"When tuning is asked for, {counted(policy.tuning_iterations, 'setting')} of the parameters are tried.")
     return lines
 
