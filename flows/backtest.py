@@ -16,7 +16,7 @@ COLUMNS = ["policy", "trainings", "put in place", "cost", "between", "saved", "b
 Policies = Annotated[str | None, typer.Option(help="Names with commas between them, such as never,monthly,every-14-days.")]
 Since = Annotated[str | None, typer.Option("--from", help="The first day or month that is played again, such as 2013-06.")]
 Through = Annotated[str | None, typer.Option(help="The last one.")]
-Seed = Annotated[int | None, typer.Option(help="Of the recipe, instead of the contract's.", min=0, max=2**32 - 1)]
+Seed = Annotated[int | None, typer.Option(help="Of the recipe, instead of the contract's.", min=0, max=2**32 - 101)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the document instead of the table.")]
 
 

@@ -173,7 +173,17 @@ def _faults(problem: Problem) -> Iterator[str]:
         if feature in known_late:
             what = "the target itself" if feature == problem.target.name else "forbidden"
             yield f"features: {feature!r} is {what}; a model that is given it knows the answer. Take it out."
+    yield from _name_faults(problem)
     yield from _task_faults(problem)
+
+
+def _name_faults(problem: Problem) -> Iterator[str]:
+    """Columns that have the name of one that predictions have."""
+    fields = {"target.name": (problem.target.name,), "slices": problem.slices, "serving.carry": problem.serving.carry}
+    for field, names in {"features": problem.features, **fields}.items():
+        for name in names:
+            if name == "decision" or name.startswith("probability") or (field in fields and name in {"model_version", "snapshot"}):
+                yield f"{field}: {name!r} has the name of a column of the predictions. Rename it in your reader."
 
 
 def _task_faults(problem: Problem) -> Iterator[str]:

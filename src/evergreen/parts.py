@@ -66,6 +66,9 @@ Text = Annotated[str, Field(min_length=3)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+MOST_SEED = 2**32 - 1 - 100
+"""NumPy takes seeds of 32 bits; the gate tries the next few too."""
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 Span = Annotated[timedelta, Field(ge=timedelta(0))]
 ColumnNames = Annotated[tuple[str, ...], AfterValidator(_each_once)]
 Columns = Annotated[ColumnNames, Field(min_length=1)]

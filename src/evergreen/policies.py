@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from evergreen.parts import ColumnNames, Columns, Count, Cron, Name, NotNegative, Part, Positive, Rows, Share, Span, Text, Windows
+from evergreen.parts import ColumnNames, Columns, Count, Cron, Name, NotNegative, Part, Positive, Rows, Seed, Share, Span, Text, Windows
 from evergreen.watches import DecayPolicy, DriftPolicy, HealthPolicy
 
 
@@ -229,7 +229,7 @@ class RetrainingPolicy(Part):
     drift: DriftPolicy = DriftPolicy()
     decay: DecayPolicy = DecayPolicy()
     folds: Annotated[int, Field(ge=2, le=20)] = 3
-    seed: int = 0
+    seed: Seed = 0
     tuning_iterations: Count = 8
 
 

@@ -16,6 +16,7 @@ from workspaces import changed, with_join, with_source
 from evergreen import policies as p
 from evergreen.contract import Problem
 from evergreen.errors import ContractError
+from evergreen.parts import MOST_SEED
 
 VALUES = dict(PROBLEM)
 SAYS_ITS_DIGEST = "from toy.contract import PROBLEM; print(PROBLEM.digest())"
@@ -47,6 +48,35 @@ def test_a_misspelt_field_is_named():
     message = refusal(prediction_laed=timedelta(hours=1))
     assert "prediction_laed: got datetime.timedelta(seconds=3600)" in message
     assert "no such field; is it misspelt?" in message
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("features", {"features": ("amount", "decision")}),
+        ("features", {"features": ("amount", "probability_of_rain")}),
+        ("serving.carry", {"serving": p.ServingPolicy(carry=("region", "model_version"))}),
+        ("serving.carry", {"serving": p.ServingPolicy(carry=("snapshot",))}),
+        ("serving.carry", {"serving": p.ServingPolicy(carry=("decision",))}),
+        ("slices", {"slices": ("probability",)}),
+        ("target.name", {"target": changed(PROBLEM.target, name="decision")}),
+    ],
+)
+def test_a_column_with_the_name_of_one_of_the_predictions_is_refused_before_anything_is_fitted(field: str, values: dict[str, object]):
+    assert f"{field}: " in (message := refusal(**values))
+    assert "has the name of a column of the predictions. Rename it in your reader." in message
+
+
+def test_a_feature_may_have_the_name_that_only_published_rows_have():
+    assert changed(features=("amount", "snapshot")).features == ("amount", "snapshot")
+
+
+@pytest.mark.parametrize("seed", [-1, 20261127123456, 2**32 - 1])
+def test_a_seed_has_room_for_those_that_are_tried_beside_it(seed: int):
+    with pytest.raises(ContractError, match=rf"seed: got {seed}; expected: input should be"):
+        p.RetrainingPolicy(seed=seed)
+    most = p.RetrainingPolicy(seed=MOST_SEED).seed + 20
+    assert np.random.RandomState(most).random() < 1
 
 
 def test_a_missing_field_is_named():

@@ -37,6 +37,17 @@ def stock(*rows: tuple[int, str | None, int]) -> pd.DataFrame:
     return pd.DataFrame({"product": product, "observed_at": times, "stock_level": pd.Series([row[2] for row in rows], dtype="int64")})
 
 
+@pytest.mark.parametrize("name", [PREDICTION_TIME, "stock.observed_at"])
+def test_a_column_with_the_name_of_one_that_the_joins_make_is_refused_and_not_overwritten(name: str):
+    given = tables()
+    with pytest.raises(ContractError, match=rf"sources\.orders: the column '{name}' has the name of one that Evergreen makes itself"):
+        join_sources(PROBLEM, given | {"orders": given["orders"].assign(**{name: 1})})
+    taking = with_join(1, take=("region", name))
+    with pytest.raises(ContractError, match=rf"sources\.customers: the column '{name}' has the name .* Give it another in the reader"):
+        join_sources(taking, given | {"customers": given["customers"].assign(**{name: 1})})
+    join_sources(PROBLEM, given | {"customers": given["customers"].assign(**{name: 1})})  # nobody takes it
+
+
 def customers(*rows: tuple[str | None, str]) -> pd.DataFrame:
     return pd.DataFrame({"customer_id": [row[0] for row in rows], "region": [row[1] for row in rows]}, dtype="str")
 

@@ -54,6 +54,7 @@ def join_sources(problem: Problem, tables: dict[str, pd.DataFrame]) -> tuple[pd.
     ContractError
         The contract names a column that the data do not have.
     """
+    _refuse_reserved(problem, list(tables[problem.entity].columns))
     frame = _with_prediction_time(problem, tables[problem.entity])
     reports = []
     for index, join in enumerate(problem.joins):
@@ -69,6 +70,17 @@ def join_sources(problem: Problem, tables: dict[str, pd.DataFrame]) -> tuple[pd.
         _refuse_late(problem, frame, late[0])
     order = [column for column in (problem.time, problem.key) if column]
     return frame.sort_values(order, kind="stable", ignore_index=True), reports
+
+
+def _refuse_reserved(problem: Problem, entity: list[str]) -> None:
+    """See that no column would be overwritten by one that the joins make."""
+    seen = {f"{join.source}.{problem.source(join.source).time}" for join in problem.joins if isinstance(join, AsOfJoin)}
+    ours = {*([PREDICTION_TIME] if problem.time else []), *seen}
+    for source, columns in ((problem.entity, entity), *((join.source, join.take) for join in problem.joins)):
+        if taken := sorted(ours & set(columns)):
+            raise ContractError(
+                f"sources.{source}: the column {taken[0]!r} has the name of one that Evergreen makes itself. Give it another in the reader."
+            )
 
 
 def late_features(problem: Problem, frame: pd.DataFrame) -> list[str]:
