@@ -17,18 +17,24 @@ from evergreen.data.reading import read_delivery
 from evergreen.data.snapshots import check_columns
 from evergreen.data.targets import maturity, why_so_few, with_target
 from evergreen.errors import ContractError, DataError, ModelError
-from evergreen.evaluation import Predicted, central_cost, predict, rule_of_thumb
+from evergreen.evaluation import Predicted, central_cost, cost_threshold, predict, rule_of_thumb
 from evergreen.examination import perturbed
+from evergreen.files import is_unfinished
 from evergreen.policies import Source
 from evergreen.quoting import quoted
 from evergreen.report.pace import asks_too_often, pace
+from evergreen.splitting import split_rows
 from evergreen.training import build_estimator, search_space, training_target
-from evergreen.validation import load_suite, suite_path
+from evergreen.validation import load_suite, suite_path, validate
 from evergreen.workspace import Workspace
 
 FILES = 2
 ROWS = 2_000
 TOLERANCE = 1e-9
+AT_A_HALF = (
+    "business.row_cost is a function, so the model acts as its own predict() says, mostly from a chance of 50% on, whatever a miss and a "
+    "false alarm cost. Use BinaryCosts, or wrap the estimator in scikit-learn's FixedThresholdClassifier(estimator, threshold=...)."
+)
 
 
 def check_problem(space: Workspace) -> Iterator[str]:
@@ -45,12 +51,10 @@ def check_problem(space: Workspace) -> Iterator[str]:
         At the first mistake: what was got, what was expected, what to do.
     """
     problem = space.problem
-    tables = {source.name: _load(space, source) for source in problem.sources}
+    parts = {source.name: _load(space, source) for source in problem.sources}
+    tables = {source.name: _together(parts[source.name], source) for source in problem.sources}
     yield f"{len(tables)} sources can be read: {', '.join(f'{name} {len(rows):,} rows' for name, rows in tables.items())}."
-    expectations = space.settings.expectations
-    for path in dict.fromkeys([*(suite_path(source, expectations) for source in problem.sources), expectations / "training_data.json"]):
-        load_suite(path)
-    yield "Each source and the training data have a suite of expectations."
+    yield from _check_suites(space, parts)
     rows, reports = join_sources(problem, tables)
     yield f"The joins hold: {', '.join(f'{one.source} {one.match_rate:.0%}' for one in reports) or 'there are none'}."
     rows, outcomes = with_target(problem, rows, tables[problem.target.source])
@@ -66,6 +70,8 @@ def check_problem(space: Workspace) -> Iterator[str]:
     had = f"{len(labelled):,} of {len(rows):,} rows have their outcome, {problem.target.name}"
     why = why_so_few(rows, problem)
     yield f"{had}. {why}" if why else f"{had}; {maturity(rows, problem).counting:,} of these count."
+    yield _training_data(space, labelled)
+    yield _splitting(problem, labelled)
     yield from _check_model(problem, sample, y)
     yield from _check_business(problem, sample, y)
     for index, claim in enumerate(problem.behaviour):
@@ -75,19 +81,59 @@ def check_problem(space: Workspace) -> Iterator[str]:
         yield f"{pace(problem)} {advice}"
 
 
-def _load(space: Workspace, source: Source) -> pd.DataFrame:
+def _check_suites(space: Workspace, parts: dict[str, list[pd.DataFrame]]) -> Iterator[str]:
+    """Hold what was read against its suite; what is wrong with a delivery is told and is no mistake of the contract."""
+    expectations, told = space.settings.expectations, []
+    for source in space.problem.sources:
+        for part in parts[source.name]:
+            report = validate(part, suite_path(source, expectations), name=source.name, rows=source.rows, key=source.key)
+            if unknown := [one for one in report.checks if one.exception]:
+                raise ContractError(f"expectations/{source.suite}.json: {unknown[0].finding}. Mend the suite, or the reader.")
+            told += [f"{source.name}: {one.finding}" for one in report.failed]
+    load_suite(expectations / "training_data.json")
+    yield "Each source and the training data have a suite of expectations, and each can be evaluated."
+    if told:
+        yield f"Some of these deliveries would be refused: {'; '.join(told)}."
+
+
+def _training_data(space: Workspace, labelled: pd.DataFrame) -> str:
+    """Hold the rows with their outcome against `training_data.json`, as a training does; say what would stop it."""
+    problem = space.problem
+    columns = list(dict.fromkeys(name for name in (problem.key, problem.time, problem.target.name, *problem.features) if name))
+    report = validate(labelled[columns], space.settings.expectations / "training_data.json", name="training data", key=(problem.key,))
+    if unknown := [one for one in report.checks if one.exception]:
+        raise ContractError(f"expectations/training_data.json: {unknown[0].finding}. Mend the suite, or the contract's features.")
+    if report.failed:
+        return f"A training on these rows would be stopped: {'; '.join(one.finding for one in report.failed)}."
+    return "These rows are what training_data.json expects."
+
+
+def _splitting(problem: Problem, labelled: pd.DataFrame) -> str:
+    """Split the rows with their outcome; so few of them may well be too few, and then it is said what is missing."""
+    try:
+        split = split_rows(labelled, problem)
+    except DataError as error:
+        return f"The split of these few files, which all deliveries together may pass: {error}"
+    return f"The split leaves {len(split.train):,} rows to train on and {len(split.holdout):,} to judge with."
+
+
+def _load(space: Workspace, source: Source) -> list[pd.DataFrame]:
     folder = space.settings.landing / source.name
-    files = sorted(path for path in folder.glob("*") if not path.name.startswith(".")) if folder.is_dir() else []
+    there = sorted(folder.glob("*")) if folder.is_dir() else []
+    files = [path for path in there if path.is_file() and not is_unfinished(path.name)]  # as the landing folders are read
     if not files:
         raise DataError(
             f"There is no file in {folder}; expected at least one delivery of {source.name}. Put one there (the example: evergreen feed)."
         )
     try:
-        parts = [read_delivery(path, source) for path in files[:FILES]]
+        return [read_delivery(path, source) for path in files[:FILES]]
     except DataError as error:
         raise ContractError(
             f"sources.{source.name}: a delivery {error}. Mend the reader, the key or the time in the contract, or the file."
         ) from error
+
+
+def _together(parts: list[pd.DataFrame], source: Source) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).drop_duplicates(list(source.key), keep="last", ignore_index=True)
 
 
@@ -123,6 +169,8 @@ def _check_model(problem: Problem, sample: pd.DataFrame, y: np.ndarray) -> Itera
 
 
 def _check_business(problem: Problem, sample: pd.DataFrame, y: np.ndarray) -> Iterator[str]:
+    if problem.task == "binary" and cost_threshold(problem) is None:
+        yield AT_A_HALF
     rule = rule_of_thumb(problem, sample).decision
     cost = central_cost(problem, sample, y, Predicted(rule))
     if not np.isfinite(cost).all():

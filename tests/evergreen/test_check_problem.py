@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -6,16 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from toy import features
 from toy.contract import PROBLEM
-from workspaces import changed, deliver_days, with_join, with_source
+from workspaces import changed, deliver_days, toy_frame, with_join, with_source
 
 from evergreen.contract import Problem
 from evergreen.errors import ContractError, DataError, EvergreenError, ModelError
+from evergreen.evaluation import predict
 from evergreen.policies import BinaryCosts, Perturbation
 from evergreen.testing import check_problem
+from evergreen.training import shipped_estimator
 from evergreen.workspace import Workspace
 
 NUMBERS = ("amount", "stock_level")
@@ -78,14 +82,86 @@ def misspelt() -> Any:
 
 def test_a_sound_problem_passes_every_step(landed: Workspace):
     steps = told(landed)
-    assert len(steps) == 8
+    assert len(steps) == 10
     assert "4 sources can be read: orders" in steps[0]
     assert "The joins hold: stock 100%, customers 100%." in steps
     assert steps[3] == "634 of 634 rows have their outcome, returned; 634 of these count."
-    assert "EUR per 1,000 orders" in steps[6]
-    assert steps[7].startswith("The schedule asks 365 times a year")
-    assert 'set a schedule that comes as seldom (monthly: cron="30 3 1 * *"' in steps[7]
-    assert len(told(landed, changed(retraining=changed(PROBLEM.retraining, on=("drift", "decay"))))) == 7
+    assert steps[4] == "These rows are what training_data.json expects."
+    assert steps[5].startswith("The split of these few files, which all deliveries together may pass: Got 0 days to train on")
+    assert "EUR per 1,000 orders" in steps[8]
+    assert steps[9].startswith("The schedule asks 365 times a year")
+    assert 'set a schedule that comes as seldom (monthly: cron="30 3 1 * *"' in steps[9]
+    assert len(told(landed, changed(retraining=changed(PROBLEM.retraining, on=("drift", "decay"))))) == 9
+
+
+def expecting(space: Workspace, name: str, kind: str, **kwargs: Any) -> None:
+    """Have a suite hold one more critical expectation."""
+    one = {"type": kind, "kwargs": kwargs, "severity": "critical"}
+    (space.settings.expectations / f"{name}.json").write_text(json.dumps({"name": name, "expectations": [one]}))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("orders", "Some of these deliveries would be refused: orders: "), ("training_data", "A training on these rows would")],
+)
+def test_what_a_suite_would_refuse_is_said_of_the_rows_that_were_read(landed: Workspace, name: str, said: str):
+    expecting(landed, name, "expect_column_values_to_be_between", column="amount", max_value=3)
+    (step,) = [one for one in told(landed) if one.startswith(said)]
+    assert "amount" in step
+
+
+@pytest.mark.parametrize("name", ["orders", "training_data"])
+def test_a_suite_that_names_a_column_nobody_has_is_a_mistake(landed: Workspace, name: str):
+    expecting(landed, name, "expect_column_values_to_not_be_null", column="amuont")
+    refused(landed, PROBLEM, ContractError, rf"expectations/{name}\.json: .*there is no column .*amuont.*Mend the suite")
+
+
+def test_files_of_two_deliveries_are_held_against_their_suite_one_by_one(empty_space: Workspace):
+    deliver_days(empty_space, 2)
+    deliver_days(empty_space, 2, start=2)
+    many = changed(PROBLEM, sources=with_source("orders", rows=(1, 420)).sources)
+    assert not [one for one in told(empty_space, many) if "would be refused" in one]
+    few = changed(PROBLEM, sources=with_source("orders", rows=(1, 20)).sources)
+    assert [one for one in told(empty_space, few) if one.startswith("Some of these deliveries would be refused: orders: ")]
+
+
+def test_a_split_that_the_files_are_enough_for_is_told_in_rows(landed: Workspace):
+    quick = changed(split=changed(PROBLEM.split, holdout_days=1, min_train_days=1))
+    assert [one for one in told(landed, quick) if one.startswith("The split leaves ") and one.endswith(" to judge with.")]
+
+
+@pytest.mark.parametrize("left", ["a.part", "a.csv.tmp", "0-folder"])
+def test_what_still_arrives_and_what_is_no_file_is_no_delivery(landed: Workspace, left: str):
+    path = landed.settings.landing / "orders" / left
+    path.mkdir() if left.endswith("folder") else path.write_text("order_id\no")
+    assert "4 sources can be read" in told(landed)[0]
+
+
+def own_cost(rows: pd.DataFrame, y_true: np.ndarray, decision: np.ndarray) -> np.ndarray:
+    return np.asarray(40.0 * (y_true > decision) + 1.0 * (y_true < decision))
+
+
+def test_a_binary_cost_that_is_a_function_is_said_to_leave_the_threshold_at_a_half(landed: Workspace):
+    assert not [one for one in told(landed) if "50%" in one]
+    own = business(row_cost=own_cost)
+    (step,) = [one for one in told(landed, own) if "50%" in one]
+    assert "Use BinaryCosts, or wrap the estimator in scikit-learn's FixedThresholdClassifier" in step
+
+
+def early() -> FixedThresholdClassifier:
+    return FixedThresholdClassifier(features.build_estimator(), threshold=0.05)
+
+
+def test_the_wrapper_that_is_advised_decides_at_its_threshold_and_can_be_stored(landed: Workspace, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(early, "__module__", "toy.features")
+    wrapped = changed(business(row_cost=own_cost), build_estimator=early)
+    assert "The model can be stored without pickle, and every type in it has been reviewed." in told(landed, wrapped)
+    rows = toy_frame(5)
+    model = shipped_estimator(wrapped, {}).fit(rows[list(wrapped.features)], rows["returned"])
+    said = predict(model, rows[list(wrapped.features)], "binary")
+    assert said.probability is not None
+    assert (said.decision == (said.probability >= 0.05)).all()
+    assert ((said.probability > 0.05) & (said.probability < 0.5)).any()
 
 
 def test_checking_writes_nothing(landed: Workspace):
