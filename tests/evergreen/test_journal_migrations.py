@@ -15,14 +15,16 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from evergreen.errors import JournalError
 from evergreen.journal import Journal, migrations
 from evergreen.journal.engine import connect, parse
-from evergreen.journal.tables import REVISIONS, SCHEMA, cycles, metadata
+from evergreen.journal.tables import REVISIONS, SCHEMA, cycles, gaps, metadata, served, shadowed, shadows
 
 ROOT = Path(__file__).parents[2]
 FIRST_RELEASE = {"about", "owner", "deliveries", "snapshots", "versions", "decisions", "ledger", "promotions", "bars", "tunings"} | {
@@ -51,6 +53,7 @@ SELECT table_name, column_name, ordinal_position, data_type, is_nullable, column
 FROM information_schema.columns WHERE table_schema = 'public'
 """
 INDEXES = "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+SEQUENCES = "SELECT sequence_name, data_type, maximum_value FROM information_schema.sequences"
 INDEX = "signals_newest"
 CONSTRAINTS = (
     "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
@@ -88,7 +91,7 @@ def described(url: str) -> set[tuple[Any, ...]]:
         if connection.dialect.name == "sqlite":
             found = connection.exec_driver_sql("SELECT tbl_name, type, name, sql FROM sqlite_master").all()
         else:
-            found = [*connection.exec_driver_sql(COLUMNS), *connection.exec_driver_sql(CONSTRAINTS), *connection.exec_driver_sql(INDEXES)]
+            found = [row for asked in (COLUMNS, CONSTRAINTS, INDEXES, SEQUENCES) for row in connection.exec_driver_sql(asked)]
     return {tuple(" ".join(each.split()) if isinstance(each, str) else each for each in row) for row in found if row[0] != REVISIONS}
 
 
@@ -233,6 +236,30 @@ def test_what_served_predictions_came_to_gets_a_kind_of_its_own_and_signals_an_i
     assert [tuple(row) for row in found] == list(zip(["realized_served", "realized", "estimate"], facts, strict=True))
 
 
+def test_a_log_with_short_numbers_gets_long_ones_and_goes_on_where_it_was(url: str, today: set[tuple[Any, ...]]):
+    config = Config()
+    config.set_main_option("script_location", "evergreen.journal:migrations")
+    words = {"asked_at": "then", "features": "f", "inputs": "{}", "answer": "{}", "version": 1, "at": "then"}
+    end = 2**31 - 1
+    with connected(url) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        for number in (1, end):
+            connection.execute(served.insert().values(seq=number, prediction=f"p{number}", **words))
+        connection.execute(shadows.insert().values(version=2, since=1, after=0, reason="a try", at="then"))
+        connection.execute(shadowed.insert().values(shadow=1, served=end, answer="{}", at="then"))
+        connection.execute(gaps.insert().values(shadow=1, first=2, last=3, row_count=2, at="then"))
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text(f"SELECT setval('served_seq_seq', {end})"))
+    before = kept(url)
+    with closing(Journal(url)) as journal:
+        assert kept(url) == before
+        assert differences(url) == []
+        assert described(url) == today
+        assert journal.add(served, prediction="next", **{name: value for name, value in words.items() if name != "at"})
+        assert [row["seq"] for row in journal.rows(served)] == [1, end, end + 1]
+
+
 def test_the_number_of_the_schema_is_that_of_the_newest_revision():
     scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
     found = [script.revision for script in scripts.walk_revisions()]
@@ -294,7 +321,7 @@ def test_two_threads_with_a_new_journal_each_do_not_meet(tmp_path: Path):
     assert [differences(url) for url in urls] == [[]] * 4
 
 
-@pytest.mark.parametrize("point", ["journal.revision.0001", "journal.revision.0002", "journal.upgraded"])
+@pytest.mark.parametrize("point", ["journal.revision.0001", "journal.revision.0002", "journal.revision.0007", "journal.upgraded"])
 @pytest.mark.parametrize("kind", ["an old one", "a new one"])
 def test_a_process_that_is_killed_in_the_middle_leaves_what_was_there(
     request: pytest.FixtureRequest, url: str, point: str, kind: str, today: set[tuple[Any, ...]]

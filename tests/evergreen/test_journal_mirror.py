@@ -143,3 +143,29 @@ def test_a_version_in_shadow_goes_on_when_the_whole_log_was_removed(journal: Jou
     shadows.end(journal, reason="enough")
     log.remove_before(journal, LATER + timedelta(days=1), reason="r")
     assert shadows.wanted(journal) is None
+
+
+def test_a_log_that_has_come_to_more_rows_than_32_bits_can_number_goes_on(journal: Journal):
+    put_decisions(journal, ["o1"], [1])
+    shadows.begin(journal, 2, reason="a try")
+    put_decisions(journal, ["o2"], [1])
+    put_shadowed(journal, [YES])
+    long = 3 * 2**31
+    with journal.writing() as connection:  # as if so many had been written and removed
+        connection.execute(tables.served.update().where(tables.served.c.entity == "o2").values(seq=long))
+        connection.execute(tables.shadowed.update().values(seq=long, served=long))
+        if connection.dialect.name == "postgresql":
+            for name in ("served", "shadowed"):
+                connection.exec_driver_sql(f"SELECT setval('{name}_seq_seq', {long})")
+    put_decisions(journal, [f"n{at}" for at in range(5)], [1] * 5)
+    assert mirror.newest_served(journal) == long + 5
+    put_shadowed(journal, [NO])
+    now = wish(journal)
+    assert mirror.skip(journal, now.number, mirror.position(journal, now.number, since=now.since), keep=2) == (long + 3, 2)
+    assert account(journal) == Account(scored=2, failed=0, dropped=2, waiting=2)
+    assert [entity for entity, _ in decisions_said(journal)] == ["o2", "n0"]
+    shadows.end(journal, reason="enough")
+    shadows.begin(journal, 3, reason="another try")
+    assert wish(journal).since == long + 5
+    assert log.remove_before(journal, LATER, reason="old") == 7
+    assert journal.rows(tables.shadowed) == []

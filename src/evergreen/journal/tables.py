@@ -9,16 +9,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA = 6
+SCHEMA = 7
 """The number of the newest revision."""
 REVISIONS = "journal_revision"
 """The table in which Alembic writes down what a journal has. MLflow and Prefect have an `alembic_version` of their own each, and one
 database may hold MLflow's tables and ours."""
 metadata = sa.MetaData()
+LONG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""The numbers of the log of predictions, and what names them: it may come to more than 2,147,483,647 rows, removed ones included. SQLite's
+INTEGER has 64 bits anyway, and counts by itself only if it is called so."""
 
 
-def _table(name: str, *columns: sa.Column[Any], unique: tuple[str, ...]) -> sa.Table:
-    first = sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True)
+def _table(name: str, *columns: sa.Column[Any], unique: tuple[str, ...], number: Any = sa.Integer) -> sa.Table:
+    first = sa.Column("seq", number, primary_key=True, autoincrement=True)
     return sa.Table(name, metadata, first, *columns, _text("at"), sa.UniqueConstraint(*unique, name=f"{name}_once"))
 
 
@@ -129,6 +132,7 @@ served = _table(
     *map(_text, ("prediction", "asked_at", "features", "inputs", "answer")),
     *(sa.Column("version", sa.Integer, nullable=False), _maybe("entity")),
     unique=("prediction",),
+    number=LONG,
 )
 """One row that was predicted over HTTP. `inputs`: the features, as JSON; `features`: their digest; `answer`: what the model said, as JSON;
 `entity`: the key of the thing, where the request gave it. Old rows may be removed: see `evergreen.journal.log`."""
@@ -139,7 +143,7 @@ refusals = _table(
 shadows = _table(
     "shadows",
     _maybe("version", sa.Integer),
-    *(sa.Column(name, sa.Integer, nullable=False) for name in ("since", "after")),
+    *(sa.Column(name, kind, nullable=False) for name, kind in (("since", LONG), ("after", sa.Integer))),
     _text("reason"),
     unique=("after",),
 )
@@ -147,15 +151,17 @@ shadows = _table(
 `seq` of the row before it (0: the first)."""
 shadowed = _table(
     "shadowed",
-    *(sa.Column(name, sa.Integer, nullable=False) for name in ("shadow", "served")),
+    *(sa.Column(name, kind, nullable=False) for name, kind in (("shadow", sa.Integer), ("served", LONG))),
     *(_maybe("answer"), _maybe("fault")),
     unique=("shadow", "served"),
+    number=LONG,
 )
 """What a version said in shadow. `shadow`: `seq` in `shadows`; `served`: `seq` in `served`; `answer`: as JSON; `fault`: why there is none.
 Goes with the rows of `served`."""
 gaps = _table(
     "gaps",
-    *(sa.Column(name, sa.Integer, nullable=False) for name in ("shadow", "first", "last", "row_count")),
+    sa.Column("shadow", sa.Integer, nullable=False),
+    *(sa.Column(name, LONG, nullable=False) for name in ("first", "last", "row_count")),
     unique=("shadow", "first"),
 )
 """Rows of `served` that a version was not asked about, because too many waited: from `first` to `last`."""
