@@ -65,7 +65,7 @@ def feed(through: Through = None) -> None:
     space = open_workspace()
     if (world := outside_world(space)) is None:
         raise RefusedError("This problem has no feed: its deliveries come from outside. Put files into the landing folders.")
-    deliver(world, space.settings.landing, through or world.THROUGH)
+    deliver(space, world, through)
     account.say(f"They are in {space.settings.landing}. Next: evergreen ingest")
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import ModuleType
-from typing import Any
 
 from evergreen import journal as tables
 from evergreen.errors import RefusedError
@@ -20,6 +18,7 @@ from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.alerting import tell_alerts, tell_watcher
 from flows.news import tell_impasse, tell_notices
+from flows.own import FEED, beside_contract, told_in_a_sentence
 from flows.server import alone, prefect_server
 
 DELIVERIES = "deliveries"
@@ -75,8 +74,9 @@ def rounds_to_go(space: Workspace, feed: ModuleType | None, through: str | None)
     if feed is None and through is not None:
         raise RefusedError(f"Got --through {through}, but this problem has no feed: its deliveries come from outside. Leave it out.")
     finished = {row["cycle"] for row in space.journal.rows(tables.cycles)}
-    months = feed.months_through(through or feed.THROUGH) if feed else []
-    first = feed.last_delivered(space.settings.landing) if feed else None  # what came before it cannot be told apart any more
+    with told_in_a_sentence(space, FEED):
+        months = feed.months_through(through or feed.THROUGH) if feed else []
+        first = feed.last_delivered(space.settings.landing) if feed else None  # what came before it cannot be told apart any more
     ahead = [month for month in months if month not in finished and not (first and month < first)]
     return ahead or ([DELIVERIES] if is_anything_new(space) else [])
 
@@ -92,10 +92,10 @@ def is_anything_new(space: Workspace) -> bool:
 def go_round(space: Workspace, feed: ModuleType | None, name: str, ready: Callable[[], str]) -> bool:
     """Let the outside world deliver, then ingest, train, judge and predict; False when something could not be read."""
     account.title(f"{name} is over" if feed else "What has been delivered")
-    landing = space.settings.landing
-    broken = feed.deliver_corrupted(landing, name) if feed else []
+    with told_in_a_sentence(space, FEED):
+        broken = feed.deliver_corrupted(space.settings.landing, name) if feed else []
     if feed and not broken:
-        deliver(feed, landing, name)
+        deliver(space, feed, name)
     with account.working("start Prefect"):
         from flows.cycle import cycle
 
@@ -103,14 +103,14 @@ def go_round(space: Workspace, feed: ModuleType | None, name: str, ready: Callab
         ready()
     if feed and broken:
         cycle(f"{name}, first delivery", rehearsal=True)
-        deliver(feed, landing, name)
+        deliver(space, feed, name)
     return cycle(name)
 
 
-def deliver(feed: ModuleType, landing: Any, name: str) -> None:
-    """Have the example's outside world deliver everything of that month."""
-    with account.working("the outside world delivers"):
-        files = feed.deliver(landing, name)
+def deliver(space: Workspace, feed: ModuleType, name: str | None) -> None:
+    """Have the example's outside world deliver everything of that month; None: of all that a run delivers."""
+    with account.working("the outside world delivers"), told_in_a_sentence(space, FEED):
+        files = list(feed.deliver(space.settings.landing, name or feed.THROUGH))
     account.done("deliver", f"{counted(len(files), 'file')} arrived in the landing folders")
 
 
@@ -137,17 +137,4 @@ def show_rounds(space: Workspace) -> None:
 
 def outside_world(space: Workspace) -> ModuleType | None:
     """The example's feed: the module `feed` beside the contract, where there is one."""
-    return beside_contract(space, "feed")
-
-
-def beside_contract(space: Workspace, name: str) -> ModuleType | None:
-    """A module of the problem's own, in the folder of the contract; None where there is none."""
-    package = space.settings.problem.partition(":")[0].rpartition(".")[0]
-    if not package:
-        return None
-    try:
-        return importlib.import_module(f"{package}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name == f"{package}.{name}":
-            return None
-        raise
+    return beside_contract(space, FEED)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from traceback import extract_tb
 
 from evergreen import journal as tables
 from evergreen import occasions
-from evergreen.errors import EvergreenError, RefusedError
+from evergreen.errors import RefusedError
 from evergreen.files import write_bytes
 from evergreen.journal.tables import metadata
 from evergreen.report.summary import summarize
@@ -21,8 +19,9 @@ from evergreen.triggers import KINDS, Kind
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
 from flows.alerting import tell_alerts, tell_watcher
-from flows.loop import DELIVERIES, beside_contract
+from flows.loop import DELIVERIES
 from flows.news import tell_impasse, tell_notices
+from flows.own import FETCH, beside_contract, told_in_a_sentence
 from flows.server import alone, prefect_server
 from flows.telling import name_of
 
@@ -110,8 +109,7 @@ def fetch_deliveries(pointer: str | None) -> None:
         The module has no such function, it fails, or nobody says what is to be had.
     """
     space = open_workspace()
-    with told_in_a_sentence():
-        module = beside_contract(space, "fetch")
+    module = beside_contract(space, FETCH)
     if module is None:
         account.say(f"This problem has no fetch.py: its deliveries are put into {space.settings.landing} by others.")
         return
@@ -122,28 +120,15 @@ def fetch_deliveries(pointer: str | None) -> None:
         if not file.is_file():
             raise RefusedError(f"Got no file {file}, which says what to fetch. Make it, set EVERGREEN_POINTER, or say --pointer.")
         pointer = file.read_text().strip()
-    with account.working("fetch deliveries"), told_in_a_sentence():
-        files = list(module.fetch(space.settings.landing, pointer))
+    with account.working("fetch deliveries"), told_in_a_sentence(space, FETCH):
+        brought = module.fetch(space.settings.landing, pointer)
+    if not isinstance(brought, Iterable):
+        got = type(brought).__name__
+        raise RefusedError(
+            f"fetch of {module.__file__} returned {got}; expected the files it wrote, a list of paths. Mend it, then run again."
+        )
+    files = list(brought)
     account.done("fetch", f"{counted(len(files), 'file')} arrived in {space.settings.landing} (pointer {pointer})")
-
-
-@contextmanager
-def told_in_a_sentence() -> Iterator[None]:
-    """Say of the problem's own fetch.py in a sentence where it failed and of what; whoever wrote it needs no more.
-
-    Raises
-    ------
-    RefusedError
-        In the place of whatever it raised.
-    """
-    try:
-        yield
-    except EvergreenError:
-        raise
-    except Exception as error:  # the problem's own code may raise anything
-        *_, last = extract_tb(error.__traceback__)
-        where = f"{last.filename}, line {last.lineno}"
-        raise RefusedError(f"Deliveries could not be fetched. {where}: {type(error).__name__}: {error}. Mend it, then run again.") from None
 
 
 def _newest(space: Workspace) -> dict[str, int]:

@@ -23,6 +23,7 @@
 from __future__ import annotations
 
 import re
+from traceback import walk_tb
 
 
 class EvergreenError(Exception):
@@ -117,3 +118,25 @@ def what_helps(cause: str, *, program: str, setting: str) -> str:
 def without_passwords(text: str) -> str:
     """The text with what stands for passwords in its addresses hidden."""
     return re.sub(r"(://[^/@\s]*?):[^/\s]*@", r"\1:***@", text)
+
+
+def place_of(error: BaseException, module: str) -> str:
+    """Where in a problem's own code an error arose: the file and the line, then ": "; empty where it did not.
+
+    The code is all of the outermost package that `module`, such as "problem.contract", is in: the last line of it that was reached.
+    """
+    if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
+        return f"{error.filename}, line {error.lineno}: "
+    package = module.partition(".")[0]
+    reached = [(frame, line) for frame, line in walk_tb(error.__traceback__) if _package(frame.f_globals) == package]
+    return f"{reached[-1][0].f_code.co_filename}, line {reached[-1][1]}: " if reached else ""
+
+
+def in_a_line(error: BaseException) -> str:
+    """The kind of an error of somebody else's code and what it says, in one line without a stop at its end."""
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {' '.join(said.split()).rstrip('.')}"
+
+
+def _package(names: dict[str, object]) -> str:
+    return str(names.get("__name__", "")).partition(".")[0]

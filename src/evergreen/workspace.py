@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from evergreen.contract import Problem
-from evergreen.errors import ContractError, EvergreenError
+from evergreen.errors import ContractError, EvergreenError, in_a_line, place_of
 from evergreen.journal import Journal
 from evergreen.registry import Registry
 from evergreen.settings import Settings, load_settings
@@ -60,7 +60,9 @@ def load_problem(place: str) -> Problem:
     except ContractError:
         raise
     except Exception as error:  # the module is the user's: whatever it raises is theirs to read, in one sentence
-        raise ContractError(f"{place} cannot be imported: {type(error).__name__}: {error}. It must define a Problem.") from error
+        where = place_of(error, module)
+        advice = "Mend it, then run again." if where else "It must define a Problem."
+        raise ContractError(f"{place} cannot be imported: {where}{in_a_line(error)}. {advice}") from error
     if not isinstance(problem, Problem):
         raise ContractError(f"{place} is a {type(problem).__name__}; expected an evergreen.contract.Problem.")
     return problem

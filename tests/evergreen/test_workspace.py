@@ -36,15 +36,30 @@ def test_something_else_than_a_problem_is_told():
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("PROBLEM = Problem(", "SyntaxError"),
-        ("import no_such_package", "No module named 'no_such_package'"),
-        ("PROBLEM = 1 / 0", "ZeroDivisionError: division by zero"),
+        ("\nPROBLEM = Problem(", "line 2: SyntaxError: '(' was never closed"),
+        ("\nimport no_such_package", "line 2: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("PROBLEM = 1 / 0", "line 1: ZeroDivisionError: division by zero"),
+        ("import json\n\nPROBLEM = json.loads('{')", "line 3: JSONDecodeError: Expecting property name enclosed"),
+        ("def made():\n    raise ValueError('two\\nlines.')\n\nmade()", "line 2: ValueError: two lines"),
     ],
 )
-def test_whatever_the_users_module_raises_is_told_as_the_contracts_fault(write_module, source: str, told: str):
+def test_whatever_the_users_module_raises_is_told_with_the_line_of_it(write_module, tmp_path: Path, source: str, told: str):
     write_module(source)
-    with pytest.raises(ContractError, match=rf"someones_contract:PROBLEM cannot be imported: .*{told}"):
+    with pytest.raises(ContractError) as error:
         load_problem("someones_contract:PROBLEM")
+    message = str(error.value)
+    assert message.startswith(f"someones_contract:PROBLEM cannot be imported: {tmp_path / 'someones_contract.py'}, {told}")
+    assert message.endswith(". Mend it, then run again.")
+    assert message.count("\n") == 0
+
+
+def test_a_mistake_in_a_file_beside_the_contract_is_told_with_the_line_of_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "someones").mkdir()
+    (tmp_path / "someones" / "contract.py").write_text("from someones import data\n")
+    (tmp_path / "someones" / "data.py").write_text("import pandas as pd\n\nLONG = pd.DataFrame({'x': [1]})['y']\n")
+    with pytest.raises(ContractError, match=r"someones/data\.py, line 3: KeyError: 'y'\. Mend it"):
+        load_problem("someones.contract:PROBLEM")
 
 
 def test_a_wrong_contract_is_told_by_its_own_words(write_module):

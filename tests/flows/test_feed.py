@@ -4,7 +4,8 @@ import contextlib
 import sqlite3
 
 import commands
-from commands import Home
+import pytest
+from commands import Home, told
 
 CONTRACT = "from toy.contract import PROBLEM\n"
 FEED = """
@@ -102,3 +103,32 @@ def test_a_home_whose_rounds_were_recorded_otherwise_goes_round_once_more(home: 
     again = run(home)
     assert any("nothing new to learn from; the verdict on version 1 stands: PROMOTE" in line for line in again)
     assert any(line.startswith("Nothing is new") for line in run(home))
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "advice"),
+    [
+        (
+            "\nimport nowhere_to_be_found\n",
+            "line 2: ModuleNotFoundError: No module named 'nowhere_to_be_found'.",
+            "Install nowhere_to_be_found",
+        ),
+        ("\n\ndef months_through(\n", "line 3: SyntaxError: '(' was never closed.", "Mend it"),
+        (
+            "from importlib.metadata import files\n" + FEED.replace("    until = int(name)", "    files('nowhere-to-be-found')"),
+            "line 14: PackageNotFoundError: No package metadata was found for nowhere-to-be-found.",
+            "Install nowhere-to-be-found",
+        ),
+        ("THROUGH = '070'\n", "AttributeError: module 'fed.feed' has no attribute 'months_through'.", "Mend it"),
+        (FEED.replace("deliver_corrupted(landing, name):", "deliver_corrupted(landing, name):\n    1 / 0"), "ZeroDivisionError", "Mend it"),
+    ],
+    ids=["lacks a module", "is no Python", "lacks its data", "lacks a function", "fails"],
+)
+def test_a_feed_that_cannot_play_the_outside_world_is_told_with_what_to_do(home: Home, source: str, said: str, advice: str):
+    home = fed(home)
+    file = home.root / "contracts" / "fed" / "feed.py"
+    file.write_text(source)
+    cure = f"{advice}; or, if it is the example's, which your problem does not need, remove {file}. Then run again."
+    told(home.evergreen("run"), "The feed, which plays the outside world, failed. ", said, cure)
+    if "Install" in advice:
+        told(home.evergreen("feed"), said, cure)

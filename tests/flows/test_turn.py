@@ -125,8 +125,14 @@ def test_a_problem_without_fetch_gets_its_deliveries_from_others(tmp_path):
         ("def fetch(landing, pointer): return []", (), ("Got no file", "EVERGREEN_POINTER", "--pointer")),
         ("import nowhere_to_be_found", ("--pointer", "1"), ("fetch.py, line 1: ModuleNotFoundError", "nowhere_to_be_found")),
         ("def fetch(landing, pointer):\n    return 1 / 0", ("--pointer", "1"), ("fetch.py, line 2: ZeroDivisionError: division by zero.",)),
+        ("def fetch(landing, pointer): pass", ("--pointer", "1"), ("fetch.py returned NoneType; expected the files it wrote",)),
+        (
+            "import json\n\ndef fetch(landing, pointer):\n    return json.loads('{')",
+            ("--pointer", "1"),
+            ("fetch.py, line 4: JSONDecodeError: Expecting",),
+        ),
     ],
-    ids=["no function", "no pointer", "a module it lacks", "one that fails"],
+    ids=["no function", "no pointer", "a module it lacks", "one that fails", "one that returns nothing", "one that fails in a library"],
 )
 def test_what_is_wrong_with_fetching_is_said(tmp_path: Path, source, words, parts):
     home = make_home(tmp_path, problem="shop.contract:PROBLEM", contract=NO_FETCH, bare=True)
