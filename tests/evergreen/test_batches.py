@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import deliveries as d
@@ -146,6 +147,27 @@ def test_an_unusable_delivery_is_quarantined_with_the_reason(house: House, conte
     record = json.loads((cell / "reason.json").read_text())
     assert (record["reason"], record["at"]) == (judged.reason, NOW.isoformat())
     assert house.look() == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        (
+            "2026-03-28T23:00:00+01:00",
+            "2026-03-29T23:00:00+02:00",
+            "has times with different offsets in `at` (+01:00, +02:00): have the reader",
+        ),
+        ("2026-03-28 23:00:00.5+0100", "2026-03-29 23:00:00Z", "has times with different offsets in `at` (+0100, Z): have the reader"),
+        ("2026-03-28T23:00:00+01:00", "soon", "has no time zone in `at`: got str"),
+        ("2026-03-28", "2026-03-29", "has no time zone in `at`: got datetime64[us]"),
+    ],
+)
+def test_local_times_over_the_change_of_the_clocks_are_not_told_to_have_no_zone(house: House, first: str, second: str, reason: str):
+    house.deliver("a.csv", f"{d.HEADER}r1,{first},1\nr2,{second},2\n")
+    source = GAUGE.model_copy(update={"read": partial(pd.read_csv, parse_dates=["at"])})
+    (delivery,) = house.look()
+    judged = batches.ingest_one(delivery, source, intake=house.intake, now=NOW)
+    assert (judged.outcome, judged.reason.startswith(reason)) == ("quarantined", True), judged.reason
 
 
 def test_a_parquet_file_without_its_end_is_quarantined(house: House):

@@ -32,16 +32,16 @@ def written_down(folder: Path) -> None:
 
 
 def delivered(landing: Path) -> None:
-    """Two weeks of orders, and what became of them."""
+    """Two weeks of orders, in local times over which the clocks change, and what became of them."""
     rng = np.random.default_rng(0)
-    at = pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(np.arange(400), unit="h")
+    at = (pd.Timestamp("2026-03-20", tz="UTC") + pd.to_timedelta(np.arange(400), unit="h")).tz_convert("Europe/Berlin")
     product, amount = rng.choice(["shoe", "book"], 400), rng.integers(5, 60, 400)
     orders = pd.DataFrame({"order_id": [f"o{number}" for number in range(400)], "at": at, "product": product, "amount": amount})
     returned = rng.random(400) < np.where(product == "shoe", 0.7, 0.1)
     outcomes = orders[["order_id"]].assign(at=at + pd.Timedelta(days=14), returned=returned)
     for name, rows in {"orders": orders, "outcomes": outcomes}.items():
         (landing / name).mkdir(parents=True)
-        rows.to_csv(landing / name / "january.csv", index=False)
+        rows.to_csv(landing / name / "march.csv", index=False)
 
 
 def test_the_pages_example_can_be_copied_and_passes_the_check(tmp_path: Path):

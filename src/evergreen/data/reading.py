@@ -12,6 +12,10 @@ from evergreen.policies import Source
 from evergreen.quoting import quoted
 
 TEXT = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
+OFFSET = r":\d{2}(?:\.\d+)?\s*(Z|[+-]\d{2}:?\d{2})$"
+"""What a time ends with that says where it was told; a date such as 2026-03-28 ends with none."""
+MANY = 3
+"""So many offsets are shown."""
 
 
 def read_delivery(path: Path, source: Source) -> pd.DataFrame:
@@ -76,9 +80,20 @@ def _faults(frame: pd.DataFrame, source: Source) -> Iterator[str]:
     elif source.time:
         time = frame[source.time]
         if not isinstance(time.dtype, pd.DatetimeTZDtype):
-            yield f"has no time zone in `{source.time}`: got {time.dtype}; expected times such as 2026-01-31T23:00:00Z"
+            yield _why_no_zone(time)
         elif missing := int(time.isna().sum()):
             yield f"lacks `{source.time}` in {missing:,} of {len(time):,} rows"
+
+
+def _why_no_zone(time: pd.Series) -> str:
+    """Times whose offsets differ, as local ones do once the clocks have changed, are left as text by pandas."""
+    offsets = sorted(set(time.dropna().astype("str").str.extract(OFFSET, expand=False).dropna()))
+    if len(offsets) > 1 and not pd.api.types.is_datetime64_dtype(time.dtype):
+        found = quoted(", ".join(offsets[:MANY]))
+        return (
+            f"has times with different offsets in `{time.name}` ({found}): have the reader make them UTC, by pd.to_datetime(..., utc=True)"
+        )
+    return f"has no time zone in `{time.name}`: got {time.dtype}; expected times such as 2026-01-31T23:00:00Z"
 
 
 def _tidy(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
