@@ -16,6 +16,7 @@ from pydantic import model_validator
 from evergreen import policies as p
 from evergreen.errors import ContractError, EvergreenError
 from evergreen.files import digest_file, digest_text
+from evergreen.functions import name_of, written
 from evergreen.limits import OnlinePolicy
 from evergreen.parts import ColumnNames, Columns, Name, Part, Span, Text
 from evergreen.quoting import quoted
@@ -105,7 +106,7 @@ class Problem(Part):
         file = getattr(sys.modules.get(module.partition(".")[0]), "__file__", None)
         if file is None or Path(file).name != "__init__.py" or "site-packages" in Path(file).parts:
             raise ContractError(
-                f"build_estimator: got {_name_of(self.build_estimator)}; expected a function in a package of yours (a folder with an "
+                f"build_estimator: got {name_of(self.build_estimator)}; expected a function in a package of yours (a folder with an "
                 "__init__.py), because that folder travels inside every model."
             )
         return Path(file).parent
@@ -124,7 +125,7 @@ class Problem(Part):
         for source in told["sources"]:
             if source["suite"] == source["name"]:  # said or not, it is the same contract
                 del source["suite"]
-        values = json.dumps(told, sort_keys=True, default=_name_of)
+        values = json.dumps(told, sort_keys=True, default=name_of)
         return digest_text(values, *(f"{file.name} {digest_file(file)}" for file in files))
 
 
@@ -141,7 +142,7 @@ def called(field: str, function: Callable[..., Any], *arguments: Any, error: typ
     except EvergreenError:
         raise
     except Exception as cause:
-        raise error(f"{field}: {_name_of(function)} failed: {type(cause).__name__}: {quoted(cause)}") from cause
+        raise error(f"{field}: {name_of(function)} failed: {type(cause).__name__}: {quoted(cause)}") from cause
 
 
 def _faults(problem: Problem) -> Iterator[str]:
@@ -228,14 +229,4 @@ def _functions(value: Any) -> Iterator[Any]:
     elif isinstance(value, functools.partial):
         yield from _functions(value.func)
     elif callable(value) and not inspect.isbuiltin(value):
-        yield value if inspect.isfunction(value) or inspect.isclass(value) else type(value)
-
-
-def _name_of(value: Any) -> str:
-    """A name that is the same in every process; a callable's default text would hold its address in memory."""
-    if isinstance(value, functools.partial):
-        return f"{_name_of(value.func)} with {value.args} {sorted(value.keywords.items())}"
-    if callable(value) and not isinstance(value, Part):
-        named = value if hasattr(value, "__qualname__") else type(value)
-        return f"{named.__module__}.{named.__qualname__}"
-    return str(value)
+        yield written(value)

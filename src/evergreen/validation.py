@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
 import os
@@ -17,7 +16,8 @@ import pandas as pd
 
 from evergreen.contract import Problem
 from evergreen.errors import ContractError
-from evergreen.files import digest_file, digest_text
+from evergreen.files import digest_text
+from evergreen.functions import digest_code
 from evergreen.policies import Source
 from evergreen.quoting import in_words, quoted, revealed
 from evergreen.sentences import sentence, words
@@ -123,16 +123,14 @@ def validate(
 
 
 def rules_digest(source: Source, suite_path: Path) -> str:
-    """Name of everything that judges the deliveries of `source`: suite, reader, key, time and volume.
+    """Name of everything that judges the deliveries of `source`: suite, reader (its arguments, its package), key, time, volume.
 
     Raises
     ------
     ContractError
         There is no such suite.
     """
-    read = inspect.unwrap(getattr(source.read, "func", source.read))
-    reader = Path(inspect.getfile(read if inspect.isfunction(read) else type(read)))
-    return digest_text(_suite_text(suite_path), digest_file(reader), repr((source.key, source.time, source.rows, source.health)))
+    return digest_text(_suite_text(suite_path), digest_code(source.read), repr((source.key, source.time, source.rows, source.health)))
 
 
 def rules_of(problem: Problem, expectations: Path) -> dict[str, str]:

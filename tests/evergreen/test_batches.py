@@ -170,6 +170,22 @@ def test_local_times_over_the_change_of_the_clocks_are_not_told_to_have_no_zone(
     assert (judged.outcome, judged.reason.startswith(reason)) == ("quarantined", True), judged.reason
 
 
+def test_with_another_argument_of_its_reader_a_refused_delivery_is_judged_anew_and_an_accepted_one_is_not(house: House):
+    def look(read: partial[pd.DataFrame]) -> list[str]:
+        source = GAUGE.model_copy(update={"read": read})
+        rules = rules_of(d.PROBLEM.model_copy(update={"sources": (source,)}), house.suite.parent)
+        found = landing.find(house.root / "landing", d.PROBLEM, settle_seconds=0, now=NOW)
+        ready = landing.unjudged(found, landing.known(house.journal), rules, root=house.root)
+        return [batches.ingest_one(delivery, source, intake=house.intake, now=NOW).outcome for delivery in ready]
+
+    comma = partial(pd.read_csv, parse_dates=["at"], sep=",")
+    house.deliver("good.csv", rows(1, 2))
+    house.deliver("semicolons.csv", rows(3, 4, day=2).replace(",", ";"))
+    assert look(comma) == ["published", "quarantined"]
+    assert look(comma) == []
+    assert look(partial(comma, sep=";")) == ["published"]
+
+
 def test_a_parquet_file_without_its_end_is_quarantined(house: House):
     frame = d.read_gauge(house.deliver("a.csv", rows(1, 2)))
     (house.root / "landing" / "gauge" / "a.csv").unlink()
