@@ -148,6 +148,9 @@ def called(field: str, function: Callable[..., Any], *arguments: Any, error: typ
 def _faults(problem: Problem) -> Iterator[str]:
     """What no single field can see: names that point nowhere and columns that must not meet."""
     names = [source.name for source in problem.sources]
+    if not names:
+        yield "sources: got none; expected a Source for each kind of delivery, those of `entity` and `target` among them."
+        return
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"sources: {name!r} is declared twice; expected each name once."
     for field, name in [

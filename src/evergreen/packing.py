@@ -7,6 +7,7 @@ import math
 import shutil
 import warnings
 from pathlib import Path
+from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -23,6 +24,7 @@ from evergreen.provenance import locked_packages
 # numpy and scipy its numbers, mlflow the client that people load it with. Feature code may import nothing else.
 NEEDED = ("mlflow", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops")
 
+AT_THE_TOP = "Use functions and classes that stand at the top of a module of your package."
 STORED_TIMES = 10
 """The gate refuses a model that is too large and keeps it as evidence; one of this many times the limit would only fill the store."""
 
@@ -115,10 +117,21 @@ def _dump(estimator: Any, file: Path, problem: Problem) -> list[str]:
         skops.io.dump(estimator, file)
     except Exception as error:  # skops says "cannot" with many kinds of errors, and a person wants one sentence
         raise ModelError(
-            f"{type(estimator).__name__} cannot be stored without pickle ({type(error).__name__}: {error}). "
-            "Use functions and classes that stand at the top of a module of your package."
+            f"{type(estimator).__name__} cannot be stored without pickle ({type(error).__name__}: {error}). {AT_THE_TOP}"
         ) from error
-    return check_trusted(file, trusted=problem.trusted_types, packages=[problem.package.name])
+    types, own = check_trusted(file, trusted=problem.trusted_types, packages=[problem.package.name]), f"{problem.package.name}."
+    # skops writes down the name of a lambda, or of a function inside another, and does not find it again.
+    if lost := [name for name in types if name.startswith(own) and not _is_at_the_top(name)]:
+        raise ModelError(f"{type(estimator).__name__} holds {', '.join(lost)}, which nobody finds by that name. {AT_THE_TOP}")
+    return types
+
+
+def _is_at_the_top(name: str) -> bool:
+    try:
+        resolve_name(name)
+    except (ValueError, ImportError, AttributeError):
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:

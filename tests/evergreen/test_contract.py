@@ -305,3 +305,11 @@ def test_a_reader_with_arguments_has_a_digest_of_its_content_not_of_its_place_in
     assert digest("|") != before
     Path(reader.__file__).write_text("def read(path, sep):\n    return None\n")
     assert digest(";") != before
+
+
+def test_a_contract_without_sources_is_told_that_it_has_none():
+    with pytest.raises(ContractError) as error:
+        Problem(**{**dict(PROBLEM), "sources": ()})
+    assert [line for line in str(error.value).splitlines() if line.startswith("  - ")] == [
+        "  - sources: got none; expected a Source for each kind of delivery, those of `entity` and `target` among them."
+    ]

@@ -196,6 +196,18 @@ def test_a_function_that_nothing_can_import_again_is_refused(registry: Registry)
         registry.register(candidate)
 
 
+@pytest.mark.parametrize("name", ["<lambda>", "add_load.<locals>.inner"])
+def test_a_function_of_the_problems_own_that_is_not_found_by_its_name_is_refused(registry: Registry, name: str):
+    def inner(X: pd.DataFrame) -> pd.DataFrame:
+        return X
+
+    inner.__module__, inner.__qualname__, inner.__name__ = "toy.features", name, name.rpartition(".")[2]
+    candidate = toy_candidate(estimator=make_pipeline(FunctionTransformer(inner), PROBLEM.build_estimator()))
+    with pytest.raises(ModelError, match=r"holds toy\.features\..*(lambda>|inner), which nobody .* stand at the top of a module"):
+        registry.register(candidate)
+    assert registry.journal.rows(versions) == []
+
+
 def test_mlflow_says_nothing_and_reports_to_nobody(tmp_path: Path):
     code = """
 import sys; sys.path.insert(0, sys.argv[1])
