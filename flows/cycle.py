@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,19 +75,53 @@ def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
     tell_worth(space, worth)
     with account.working("see whether the world has changed"):
         tell_signals(watch(space))
-    record = answer(space, kind, name)
-    with account.working("see that the API serves the champion"):
-        deployed = deploy_online()
-    tell_deployed(deployed)
-    publication = predict(space)
-    tell_estimate(space, publication, foresee(space))
-    refresh_site(space, worth)
+    record, failure = answer_or_go_on(space, kind, name)
+    with raised_at_the_end(failure):
+        with account.working("see that the API serves the champion"):
+            deployed = deploy_online()
+        tell_deployed(deployed)
+        publication = predict(space)
+        tell_estimate(space, publication, foresee(space))
+        refresh_site(space, worth)
     serves = publication.version if publication else standing(space.journal).champion
     close_round(space, name, record, current_state(space, inputs, serves))
     tell_alerts(space, datetime.now(UTC))
     tell_prometheus(space, datetime.now(UTC))
     tell_watcher(space)
     return complete
+
+
+def answer_or_go_on(space: Workspace, kind: Kind, reason: str) -> tuple[dict[str, Any] | None, EvergreenError | None]:
+    """Answer the reason for this round; where that fails for good, what serves goes on, and the error is raised at the round's end.
+
+    Returns
+    -------
+    tuple
+        The decision record, None when nothing was judged; and what failed, None when nothing did.
+    """
+    try:
+        return answer(space, kind, reason), None
+    except MENDED:
+        raise
+    except EvergreenError as error:
+        serves = standing(space.journal).champion
+        rest = f"version {serves} goes on predicting" if serves else "no model serves"
+        account.done("train", f"failed, and so does this round, at its end; {rest}: {error}", tone="bad")
+        return None, error
+
+
+@contextmanager
+def raised_at_the_end(failure: EvergreenError | None) -> Iterator[None]:
+    """Do what a round does after its training, then raise what failed there: it is the cause, whatever else fails after it."""
+    try:
+        yield
+    except EvergreenError as later:
+        if failure is None:
+            raise
+        account.done("", f"after the failed training: {later}", tone="bad")
+        raise failure from later
+    if failure is not None:
+        raise failure
 
 
 def answer(space: Workspace, kind: Kind, reason: str) -> dict[str, Any] | None:
