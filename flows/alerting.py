@@ -13,10 +13,10 @@ from evergreen.control import freshen_site
 from evergreen.data.batches import Judged
 from evergreen.errors import ContractError, EvergreenError
 from evergreen.journal import Journal
-from evergreen.monitoring.alerts import GOOD_NEWS, Alert, contract_broken, run_died, run_failed
+from evergreen.monitoring.alerts import FETCH, GOOD_NEWS, Alert, contract_broken, run_died, run_failed
 from evergreen.monitoring.channels import Channels, split_urls
 from evergreen.monitoring.heartbeat import beat
-from evergreen.monitoring.telling import Memory, failures, resolutions, tell
+from evergreen.monitoring.telling import Memory, failures, fetches_over, resolutions, tell
 from evergreen.policies import AlertPolicy
 from evergreen.settings import Settings, load_settings
 from evergreen.status import look_at_health
@@ -74,6 +74,15 @@ def tell_failure(space: Workspace, name: str, error: BaseException) -> list[Aler
     """Tell that a run failed, where the contract wants it told; returns what was told. Raise the error again afterwards."""
     wanted = "failure" in space.problem.alerts.on
     return _tell(space, [run_failed(space.problem, name, error)] if wanted else [], datetime.now(UTC))
+
+
+def tell_fetch(space: Workspace, error: EvergreenError | None = None) -> list[Alert]:
+    """Tell that deliveries could not be fetched, or, without an error, that they can be again; returns what was told."""
+    if error is None:
+        return _tell(space, fetches_over(space.journal, space.problem), datetime.now(UTC))
+    told = tell_failure(space, FETCH, error)
+    show_what_holds(space, datetime.now(UTC))
+    return told
 
 
 def tell_deaths(space: Workspace, runs: list[FlowRun], now: datetime) -> list[Alert]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from evergreen.errors import EvergreenError, RefusedError, in_a_line, place_of
+from evergreen.quoting import quoted
 from evergreen.workspace import Workspace
 
 FETCH, FEED = "fetch", "feed"
@@ -49,8 +50,8 @@ def told_in_a_sentence(space: Workspace, name: str) -> Iterator[None]:
         raise
     except Exception as error:  # the problem's own code may raise anything
         where = place_of(error, space.settings.problem)
-        told = f"{WRONG[name]} {where}{in_a_line(error)}."
-        raise RefusedError(f"{told} {_advice(space, name, error)}") from None
+        kind, _, said = in_a_line(error).partition(": ")  # what it says may hold a value of the data
+        raise RefusedError(f"{WRONG[name]} {where}{kind}: {quoted(said)}. {_advice(space, name, error)}") from None
 
 
 def _advice(space: Workspace, name: str, error: Exception) -> str:

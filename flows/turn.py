@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evergreen import journal as tables
 from evergreen import occasions
-from evergreen.errors import RefusedError
+from evergreen.errors import EvergreenError, RefusedError
 from evergreen.files import write_bytes
 from evergreen.journal.tables import metadata
 from evergreen.report.summary import summarize
@@ -18,7 +18,7 @@ from evergreen.status import look_at_landing
 from evergreen.triggers import KINDS, Kind
 from evergreen.workspace import Workspace, open_workspace
 from flows import account
-from flows.alerting import tell_alerts, tell_watcher
+from flows.alerting import tell_alerts, tell_fetch, tell_watcher
 from flows.loop import DELIVERIES
 from flows.news import tell_impasse, tell_notices
 from flows.own import FETCH, beside_contract, told_in_a_sentence
@@ -96,7 +96,7 @@ def explain() -> None:
 
 
 def fetch_deliveries(pointer: str | None) -> None:
-    """Call the problem's `fetch(landing, pointer)`, and say what it brought.
+    """Call the problem's `fetch(landing, pointer)`, and say what it brought; that it fails is told as an alert.
 
     Parameters
     ----------
@@ -109,6 +109,15 @@ def fetch_deliveries(pointer: str | None) -> None:
         The module has no such function, it fails, or nobody says what is to be had.
     """
     space = open_workspace()
+    try:
+        _fetch(space, pointer)
+    except EvergreenError as error:
+        tell_fetch(space, error)
+        raise
+    tell_fetch(space)
+
+
+def _fetch(space: Workspace, pointer: str | None) -> None:
     module = beside_contract(space, FETCH)
     if module is None:
         account.say(f"This problem has no fetch.py: its deliveries are put into {space.settings.landing} by others.")

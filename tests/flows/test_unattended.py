@@ -1,7 +1,9 @@
 """Nights that nobody watches: what serves goes on where a training fails, and people hear of it."""
 
 import json
+import os
 import signal
+import subprocess
 from pathlib import Path
 
 import arming
@@ -13,6 +15,9 @@ from evergreen.errors import BusyError, DataError, EvergreenError, StoreError
 from evergreen.workspace import Workspace
 from flows import cycle
 
+TURN = Path(__file__).parents[2] / "deploy" / "turn"
+SHOP = "from toy.contract import PROBLEM\n"
+UNREACHABLE = "def fetch(landing, pointer):\n    raise ConnectionError('the warehouse is away')\n"
 FAILED = "The training data are not what expectations/training_data.json expects"
 
 
@@ -94,3 +99,57 @@ def test_the_failed_training_is_what_the_round_fails_of_whatever_fails_after_it(
     with pytest.raises(DataError), cycle.raised_at_the_end(training):
         went_on.append(training)
     assert went_on == [training]
+
+
+def take_turn(home: Home, folder: Path) -> subprocess.CompletedProcess[str]:
+    """One turn as cron takes it, with a private Prefect server."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "EVERGREEN_"))}
+    path = {"PATH": os.pathsep.join((str(commands.EVERGREEN.parent), bare["PATH"]))}
+    return subprocess.run(
+        [TURN, folder], env=bare | home.environment | path, cwd=home.root, capture_output=True, text=True, check=False, timeout=240
+    )
+
+
+@pytest.mark.usefixtures("_server")
+def test_a_turn_whose_fetch_fails_tells_it_and_goes_on_with_what_lies_there(tmp_path: Path):
+    home = commands.make_home(tmp_path, problem="shop.contract:PROBLEM", contract=SHOP)
+    fetch = tmp_path / "contracts" / "shop" / "fetch.py"
+    fetch.write_text(UNREACHABLE)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "pointer").write_text("60\n")
+    home.deliver(60)
+    turn = take_turn(home, tmp_path / "told")
+    assert turn.returncode == 1, turn.stderr
+    assert "fetch.py, line 2: ConnectionError: the warehouse is away. Mend it, then run again." in turn.stderr
+    assert published(home)[0][0] == 1
+    assert len(home.rows("cycles")) == 1
+    summary = (tmp_path / "told" / "summary.md").read_text()
+    assert summary.startswith("### PROMOTE")
+    assert summary.endswith("\nDeliveries could not be fetched: the log says why. The turn was taken with what had arrived before.\n")
+    (failed,) = failures(home)
+    assert failed["text"].startswith("The run fetch failed: RefusedError: Deliveries could not be fetched.")
+    assert failed["text"].endswith("Run: evergreen fetch")
+    assert [row["kind"] for row in home.rows("alerts")] == ["failure"]  # a round that ends after it is no fetch that succeeds
+    page = (home.var / "site" / "index.html").read_text()
+    assert ("The run fetch failed" in page, "the warehouse is away" in page) == (True, False)  # what other code raised stays off the pages
+
+    assert home.evergreen("retrain").code == 0
+    again = home.evergreen("fetch", "--pointer", "60")
+    assert (again.code, "alert" in again.out) == (1, False)
+    assert [row["kind"] for row in home.rows("alerts")] == ["failure"]
+    fetch.write_text("from toy.fetch import fetch\n")
+    mended = home.evergreen("fetch", "--pointer", "60")
+    assert mended.code == 0
+    assert "alert     Resolved. What was told on " in mended.out
+    assert [row["kind"] for row in home.rows("alerts")] == ["failure", "resolved"]
+    fetch.write_text(UNREACHABLE)
+    assert "alert     The run fetch failed" in home.evergreen("fetch", "--pointer", "60").out
+
+
+def test_a_fetch_that_is_stopped_stops_the_turn(tmp_path: Path):
+    said = tmp_path / "said"
+    (tmp_path / "evergreen").write_text(f'#!/bin/sh\necho "$1" >>{said}\nexit 130\n')
+    (tmp_path / "evergreen").chmod(0o755)
+    path = {"PATH": os.pathsep.join((str(tmp_path), os.environ["PATH"]))}
+    assert subprocess.run([TURN, tmp_path / "out"], env=path, check=False).returncode == 130
+    assert said.read_text() == "fetch\n"

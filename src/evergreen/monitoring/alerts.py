@@ -18,6 +18,8 @@ RESOLVED = "resolved"
 """Kind of the word that what people were told of holds no longer."""
 GOOD_NEWS = "Resolved"
 """How every text of that kind begins."""
+FETCH = "fetch"
+"""Name of a run that brings deliveries, in what is told of it."""
 NUMBERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
 
 
@@ -57,7 +59,16 @@ class Holding:
 
 def is_of_a_look(row: dict[str, Any]) -> bool:
     """Whether a row of the journal's table tells of a look that failed, rather than of a round."""
-    return str(row["text"]).startswith(f"The run {LOOK} ")
+    return _is_of(row, LOOK)
+
+
+def is_of_a_fetch(row: dict[str, Any]) -> bool:
+    """Whether a row of the journal's table tells that deliveries could not be fetched."""
+    return _is_of(row, FETCH)
+
+
+def _is_of(row: dict[str, Any], name: str) -> bool:
+    return str(row["text"]).startswith(f"The run {name} ")
 
 
 def alert(problem: Problem, kind: str, *names: str, what: str, command: str) -> Alert:
@@ -88,9 +99,10 @@ def resolved(problem: Problem, row: dict[str, Any]) -> Alert:
 
 def run_failed(problem: Problem, name: str, error: BaseException) -> Alert:
     """The alert of a run that ended with an error; failures that differ in numbers and digests only have the same cause."""
+    command = f"evergreen {name if name == FETCH else 'run'}"
     said, kind = without_passwords(in_words(error)) if str(error).strip() else "without a word", type(error).__name__
     what = f"The run {name} failed: {kind}: {_ended(shortened(said, LONGEST))}"
-    return alert(problem, "failure", name, kind, NUMBERS.sub("#", revealed(said)), what=what, command="evergreen run")
+    return alert(problem, "failure", name, kind, NUMBERS.sub("#", revealed(said)), what=what, command=command)
 
 
 def run_died(problem: Problem, name: str, message: str) -> Alert:

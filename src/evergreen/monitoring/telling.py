@@ -15,7 +15,7 @@ from evergreen.contract import Problem
 from evergreen.errors import LostError, without_passwords
 from evergreen.files import digest_text
 from evergreen.journal import Journal
-from evergreen.monitoring.alerts import RESOLVED, Alert, Holding, as_told, is_of_a_look, resolved
+from evergreen.monitoring.alerts import RESOLVED, Alert, Holding, as_told, is_of_a_fetch, is_of_a_look, resolved
 from evergreen.monitoring.channels import Channels
 from evergreen.quoting import revealed
 
@@ -106,7 +106,13 @@ def failures(journal: Journal, problem: Problem, now: datetime) -> list[Alert]:
     """Runs of which it was told within the cooldown that they failed, and that are not over: perhaps no address has taken it."""
     told, ended = (telling[0] for telling in tellings(journal)), _last_round(journal)
     recent = [row for row in told if row["kind"] == "failure" and _between(row, now) < problem.alerts.cooldown]
-    return [as_told(problem, row) for row in recent if is_of_a_look(row) or not _is_before(row, ended)]
+    return [as_told(problem, row) for row in recent if not _is_of_a_round(row) or not _is_before(row, ended)]
+
+
+def fetches_over(journal: Journal, problem: Problem) -> list[Alert]:
+    """The word, for whoever has fetched deliveries just now, that what people were told of failed fetches holds no longer."""
+    told = (telling[0] for telling in tellings(journal))
+    return [resolved(problem, row) for row in told if row["kind"] == "failure" and is_of_a_fetch(row)]
 
 
 def resolutions(journal: Journal, problem: Problem, holding: Holding, looked: datetime | None, now: datetime) -> list[Alert]:
@@ -119,7 +125,8 @@ def resolutions(journal: Journal, problem: Problem, holding: Holding, looked: da
     going_on = holding.unsure | ({one.kind for one in holding.alerts} - ONE_BY_ONE)
     ended = [row for row in rows if row["kind"] in set(problem.alerts.on) - going_on and _between(row, now) < max(LATELY, cooldown)]
     failed, round_ended = [row for row in ended if row["kind"] == "failure"], _last_round(journal)
-    over = [row for row in failed if _is_before(row, looked if is_of_a_look(row) else round_ended)]
+    # No round and no look ends the failure of a fetch: whoever fetches again does.
+    over = [row for row in failed if not is_of_a_fetch(row) and _is_before(row, looked if is_of_a_look(row) else round_ended)]
     # Of some kinds only the newest: those before it became another one long ago.
     newest = {row["kind"]: row["cause"] for row in journal.rows(tables.alerts) if row["kind"] not in {AGAIN, SENT, RESOLVED}}
     over += [row for row in ended if row not in failed and (row["kind"] in EACH or newest[row["kind"]] == row["cause"])]
@@ -160,7 +167,7 @@ def _turn(journal: Journal, one: Alert, *, cooldown: timedelta, has_addresses: b
     rows = journal.rows(tables.alerts, cause=one.cause)
     begun = max((place for place, row in enumerate(rows) if row["kind"] not in {AGAIN, SENT}), default=0)
     telling = rows[begun:]
-    is_over = one.kind == "failure" and bool(telling) and not is_of_a_look(telling[0]) and _is_before(telling[0], _last_round(journal))
+    is_over = one.kind == "failure" and bool(telling) and _is_of_a_round(telling[0]) and _is_before(telling[0], _last_round(journal))
     if is_over or _is_news(one, rows, telling, cooldown=cooldown, now=now):
         turn: Turn = "first"
     elif has_addresses and _is_about(telling, one) and _was_not_sent(telling, now):
@@ -178,6 +185,10 @@ def _is_news(one: Alert, rows: list[dict[str, Any]], telling: list[dict[str, Any
         lately = any(row["kind"] == RESOLVED and _between(row, now) < cooldown for row in rows)
         return bool(telling) and telling[0]["kind"] != RESOLVED and not lately
     return not telling or telling[0]["kind"] == RESOLVED or _between(telling[0], now) >= cooldown
+
+
+def _is_of_a_round(row: dict[str, Any]) -> bool:
+    return not is_of_a_look(row) and not is_of_a_fetch(row)
 
 
 def _last_round(journal: Journal) -> datetime | None:
