@@ -120,7 +120,7 @@ def retrain(
     reason: Annotated[str | None, typer.Option(help="Ask for a training yourself; why is recorded.", callback=deciding.said)] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Only tell what would be done, and by which rule.")] = False,
     by: deciding.By = None,
-    report: Annotated[Path | None, typer.Option(help="A folder for what a job tells of it: summary.md and outcome.json.")] = None,
+    report: Annotated[Path | None, typer.Option(help="A folder for what a job tells of it: summary.md, outcome.json, site.")] = None,
 ) -> None:
     """Go one round if anything asks for it: a schedule, new data, drift, decay, a person; the contract decides."""
     from flows import turn

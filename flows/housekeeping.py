@@ -10,6 +10,7 @@ import typer
 
 app = typer.Typer()
 Into = Annotated[Path | None, typer.Argument(help="The archive to write, *.zip; in the working directory unless you say where.")]
+IfAny = Annotated[bool, typer.Option("--if-any", help="Where there is no home yet, say so and end well.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Remove it; without, nothing is removed and it is only told.")]
 From = Annotated[Path, typer.Argument(help="An archive that `evergreen backup` wrote.")]
 
@@ -23,14 +24,17 @@ def site() -> None:
 
 
 @app.command()
-def backup(file: Into = None) -> None:
+def backup(file: Into = None, if_any: IfAny = False) -> None:
     """Write the whole home into one archive and read it back; others may go on working meanwhile."""
-    from evergreen.backups import back_up
+    from evergreen.backups import DATABASES, back_up
     from evergreen.settings import load_settings
     from evergreen.workspace import load_problem
     from flows import account
 
     settings, now = load_settings(), datetime.now(UTC)
+    if if_any and not (settings.root / DATABASES[0]).is_file():
+        account.say(f"There is nothing to back up yet in {settings.root}.")
+        return
     problem = load_problem(settings.problem).name
     with account.working("back up"):
         made = back_up(settings, problem, file or Path(f"evergreen-{problem}-{now:%Y%m%dT%H%M%SZ}.zip"), now=now)

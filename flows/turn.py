@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,8 +35,8 @@ def take(*, reason: str | None, person: str | None, report: Path | None) -> bool
     Parameters
     ----------
     report
-        A folder that gets `summary.md`, what was done in Markdown, and `outcome.json`: `verdict`, `version`, `champion`, whether all
-        that was delivered could be read (`complete`), and whether anything was written down (`changed`).
+        A folder that gets `summary.md`, what was done in Markdown, `outcome.json`: `verdict`, `version`, `champion`, whether all
+        that was delivered could be read (`complete`), and whether anything was written down (`changed`); and `site`, a copy of the pages.
 
     Returns
     -------
@@ -160,3 +161,14 @@ def _report(space: Workspace, before: dict[str, int], folder: Path, *, complete:
     }
     write_bytes(folder / SUMMARY, summarize(record, deliveries=deliveries, triggers=triggers).encode())
     write_bytes(folder / OUTCOME, f"{json.dumps(outcome)}\n".encode())
+    _copy_site(space.settings.site, folder / "site")
+
+
+def _copy_site(site: Path, into: Path) -> None:
+    """Copy the pages in the place of an earlier copy; not where one folder lies in the other: it would be lost, or never end."""
+    site, into = site.resolve(), into.resolve()
+    if site.is_relative_to(into) or into.is_relative_to(site):
+        return
+    shutil.rmtree(into, ignore_errors=True)
+    if site.is_dir():
+        shutil.copytree(site, into, ignore=shutil.ignore_patterns(".*"))  # hidden is what is being written

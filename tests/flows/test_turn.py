@@ -60,6 +60,26 @@ def test_a_turn_trains_when_there_is_something_new_and_reports_what_came_of_it(h
     assert "9 published" in summary
 
 
+def test_the_report_has_the_pages_of_the_home_that_the_settings_name_and_none_of_an_earlier_report(home, first):
+    made = home.root / "first" / "site"
+    names = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
+    assert {"index.html", "models/1.html"} < names
+    assert not (home.root / "empty" / "site").exists()
+    (made / "old.html").write_text("old")
+    assert home.evergreen("retrain", "--report", str(home.root / "first")).code == 0
+    assert {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()} == names
+
+
+@pytest.mark.parametrize("place", ["var", "var/site", "var/site/models"])
+def test_a_report_into_the_home_itself_takes_nothing_from_it(home, first, place):
+    before = {path for path in (home.var / "site").rglob("*") if path.is_file()}
+    assert home.evergreen("retrain", "--report", str(home.root / place)).code == 0
+    told = {home.root / place / name for name in ("summary.md", "outcome.json")}
+    assert {path for path in (home.var / "site").rglob("*") if path.is_file()} - told == before
+    for path in told:
+        path.unlink()
+
+
 def test_a_turn_without_a_reason_does_nothing_and_says_so(home, first):
     assert (first["nothing"].code, first["nothing"].err) == (0, "")
     assert "Nothing asks for a round." in first["nothing"].out

@@ -153,3 +153,24 @@ def test_a_fetch_that_is_stopped_stops_the_turn(tmp_path: Path):
     path = {"PATH": os.pathsep.join((str(tmp_path), os.environ["PATH"]))}
     assert subprocess.run([TURN, tmp_path / "out"], env=path, check=False).returncode == 130
     assert said.read_text() == "fetch\n"
+
+
+def test_a_state_is_kept_of_the_home_that_stands_in_the_settings_file(tmp_path: Path):
+    home = commands.make_home(tmp_path, bare=True)
+    (tmp_path / ".env").write_text("EVERGREEN_HOME=elsewhere\n")
+    given = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "EVERGREEN_"))} | home.environment
+    path = {"PATH": os.pathsep.join((str(commands.EVERGREEN.parent), given["PATH"]))}
+    del given["EVERGREEN_HOME"]
+
+    def keep(state: str, *words: str) -> int:
+        return subprocess.run([TURN.with_name("with-state"), state, *words], env=given | path, cwd=tmp_path, check=False).returncode
+
+    assert keep("none.zip", "false") == 1
+    assert not (tmp_path / "none.zip").exists()
+    assert keep("state.zip", "evergreen", "retrain") == 0
+    assert (tmp_path / "elsewhere" / "journal.db").is_file()
+    assert (tmp_path / "state.zip").is_file()
+    (tmp_path / "elsewhere").rename(tmp_path / "away")
+    assert keep("state.zip", "evergreen", "status") == 0
+    assert (tmp_path / "elsewhere" / "journal.db").is_file()
+    assert not (tmp_path / "state.zip.before").exists()
