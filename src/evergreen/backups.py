@@ -1,6 +1,7 @@
 """One archive of a home, and the home out of it again: whole and checked, or not at all.
 
-Not in an archive are `backtest/`, `cache/` and `prefect/`, on which nothing depends, locks, and files that are being written.
+Not in an archive are `backtest/`, `cache/` and `prefect/`, on which nothing depends, `profiles/`, which are made anew, locks, and files
+that are being written.
 """
 
 from __future__ import annotations

@@ -1,11 +1,18 @@
 """Rules of the house that no tool checks: sizes, and who may know Prefect."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
+
+from evergreen.settings import Settings
+from flows.cli import app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -78,3 +85,32 @@ def test_the_machinerys_tests_pass_where_there_is_no_prefect(places: tuple[str, 
         [sys.executable, "-c", WITHOUT_PREFECT, *places], cwd=ROOT, capture_output=True, text=True, timeout=400, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def words_of(app: typer.Typer, before: str = "evergreen") -> Iterator[str]:
+    """Every command as it is typed."""
+    for one in app.registered_commands:
+        assert one.callback is not None
+        yield f"{before} {one.name or one.callback.__name__.replace('_', '-')}"
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        yield from words_of(group.typer_instance, f"{before} {group.name}" if group.name else before)
+
+
+def test_every_command_has_a_row_in_the_table_of_commands():
+    table = (ROOT / "docs" / "operate.md").read_text().partition("## Commands")[2].partition("\n## ")[0]
+    named = re.findall(r"`(evergreen [^`]*)`", "\n".join(line.partition(" | ")[0] for line in table.splitlines() if line.startswith("|")))
+    assert [word for word in words_of(app) if not any(f"{one} ".startswith(f"{word} ") for one in named)] == []
+
+
+@pytest.mark.parametrize("place", ["docs/operate.md", ".env.example"])
+def test_every_setting_is_named_where_settings_are_listed(place: str):
+    text = (ROOT / place).read_text().rpartition("## Environment")[2]
+    assert [name for name in Settings.model_fields if f"EVERGREEN_{name.upper()}" not in text] == []
+
+
+def test_the_architecture_counts_the_rules_of_import_linter():
+    told = (ROOT / "docs" / "architecture.md").read_text()
+    (rules,) = re.findall(r"### Who may import whom\n\n.*?over (\w+) rules.*?:\n\n((?:- [^\n]*\n)+)", told, re.DOTALL)
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert (rules[0], len(rules[1].splitlines())) == (("five", "six", "seven")[len(known) - 5], len(known))
