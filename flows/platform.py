@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from evergreen.errors import EvergreenError, RefusedError
@@ -44,6 +45,7 @@ STOP_SECONDS = 90.0
 LAST_SECONDS = 2.0
 """For what Python does when a process has let go of everything; where nobody collects those that have ended, it looks like running."""
 LOOK_SECONDS = 0.5
+NO_FETCH = " The platform does not call fetch.py: have cron say `evergreen fetch`."
 LAST_LINES = 8
 SELDOM = {
     "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "15",
@@ -83,7 +85,14 @@ def up() -> None:
     with account.working("start the platform"):
         health = _wait_until_healthy(settings, is_ours=is_ours)
     tell(health)
-    account.say(f"Put deliveries into {settings.landing}. Logs: {_logs(settings)}. To stop: make down")
+    account.say(farewell(settings))
+
+
+def farewell(settings: Settings) -> str:
+    """What to do now that it is up; where the problem has a `fetch.py`, that the platform does not call it."""
+    package = settings.problem.partition(":")[0].rpartition(".")[0]
+    fetches = NO_FETCH if package and find_spec(f"{package}.fetch") else ""
+    return f"Put deliveries into {settings.landing}.{fetches} Logs: {_logs(settings)}. To stop: make down"
 
 
 def down() -> None:

@@ -12,11 +12,21 @@ import pytest
 from commands import Home, told
 
 from evergreen.errors import BusyError, DataError, EvergreenError, StoreError
+from evergreen.settings import Settings
 from evergreen.workspace import Workspace
-from flows import cycle
+from flows import cycle, platform
 
 TURN = Path(__file__).parents[2] / "deploy" / "turn"
 SHOP = "from toy.contract import PROBLEM\n"
+CAUTIOUS = """
+from toy.contract import PROBLEM as TOY
+
+def changed(part, **values):
+    return type(part)(**{**dict(part), **values})
+
+PROBLEM = changed(TOY, gate=changed(TOY.gate, min_rows=1_000_000))
+STRICT = changed(TOY, gate=changed(TOY.gate, max_feature_auc=0.51))
+"""
 UNREACHABLE = "def fetch(landing, pointer):\n    raise ConnectionError('the warehouse is away')\n"
 FAILED = "The training data are not what expectations/training_data.json expects"
 
@@ -174,3 +184,27 @@ def test_a_state_is_kept_of_the_home_that_stands_in_the_settings_file(tmp_path: 
     assert keep("state.zip", "evergreen", "status") == 0
     assert (tmp_path / "elsewhere" / "journal.db").is_file()
     assert not (tmp_path / "state.zip.before").exists()
+
+
+@pytest.mark.usefixtures("_server")
+def test_the_exit_codes_that_the_table_for_cron_has(tmp_path: Path):
+    """HOLD, REJECT and a quarantine end well; a stray file, a failed fetch, a wrong setting and a wrong contract do not."""
+    home = commands.make_home(tmp_path, problem="cautious.contract:PROBLEM", contract=CAUTIOUS)
+    home.deliver()
+    (home.var / "landing" / "orders" / "wrong.csv").write_text("x\n1\n")
+    held = home.evergreen("retrain")
+    refused = home.evergreen("retrain", EVERGREEN_PROBLEM="cautious.contract:STRICT")
+    assert (held.code, refused.code) == (0, 0)
+    assert [row["verdict"] for row in home.rows("decisions")] == ["hold", "reject"]
+    assert [row["name"] for row in home.rows("deliveries") if row["outcome"] == "quarantined"] == ["wrong.csv"]
+    (home.var / "landing" / "stray.csv").write_text("x\n")
+    ended = [home.evergreen("retrain"), home.evergreen("fetch", "--pointer", "x", EVERGREEN_PROBLEM="toy.contract:PROBLEM")]
+    ended += [home.evergreen("retrain", EVERGREEN_HOM="x"), home.evergreen("retrain", EVERGREEN_PROBLEM="nowhere:PROBLEM")]
+    assert [one.code for one in ended] == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("contract", "is_told"), [("toy.contract:PROBLEM", True), ("alone:PROBLEM", False), ("evergreen.contract:PROBLEM", False)]
+)
+def test_starting_the_platform_says_that_it_does_not_fetch_where_there_is_something_to_fetch_with(contract: str, is_told: bool):
+    assert (platform.NO_FETCH in platform.farewell(Settings(problem=contract, home=Path("var")))) is is_told
