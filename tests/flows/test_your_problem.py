@@ -27,7 +27,8 @@ def written_down(folder: Path) -> None:
     first, *_ = json.loads(suite)["expectations"]
     (folder / "expectations").mkdir()
     for name in ("orders", "outcomes", "training_data"):
-        content = json.loads(suite) if name == "orders" else {"name": name, "expectations": [first]}
+        known = first if name == "training_data" else {**first, "kwargs": {"column": "returned"}}
+        content = json.loads(suite) if name == "orders" else {"name": name, "expectations": [known]}
         (folder / "expectations" / f"{name}.json").write_text(json.dumps(content))
 
 
@@ -58,5 +59,5 @@ def test_the_pages_example_can_be_copied_and_passes_the_check(tmp_path: Path):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[0] for line in done.stdout.splitlines() if line.strip()] == ["ok"] * 8
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.strip()] == ["ok"] * 11
     assert "orders 400 rows, outcomes 400 rows" in done.stdout
