@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -203,6 +204,19 @@ def test_too_few_matches_are_refused_with_those_that_found_nothing():
     with pytest.raises(JoinError, match=told):
         joined(problem, ordered=ordered)
     assert len(joined(with_join(1, ANY_MATCH, min_match=0.25), ordered=ordered)) == 4
+
+
+@pytest.mark.parametrize(
+    ("hour", "product", "ahead"),
+    [
+        (200, "a", " 1 of them lie farther ahead than stock reaches, whose newest row is of 2026-01-10 07:00. Is a delivery"),
+        (1, "c", " Is a"),
+    ],
+)
+def test_rows_that_lie_farther_ahead_than_what_they_are_joined_with_are_told_as_that(hour: int, product: str, ahead: str):
+    problem = with_join(0, ANY_MATCH, min_match=0.9)
+    with pytest.raises(JoinError, match=rf"50\.0% of 2 rows .*⟧\.{re.escape(ahead)}"):
+        joined(problem, ordered=orders((0, "a", "anna"), (hour, product, "anna")))
 
 
 def test_what_was_observed_after_the_prediction_is_refused_with_source_and_examples():

@@ -64,7 +64,7 @@ def join_sources(problem: Problem, tables: dict[str, pd.DataFrame]) -> tuple[pd.
         _check_unique(join.source, key, right)
         joined = _as_of(join, problem, frame, right) if isinstance(join, AsOfJoin) else _lookup(join, frame, right)
         reports.append(_report(join, frame, right, joined, key=problem.key))
-        _check_match_rate(join, reports[-1], joined)
+        _check_match_rate(join, reports[-1], joined, _reach(join, problem, right, joined) if isinstance(join, AsOfJoin) else "")
         frame = joined.drop(columns="_found")
     if late := late_features(problem, frame):
         _refuse_late(problem, frame, late[0])
@@ -171,12 +171,22 @@ def _check_unique(source: str, key: list[str], frame: pd.DataFrame) -> None:
         ).of(source)
 
 
-def _check_match_rate(join: AsOfJoin | LookupJoin, report: JoinReport, joined: pd.DataFrame) -> None:
+def _reach(join: AsOfJoin, problem: Problem, right: pd.DataFrame, joined: pd.DataFrame) -> str:
+    """How many of the rows without a partner lie farther ahead than the joined source reaches, in a sentence; empty where none does."""
+    newest = right[str(problem.source(join.source).time)].max()
+    asked = joined.loc[~joined["_found"], str(problem.time)] - pd.Timedelta(join.offset)
+    ahead = int((asked - pd.Timedelta(join.tolerance) > newest).sum())
+    if not ahead:
+        return ""
+    return f" {ahead:,} of them lie farther ahead than {join.source} reaches, whose newest row is of {newest:%Y-%m-%d %H:%M}."
+
+
+def _check_match_rate(join: AsOfJoin | LookupJoin, report: JoinReport, joined: pd.DataFrame, reach: str) -> None:
     if not report.match_rate >= join.min_match:
         lost = joined[~joined["_found"]]
         raise JoinError(
             f"Join with {join.source}: {report.match_rate:.1%} of {report.rows:,} rows found a partner by {', '.join(join.on)}; expected "
-            f"at least {join.min_match:.1%}. Without one, for example: {examples(lost[list(join.on)])}. "
+            f"at least {join.min_match:.1%}. Without one, for example: {examples(lost[list(join.on)])}.{reach} "
             f"Is a delivery of {join.source} missing?"
         ).of(join.source, is_lacking=True)
 
