@@ -38,6 +38,7 @@ serve: $(READY) ## Answer over HTTP with the champion (the contract's `online`),
 	@$(BIN)/evergreen serve
 
 test: $(READY) ## All tests
+	@$(BIN)/python -m compileall -q src flows tests deploy # else each of hundreds of processes does it, where the environment forbids to keep it
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(READY) ## Kill, stop and starve a run everywhere, for half an hour; the table is at the end (ARGS="--kills 500")
