@@ -80,8 +80,11 @@ def tell_fetch(space: Workspace, error: EvergreenError | None = None) -> list[Al
     """Tell that deliveries could not be fetched, or, without an error, that they can be again; returns what was told."""
     if error is None:
         return _tell(space, fetches_over(space.journal, space.problem), datetime.now(UTC))
-    told = tell_failure(space, FETCH, error)
-    show_what_holds(space, datetime.now(UTC))
+    try:
+        told = tell_failure(space, FETCH, error)
+        show_what_holds(space, datetime.now(UTC))
+    except EvergreenError as fault:
+        return tell_without_journal(space.settings, FETCH, error, fault)
     return told
 
 

@@ -52,6 +52,9 @@ from flows.training import carry_out, judge_again, train, write_down
 MENDED = (BusyError, JournalError, RegistryError, ServerLostError, RefusedError)
 """What trying again may mend: a database is locked, a server is away, a person has moved the champion meanwhile."""
 
+Failure = EvergreenError | TimeoutError
+"""What a training fails of; Prefect's, of a step that took too long, is a TimeoutError."""
+
 
 @flow(name="cycle", flow_run_name="cycle {name}", timeout_seconds=36_000, persist_result=False, on_failure=[tell_failed_round])
 def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
@@ -91,7 +94,7 @@ def cycle(name: str, kind: Kind = "person", rehearsal: bool = False) -> bool:
     return complete
 
 
-def answer_or_go_on(space: Workspace, kind: Kind, reason: str) -> tuple[dict[str, Any] | None, EvergreenError | None]:
+def answer_or_go_on(space: Workspace, kind: Kind, reason: str) -> tuple[dict[str, Any] | None, Failure | None]:
     """Answer the reason for this round; where that fails for good, what serves goes on, and the error is raised at the round's end.
 
     Returns
@@ -103,7 +106,7 @@ def answer_or_go_on(space: Workspace, kind: Kind, reason: str) -> tuple[dict[str
         return answer(space, kind, reason), None
     except MENDED:
         raise
-    except EvergreenError as error:
+    except (EvergreenError, TimeoutError) as error:
         serves = standing(space.journal).champion
         rest = f"version {serves} goes on predicting" if serves else "no model serves"
         account.done("train", f"failed, and so does this round, at its end; {rest}: {error}", tone="bad")
@@ -111,7 +114,7 @@ def answer_or_go_on(space: Workspace, kind: Kind, reason: str) -> tuple[dict[str
 
 
 @contextmanager
-def raised_at_the_end(failure: EvergreenError | None) -> Iterator[None]:
+def raised_at_the_end(failure: Failure | None) -> Iterator[None]:
     """Do what a round does after its training, then raise what failed there: it is the cause, whatever else fails after it."""
     try:
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from flows.own import FETCH, beside_contract, told_in_a_sentence
 from flows.server import alone, prefect_server
 from flows.telling import name_of
 
-SUMMARY, OUTCOME = "summary.md", "outcome.json"
+SUMMARY, OUTCOME, BEGUN = "summary.md", "outcome.json", ".begun"
 
 
 def take(*, reason: str | None, person: str | None, report: Path | None) -> bool:
@@ -115,7 +116,8 @@ def fetch_deliveries(pointer: str | None) -> None:
     except EvergreenError as error:
         tell_fetch(space, error)
         raise
-    tell_fetch(space)
+    with suppress(EvergreenError):  # the files are there; whoever needs the journal for them tells that it is away
+        tell_fetch(space)
 
 
 def _fetch(space: Workspace, pointer: str | None) -> None:
@@ -157,11 +159,19 @@ def _report(space: Workspace, before: dict[str, int], folder: Path, *, complete:
         "version": record["candidate"]["version"] if record else None,
         "champion": record["champion"]["version"] if record and record["champion"] else None,
         "complete": complete,
-        "changed": _newest(space) != before,
+        "changed": _newest(space) != before or _is_told_since(space, folder / BEGUN),
     }
     write_bytes(folder / SUMMARY, summarize(record, deliveries=deliveries, triggers=triggers).encode())
     write_bytes(folder / OUTCOME, f"{json.dumps(outcome)}\n".encode())
     _copy_site(space.settings.site, folder / "site")
+
+
+def _is_told_since(space: Workspace, begun: Path) -> bool:
+    """Whether anything was told since a turn began, which is when this file was written: by its fetch, before this command."""
+    if not begun.is_file():
+        return False
+    last = space.journal.last(tables.alerts)
+    return last is not None and datetime.fromisoformat(last["at"]).timestamp() >= begun.stat().st_mtime
 
 
 def _copy_site(site: Path, into: Path) -> None:

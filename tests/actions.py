@@ -219,7 +219,9 @@ class Actions:
             elif "artifact" in step["uses"]:
                 options = {name: filled(value, context) for name, value in step["with"].items()}
                 told.is_failed |= not self._carry(step["uses"], options, place, run)
-        told.outputs = {name: filled(value, context) for name, value in job.get("outputs", {}).items()}
+        hidden = re.findall(r"^::add-mask::(.+)$", told.said, re.MULTILINE)
+        outputs = {name: filled(value, context) for name, value in job.get("outputs", {}).items()}
+        told.outputs = {name: "" if any(one in value for one in hidden) else value for name, value in outputs.items()}
         summary = place.with_suffix(".summary")
         told.summary = summary.read_text() if summary.exists() else ""
         return told

@@ -47,7 +47,7 @@ class Trained:
         ModelError
             A feature or the expected decision is missing in them, or a feature has the name of an output.
         """
-        taken = [name for name in self.features if name == DECISION or name.startswith(PROBABILITY)]
+        taken = [name for name in self.features if is_answer(name)]
         if taken:
             raise ModelError(f"The feature {taken[0]!r} has the name of a prediction's column. Rename it in your reader or features.")
         missing = [name for name in (*self.features, DECISION) if name not in self.golden]

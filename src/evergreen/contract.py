@@ -183,10 +183,13 @@ def _faults(problem: Problem) -> Iterator[str]:
 
 def _name_faults(problem: Problem) -> Iterator[str]:
     """Columns that have the name of one that predictions have."""
-    fields = {"target.name": (problem.target.name,), "slices": problem.slices, "serving.carry": problem.serving.carry}
+    entity = problem.source(problem.entity)
+    fields = {f"sources.{entity.name}.key": entity.key, "target.name": (problem.target.name,)}
+    fields |= {"slices": problem.slices, "serving.carry": problem.serving.carry}
     for field, names in {"features": problem.features, **fields}.items():
         for name in names:
-            if name == "decision" or name.startswith("probability") or (field in fields and name in {"model_version", "snapshot"}):
+            is_answer = name in {"decision", "probability"} or name.startswith("probability_")  # as `candidate.is_answer`
+            if is_answer or (field in fields and name in {"model_version", "snapshot"}):
                 yield f"{field}: {name!r} has the name of a column of the predictions. Rename it in your reader."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from evergreen.files import digest_file, digest_folder, digest_text
 from evergreen.parts import Part
 
 INSTALLED = {"site-packages", "dist-packages"}
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+"""What Python writes of an object that has no text of its own; another one in every process."""
 
 
 class _Told(str):
@@ -28,9 +31,12 @@ def name_of(value: Any) -> str:
     if isinstance(value, functools.partial):
         return f"{name_of(value.func)} with {_told(value.args)} {_told(sorted(value.keywords.items()))}"
     if callable(value) and not isinstance(value, Part):
-        named = value if hasattr(value, "__qualname__") else type(value)
-        return f"{named.__module__}.{named.__qualname__}"
-    return str(value)
+        return _qualified(value if hasattr(value, "__qualname__") else type(value))
+    return _qualified(type(value)) if ADDRESS.search(text := str(value)) else text
+
+
+def _qualified(named: Any) -> str:
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def written(value: Any) -> Any:
@@ -78,7 +84,7 @@ def _told(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(_told, value)) if type(value) in {list, tuple} else value
     if isinstance(value, dict):
-        return {key: _told(item) for key, item in value.items()}
+        return {_told(key): _told(item) for key, item in value.items()}
     if isinstance(value, set | frozenset):
         return sorted(map(_told, value), key=repr)
-    return _Told(name_of(value)) if callable(value) and not inspect.isclass(value) else value
+    return _Told(name_of(value)) if (callable(value) and not inspect.isclass(value)) or ADDRESS.search(repr(value)) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -130,7 +130,18 @@ def _weigh(look: Look, kinds: Iterable[Kind], now: datetime) -> Iterator[tuple[T
     for kind in kinds:
         trigger = _trigger(look, kind, now)
         if trigger is not None:
-            yield trigger, triggers.decide(trigger, look.space.problem.retraining, _state(look, trigger, now))
+            yield trigger, _decide(look, trigger, now)
+
+
+def _decide(look: Look, trigger: Trigger, now: datetime) -> Decision:
+    """What is made of a trigger; whether the error budget has room is asked last, for it may take reading the data."""
+    policy, state = look.space.problem.retraining, _state(look, trigger, now)
+    decision = triggers.decide(trigger, policy, state)
+    if decision.action != "retrain" or trigger.kind not in triggers.PACED:
+        return decision
+    snapshot = snapshot_of(look.known, look.space.problem)
+    full = _no_room(look.space, snapshot, trigger, now)
+    return triggers.decide(trigger, policy, replace(state, no_room=full, held=_resumable(look.space, snapshot, full=bool(full))))
 
 
 def trigger_of(space: Workspace, kind: Kind, now: datetime) -> Trigger | None:
@@ -156,7 +167,7 @@ def _trigger(look: Look, kind: Kind, now: datetime) -> Trigger | None:
 
 
 def state_of(space: Workspace, trigger: Trigger, now: datetime) -> State:
-    """How things stand for a trigger."""
+    """How things stand for a trigger, but for the error budget."""
     return _state(_look(space), trigger, now)
 
 
@@ -164,7 +175,6 @@ def _state(look: Look, trigger: Trigger, now: datetime) -> State:
     space, journal, missing = look.space, look.space.journal, look.known.lacks(look.space.problem)
     snapshot = None if missing else snapshot_of(look.known, space.problem)
     own = journal.rows(tables.triggers, trigger=trigger.key)
-    no_room = "" if snapshot is None or trigger.kind not in triggers.PACED else _no_room(space, snapshot, trigger, now)
     begun = {row["trigger"]: row["at"] for row in reversed(journal.rows(tables.triggers, action="retrain")) if row["kind"] != "person"}
     return State(
         now=now,
@@ -178,8 +188,7 @@ def _state(look: Look, trigger: Trigger, now: datetime) -> State:
         windows=_windows(journal, trigger.kind),
         begun=tuple(map(datetime.fromisoformat, begun.values())),
         is_first=standing(journal).champion is None,
-        no_room=no_room,
-        held=_resumable(space, snapshot, full=bool(no_room)) if snapshot else None,
+        held=_resumable(space, snapshot, full=False) if snapshot else None,
     )
 
 

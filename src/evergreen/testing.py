@@ -67,9 +67,7 @@ def check_problem(space: Workspace) -> Iterator[str]:
     y = training_target(sample, problem)
     if problem.task != "regression" and len(np.unique(y)) < 2:  # noqa: PLR2004 - one class cannot be told apart
         raise ContractError(f"target.label: got only {np.unique(y)} in {len(y):,} rows; expected every class. Is the label turned round?")
-    had = f"{len(labelled):,} of {len(rows):,} rows have their outcome, {problem.target.name}"
-    why = why_so_few(rows, problem)
-    yield f"{had}. {why}" if why else f"{had}; {maturity(rows, problem).counting:,} of these count."
+    yield _known(problem, rows, len(labelled))
     yield _training_data(space, labelled)
     yield _splitting(problem, labelled)
     yield from _check_model(problem, sample, y)
@@ -79,6 +77,12 @@ def check_problem(space: Workspace) -> Iterator[str]:
         yield f"The change of rows behind this claim can be made: {claim.name}"
     if advice := asks_too_often(problem):
         yield f"{pace(problem)} {advice}"
+
+
+def _known(problem: Problem, rows: pd.DataFrame, labelled: int) -> str:
+    """How many outcomes are known, and how many of them count."""
+    had, why = f"{labelled:,} of {len(rows):,} rows have their outcome, {problem.target.name}", why_so_few(rows, problem)
+    return f"{had}. {why}" if why else f"{had}; {maturity(rows, problem).counting:,} of these count."
 
 
 def _check_suites(space: Workspace, parts: dict[str, list[pd.DataFrame]]) -> Iterator[str]:

@@ -38,7 +38,9 @@ def turns(actions: Actions) -> dict[str, dict[str, Job]]:
     """A first turn, one that finds nothing new, a trial for a pull request, and one with a month more."""
     trial = {"github__event_name": "pull_request", "github__ref": "refs/pull/7/merge", "github__event__pull_request__number": 7}
     return {
-        "first": take_turn(actions, 101, inputs__through="60", secrets__EVERGREEN_ENVIRONMENT="SHOP_PASSWORD=a = b; c\nSHOP_LEVEL=3"),
+        "first": take_turn(
+            actions, 101, inputs__through="60", secrets__EVERGREEN_ENVIRONMENT="SHOP_PASSWORD=a = b; c\nSHOP_SSL=true\nSHOP_TLS=false"
+        ),
         "idle": take_turn(actions, 102, inputs__through="60"),
         "trial": take_turn(
             actions,

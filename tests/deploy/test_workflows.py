@@ -291,14 +291,17 @@ def test_what_is_deployed_is_what_was_built_by_its_digest():
         assert (step["run"], step["env"]["IMAGE"]) == ('deploy/roll-out "$IMAGE"', "${{ needs.image.outputs.image }}")
         assert JOBS[job]["steps"][0]["with"]["fetch-depth"] == "0"  # else nobody can tell that an image is older
         assert filled(step["env"]["BACK"], {"github.event_name": "push"}) == ""
-        assert filled(step["env"]["BACK"], {"github.event_name": "workflow_dispatch"}) == "yes"
+        asked = {"github.event_name": "workflow_dispatch", "github.ref": "refs/heads/main"}
+        assert [filled(step["env"]["BACK"], asked | {"github.ref": ref}) for ref in ("refs/heads/main", "refs/tags/v1")] == ["", "yes"]
     assert "staging" in JOBS["cd.agreed"]["needs"]
 
 
 def test_an_image_is_built_once_and_has_the_names_that_people_know_only_when_it_has_been_tried():
     steps = JOBS["cd.image"]["steps"]
     (built,) = [step for step in steps if step.get("id") == "push"]
-    assert filled(built["with"]["tags"], {"steps.name.outputs.image": "ghcr.io/a/b", "github.sha": "abc"}) == "ghcr.io/a/b:sha-abc"
+    assert ("tags" in built["with"], "push-by-digest=true" in built["with"]["outputs"]) == (False, True)
+    (asked,) = [step for step in steps if step.get("id") == "built"]
+    assert asked["env"]["NAME"] == steps[-1]["env"]["BUILT"]
     assert holds(built["if"], {})
     assert not holds(built["if"], {"steps.built.outputs.digest": "sha256:1"})
     assert "imagetools create" in steps[-1]["run"]

@@ -59,6 +59,10 @@ def test_a_misspelt_field_is_named():
         ("serving.carry", {"serving": p.ServingPolicy(carry=("snapshot",))}),
         ("serving.carry", {"serving": p.ServingPolicy(carry=("decision",))}),
         ("slices", {"slices": ("probability",)}),
+        (
+            "sources.orders.key",
+            {"sources": tuple(changed(one, key=("snapshot",)) if one.name == "orders" else one for one in PROBLEM.sources)},
+        ),
         ("target.name", {"target": changed(PROBLEM.target, name="decision")}),
     ],
 )

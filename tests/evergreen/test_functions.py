@@ -34,7 +34,9 @@ import pandas as pd
 from toy.contract import PROBLEM
 from toy.data import read_orders
 from evergreen.functions import digest_code
-read = partial(pd.read_csv, usecols={"a", "b", "c", "d"}, converters={"a": read_orders}, dtype={"a": str})
+class Client:
+    pass
+read = partial(pd.read_csv, usecols={"a", "b", "c", "d"}, converters={"a": read_orders}, dtype={"a": str}, storage={Client(): [Client()]})
 source = PROBLEM.sources[0].model_copy(update={"read": read})
 print(digest_code(read), PROBLEM.model_copy(update={"sources": (source, *PROBLEM.sources[1:])}).digest())
 """

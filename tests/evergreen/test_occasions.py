@@ -347,6 +347,16 @@ def test_what_the_error_budget_has_no_room_for_is_read_once_for_the_same_data(sp
     assert told(space, "data") == [("skip", "error budget")]
 
 
+def test_where_another_rule_stands_against_it_the_data_are_not_read_for_the_error_budget(space: Workspace, monkeypatch: pytest.MonkeyPatch):
+    serving(space, gates=12, through=11)
+    close(space)
+    policy = space.problem.retraining.model_copy(update={"on": ("drift", "decay")})
+    space = Workspace(space.settings, space.problem.model_copy(update={"retraining": policy}), space.journal)
+    monkeypatch.setattr(occasions, "frame_of", lambda *_: pytest.fail("read"))
+    occasions.find_occasion(space, now())
+    assert told(space, "data") == [("skip", "not wanted")]
+
+
 def test_outcomes_that_reach_a_year_with_room_are_learnt_from_although_the_last_gate_left_none(space: Workspace):
     serving(space, gates=12, through=11)
     late = workspaces.data.day_of_orders(6)

@@ -1,15 +1,18 @@
 """Outcomes that most rows never get, and outcomes that belong to no row: both are said at once."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from toy import data
+from toy.contract import PROBLEM
 from workspaces import NOW, changed, deliver, deliver_days, ingest
 
 from evergreen import retraining
 from evergreen.causes import find_alerts
 from evergreen.contract import Problem
 from evergreen.data.snapshots import Frame, as_of, build_frame, take_snapshot
-from evergreen.data.targets import maturity, why_so_few
+from evergreen.data.targets import FOUND, Outcomes, maturity, refuse_orphans, why_so_few
 from evergreen.errors import ContractError, DataError, JoinError
 from evergreen.quoting import BEGIN, withheld
 from evergreen.status import look_at_health
@@ -164,3 +167,24 @@ def test_newest_outcomes_that_find_no_row_are_told_and_kept_from_models(empty_sp
     assert alarm.what.startswith("The data of outcomes are not well (joins): 0.0% of the newest outcomes belong to a row of orders")
     with pytest.raises(JoinError, match=r"outcomes: 0\.0% of the newest outcomes .* No model was trained"):
         prepare(empty_space)
+
+
+@pytest.mark.parametrize(
+    ("found", "entities", "is_refused"), [(5, 5, False), (0, 5, True), (9, 2_000, True), (11, 2_000, False), (1_000, 2_000, False)]
+)
+def test_outcomes_that_are_about_more_than_was_delivered_are_none_of_another_form(found: int, entities: int, is_refused: bool):
+    ids = pd.DataFrame({"order_id": [f"o{number}" for number in range(1_000)]}, dtype="str")
+    outcomes = Outcomes(ids.assign(**{FOUND: ids.index < found}), None, ids.head(3), entities)
+    if not is_refused:
+        return refuse_orphans(PROBLEM, outcomes)
+    with pytest.raises(JoinError, match=rf"Outcomes of outcomes: {found} of 1,000 belong to a row of orders by order_id"):
+        refuse_orphans(PROBLEM, outcomes)
+    return None
+
+
+def test_outcomes_of_which_none_counts_are_told_from_none_at_all(space: Workspace):
+    frame = build(space)
+    unsettled = replace(frame, settled=None)
+    assert (frame.is_unsettled, unsettled.is_unsettled) == (False, True)
+    assert unsettled.labelled.empty
+    assert not replace(unsettled, rows=frame.rows.assign(**{frame.target: float("nan")})).is_unsettled

@@ -9,6 +9,7 @@ from pathlib import Path
 import arming
 import commands
 import pytest
+from actions import put_program
 from commands import Home, told
 
 from evergreen.errors import BusyError, DataError, EvergreenError, StoreError
@@ -87,13 +88,14 @@ def test_a_night_that_is_killed_after_a_failed_training_publishes_once_when_it_i
 
 def test_what_trying_again_may_mend_ends_the_round_at_once(empty_space: Workspace, monkeypatch: pytest.MonkeyPatch):
     def answer(_: Workspace, kind: str, reason: str) -> None:
-        raise {"busy": BusyError, "wrong": DataError}[reason](kind)
+        raise {"busy": BusyError, "wrong": DataError, "slow": TimeoutError}[reason](kind)
 
     monkeypatch.setattr(cycle, "answer", answer)
     with pytest.raises(BusyError):
         cycle.answer_or_go_on(empty_space, "data", "busy")
-    record, failure = cycle.answer_or_go_on(empty_space, "data", "wrong")
-    assert (record, type(failure)) == (None, DataError)
+    for reason, kind in (("wrong", DataError), ("slow", TimeoutError)):
+        record, failure = cycle.answer_or_go_on(empty_space, "data", reason)
+        assert (record, type(failure)) == (None, kind)
 
 
 def test_the_failed_training_is_what_the_round_fails_of_whatever_fails_after_it(capsys: pytest.CaptureFixture[str]):
@@ -154,6 +156,36 @@ def test_a_turn_whose_fetch_fails_tells_it_and_goes_on_with_what_lies_there(tmp_
     assert [row["kind"] for row in home.rows("alerts")] == ["failure", "resolved"]
     fetch.write_text(UNREACHABLE)
     assert "alert     The run fetch failed" in home.evergreen("fetch", "--pointer", "60").out
+    fetch.write_text("from toy.fetch import fetch\n")
+    for is_kept in (True, False):  # what the fetch has told is of the turn, which finds nothing else to do
+        assert take_turn(home, tmp_path / "told").returncode == 0
+        assert json.loads((tmp_path / "told" / "outcome.json").read_text())["changed"] is is_kept
+    assert [row["kind"] for row in home.rows("alerts")] == ["failure", "resolved"] * 2
+
+
+@pytest.mark.usefixtures("_server")
+def test_a_fetch_says_what_it_failed_of_while_the_journal_is_away_and_needs_none_to_bring_files(tmp_path: Path):
+    home = commands.make_home(tmp_path, problem="shop.contract:PROBLEM", contract=SHOP)
+    fetch, away = tmp_path / "contracts" / "shop" / "fetch.py", {"EVERGREEN_JOURNAL_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    fetch.write_text(UNREACHABLE)
+    failed = home.evergreen("fetch", "--pointer", "60", **away)
+    told(failed, "ConnectionError: the warehouse is away")
+    assert "alert     The run fetch failed" in failed.out
+    fetch.write_text("from toy.fetch import fetch\n")
+    assert home.evergreen("fetch", "--pointer", "60", **away).code == 0
+    assert list((home.var / "landing" / "orders").iterdir())
+
+
+def test_a_training_that_a_person_asked_for_is_not_begun_without_what_could_not_be_fetched(tmp_path: Path):
+    (tmp_path / "bin").mkdir()
+    put_program(tmp_path / "bin" / "evergreen", '#!/bin/sh\necho "$*" >> "$SAID"\n[ "$1" != fetch ]\n')
+    said = tmp_path / "said"
+    environment = {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}", "SAID": str(said)}
+    for reason, calls in (("new prices", ["fetch"]), ("", ["fetch", f"retrain --report {tmp_path / 'out'}"])):
+        said.unlink(missing_ok=True)
+        words = [TURN, tmp_path / "out"]
+        assert subprocess.run(words, env=environment | {"REASON": reason}, timeout=60, check=False).returncode == 1
+        assert said.read_text().splitlines() == calls
 
 
 def test_a_fetch_that_is_stopped_stops_the_turn(tmp_path: Path):

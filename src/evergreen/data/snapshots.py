@@ -54,6 +54,11 @@ class Frame:
         return self.rows.head(0) if self.settled is None else self.rows[known & (self.rows[self.time] <= self.settled)]
 
     @property
+    def is_unsettled(self) -> bool:
+        """Whether outcomes are known, and none of them counts."""
+        return self.time is not None and self.settled is None and bool(self.rows[self.target].notna().any())
+
+    @property
     def still_open(self) -> pd.DataFrame:
         """The rows to be predicted: without outcome, and later than where outcomes are known."""
         unknown = self.rows[self.target].isna()

@@ -25,6 +25,13 @@ class Outcomes:
     time: str | None
     ours: pd.DataFrame = field(repr=False)
     """A few keys of the entity source."""
+    entities: int
+    """How many rows that has."""
+
+    @property
+    def least(self) -> float:
+        """The share of outcomes that must belong to a row: less where they are about more things than were delivered."""
+        return HARDLY * min(1.0, self.entities / max(1, len(self.rows)))
 
     @property
     def orphans(self) -> int:
@@ -105,7 +112,7 @@ def with_target(problem: Problem, rows: pd.DataFrame, outcomes: pd.DataFrame) ->
     merged = rows.merge(known, on=problem.key, how="left", validate="one_to_one")
     told = outcomes[list(dict.fromkeys([key, *([source.time] if source.time else [])]))]
     found = known[problem.key].isin(rows[problem.key]).to_numpy()
-    return merged, Outcomes(told.assign(**{FOUND: found}), source.time, rows[[problem.key]].head())
+    return merged, Outcomes(told.assign(**{FOUND: found}), source.time, rows[[problem.key]].head(), len(rows))
 
 
 def refuse_orphans(problem: Problem, outcomes: Outcomes) -> None:
@@ -117,7 +124,7 @@ def refuse_orphans(problem: Problem, outcomes: Outcomes) -> None:
         None or hardly any does; names keys of both sides.
     """
     total, found = len(outcomes.rows), len(outcomes.rows) - outcomes.orphans
-    if found < HARDLY * total:
+    if found < outcomes.least * total:
         raise JoinError(
             f"Outcomes of {problem.target.source}: {found:,} of {total:,} belong to a row of {problem.entity} by {problem.key}. "
             f"{outcomes.apart}. Read both keys in the same form, or leave out in the reader what is about other things."

@@ -74,7 +74,8 @@ def measure(space: Workspace, *, with_age: bool = True) -> list[dict[str, Any]]:
     rows = []
     for origin, windows in _windows(root, journal, problem, frame, outcomes):
         rows += [_realized(journal, problem, window) for window in windows[-problem.performance.windows :]]
-        rows += _emptied(journal, problem, origin, {window.name for window in windows})
+        if not frame.is_unsettled:
+            rows += _emptied(journal, problem, origin, {window.name for window in windows})
     rows += staleness.measure(space, frame) if with_age else []
     if outcomes is not None:
         snapshot = published_now(journal, problem).id

@@ -16,7 +16,7 @@ from evergreen import journal as tables
 from evergreen.contract import Problem
 from evergreen.data.checkups import Checkup, Finding, State, name_of
 from evergreen.data.snapshots import Frame, published_now, row_fingerprints
-from evergreen.data.targets import FOUND, HARDLY, refuse_orphans, why_so_few
+from evergreen.data.targets import FOUND, refuse_orphans, why_so_few
 from evergreen.errors import DataError, JoinError
 from evergreen.files import digest_text
 from evergreen.journal import Journal
@@ -159,11 +159,11 @@ def outcomes_found(problem: Problem, frame: Frame) -> Iterator[Finding]:
     rates = [float(each[FOUND].mean()) for each in windows if len(each)]
     if not rates:
         return
-    state, before, usual = _fallen(rates, HARDLY)
+    state, before, usual = _fallen(rates, frame.outcomes.least)
     said = f"{rates[-1]:.1%} of the newest outcomes belong to a row of {problem.entity}{before}"
     if state != "ok":
         said += f". {frame.outcomes.apart}"
-    yield Finding("joins", MATCH_RATE, state, said, problem.target.source, rates[-1], HARDLY, usual)
+    yield Finding("joins", MATCH_RATE, state, said, problem.target.source, rates[-1], frame.outcomes.least, usual)
 
 
 def _fallen(rates: list[float], least: float) -> tuple[State, str, float]:
