@@ -171,7 +171,7 @@ def _is_told_since(space: Workspace, begun: Path) -> bool:
     if not begun.is_file():
         return False
     last = space.journal.last(tables.alerts)
-    return last is not None and datetime.fromisoformat(last["at"]).timestamp() >= begun.stat().st_mtime
+    return last is not None and datetime.fromisoformat(last["at"]).timestamp() >= int(begun.stat().st_mtime)
 
 
 def _copy_site(site: Path, into: Path) -> None:

@@ -12,10 +12,10 @@ import pytest
 from actions import put_program
 from commands import Home, told
 
-from evergreen.errors import BusyError, DataError, EvergreenError, StoreError
+from evergreen.errors import BusyError, DataError, EvergreenError, JournalError, StoreError
 from evergreen.settings import Settings
 from evergreen.workspace import Workspace
-from flows import cycle, platform
+from flows import alerting, cycle, platform, turn
 
 TURN = Path(__file__).parents[2] / "deploy" / "turn"
 SHOP = "from toy.contract import PROBLEM\n"
@@ -130,9 +130,9 @@ def test_a_turn_whose_fetch_fails_tells_it_and_goes_on_with_what_lies_there(tmp_
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "pointer").write_text("60\n")
     home.deliver(60)
-    turn = take_turn(home, tmp_path / "told")
-    assert turn.returncode == 1, turn.stderr
-    assert "fetch.py, line 2: ConnectionError: the warehouse is away. Mend it, then run again." in turn.stderr
+    taken = take_turn(home, tmp_path / "told")
+    assert taken.returncode == 1, taken.stderr
+    assert "fetch.py, line 2: ConnectionError: the warehouse is away. Mend it, then run again." in taken.stderr
     assert published(home)[0][0] == 1
     assert len(home.rows("cycles")) == 1
     summary = (tmp_path / "told" / "summary.md").read_text()
@@ -156,24 +156,26 @@ def test_a_turn_whose_fetch_fails_tells_it_and_goes_on_with_what_lies_there(tmp_
     assert [row["kind"] for row in home.rows("alerts")] == ["failure", "resolved"]
     fetch.write_text(UNREACHABLE)
     assert "alert     The run fetch failed" in home.evergreen("fetch", "--pointer", "60").out
-    fetch.write_text("from toy.fetch import fetch\n")
-    for is_kept in (True, False):  # what the fetch has told is of the turn, which finds nothing else to do
-        assert take_turn(home, tmp_path / "told").returncode == 0
-        assert json.loads((tmp_path / "told" / "outcome.json").read_text())["changed"] is is_kept
-    assert [row["kind"] for row in home.rows("alerts")] == ["failure", "resolved"] * 2
 
 
-@pytest.mark.usefixtures("_server")
-def test_a_fetch_says_what_it_failed_of_while_the_journal_is_away_and_needs_none_to_bring_files(tmp_path: Path):
-    home = commands.make_home(tmp_path, problem="shop.contract:PROBLEM", contract=SHOP)
-    fetch, away = tmp_path / "contracts" / "shop" / "fetch.py", {"EVERGREEN_JOURNAL_URL": "postgresql://nobody@127.0.0.1:1/none"}
-    fetch.write_text(UNREACHABLE)
-    failed = home.evergreen("fetch", "--pointer", "60", **away)
-    told(failed, "ConnectionError: the warehouse is away")
-    assert "alert     The run fetch failed" in failed.out
-    fetch.write_text("from toy.fetch import fetch\n")
-    assert home.evergreen("fetch", "--pointer", "60", **away).code == 0
-    assert list((home.var / "landing" / "orders").iterdir())
+def test_what_a_fetch_has_told_before_is_part_of_its_turn(empty_space: Workspace, tmp_path: Path):
+    begun = tmp_path / turn.BEGUN
+    assert not turn._is_told_since(empty_space, begun)
+    begun.touch()
+    assert not turn._is_told_since(empty_space, begun)
+    alerting.tell_fetch(empty_space, DataError("The warehouse is away."))
+    assert turn._is_told_since(empty_space, begun)
+    os.utime(begun, (2**32, 2**32))
+    assert not turn._is_told_since(empty_space, begun)
+
+
+def test_a_fetch_that_fails_while_the_journal_is_away_is_told(empty_space: Workspace, monkeypatch: pytest.MonkeyPatch):
+    def away(*_: object) -> None:
+        raise JournalError("The journal is locked.")
+
+    monkeypatch.setattr(alerting, "tell_failure", away)
+    (alert,) = alerting.tell_fetch(empty_space, DataError("The warehouse is away."))
+    assert "The warehouse is away." in alert.text
 
 
 def test_a_training_that_a_person_asked_for_is_not_begun_without_what_could_not_be_fetched(tmp_path: Path):
