@@ -23,7 +23,7 @@ def beside_contract(space: Workspace, name: str) -> ModuleType | None:
     RefusedError
         It cannot be imported.
     """
-    package = space.settings.problem.partition(":")[0].rpartition(".")[0]
+    package = _package(space)
     if not package:
         return None
     with told_in_a_sentence(space, name):
@@ -54,10 +54,14 @@ def told_in_a_sentence(space: Workspace, name: str) -> Iterator[None]:
         raise RefusedError(f"{WRONG[name]} {where}{kind}: {quoted(said)}. {_advice(space, name, error)}") from None
 
 
+def _package(space: Workspace) -> str:
+    """The package that the contract is in; empty where it is in none."""
+    return space.settings.problem.partition(":")[0].rpartition(".")[0]
+
+
 def _advice(space: Workspace, name: str, error: Exception) -> str:
     if name == FETCH:
         return "Mend it, then run again."
-    package = space.settings.problem.partition(":")[0].rpartition(".")[0]
-    file = importlib.import_module(package).__path__[0] + f"/{FEED}.py"
+    file = importlib.import_module(_package(space)).__path__[0] + f"/{FEED}.py"
     lacking = f"Install {error.name}" if isinstance(error, ModuleNotFoundError) else "Mend it"
     return f"{lacking}; or, if it is the example's, which your problem does not need, remove {file}. Then run again."

@@ -163,6 +163,7 @@ def _report(space: Workspace, before: dict[str, int], folder: Path, *, complete:
     }
     write_bytes(folder / SUMMARY, summarize(record, deliveries=deliveries, triggers=triggers).encode())
     write_bytes(folder / OUTCOME, f"{json.dumps(outcome)}\n".encode())
+    (folder / BEGUN).unlink(missing_ok=True)  # the next report may be of no turn
     _copy_site(space.settings.site, folder / "site")
 
 

@@ -45,7 +45,7 @@ from evergreen.releases import carry_out, is_carried_out
 from evergreen.splitting import Split, leave_out, split_frame
 from evergreen.training import fit_candidate, tune
 from evergreen.trials import try_recipe
-from evergreen.validation import validate
+from evergreen.validation import training_columns, validate_training
 from evergreen.workspace import Workspace
 
 EXAMPLE_ROWS = 5
@@ -92,8 +92,7 @@ def prepare(space: Workspace, snapshot: Snapshot) -> Material:
         refuse_apart(problem, frame)
     except JoinError as error:
         raise explained(space.journal, error) from error
-    columns = list(dict.fromkeys(column for column in (problem.key, problem.time, problem.target.name, *problem.features) if column))
-    report = validate(labelled[columns], space.settings.expectations / "training_data.json", name="training data", key=(problem.key,))
+    report = validate_training(labelled, problem, space.settings.expectations)
     if not report.passed:
         broken = "; ".join(check.sentence for check in report.failed)
         said = f"The training data are not what expectations/training_data.json expects: {broken}."
@@ -103,7 +102,7 @@ def prepare(space: Workspace, snapshot: Snapshot) -> Material:
     warnings = tuple(filter(None, (*(check.finding for check in report.warnings), too_few)))
     split = leave_out(split_frame(frame, problem), _learnt_by_standing(space), problem)
     deals = [problem.split.group] if isinstance(problem.split, HashedSplit) else []
-    content = content_digest(labelled[list(dict.fromkeys([*columns, *deals]))])
+    content = content_digest(labelled[list(dict.fromkeys([*training_columns(problem), *deals]))])
     return Material(snapshot, frame, split, content, data, warnings)
 
 

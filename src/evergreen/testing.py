@@ -25,7 +25,7 @@ from evergreen.quoting import quoted
 from evergreen.report.pace import asks_too_often, pace
 from evergreen.splitting import split_rows
 from evergreen.training import build_estimator, search_space, training_target
-from evergreen.validation import load_suite, suite_path, validate
+from evergreen.validation import load_suite, suite_path, validate, validate_training
 from evergreen.workspace import Workspace
 
 FILES = 2
@@ -102,9 +102,7 @@ def _check_suites(space: Workspace, parts: dict[str, list[pd.DataFrame]]) -> Ite
 
 def _training_data(space: Workspace, labelled: pd.DataFrame) -> str:
     """Hold the rows with their outcome against `training_data.json`, as a training does; say what would stop it."""
-    problem = space.problem
-    columns = list(dict.fromkeys(name for name in (problem.key, problem.time, problem.target.name, *problem.features) if name))
-    report = validate(labelled[columns], space.settings.expectations / "training_data.json", name="training data", key=(problem.key,))
+    report = validate_training(labelled, space.problem, space.settings.expectations)
     if unknown := [one for one in report.checks if one.exception]:
         raise ContractError(f"expectations/training_data.json: {unknown[0].finding}. Mend the suite, or the contract's features.")
     if report.failed:

@@ -122,6 +122,16 @@ def validate(
     return Report(name, len(frame), (*built_in, *checks), result)
 
 
+def training_columns(problem: Problem) -> list[str]:
+    """What a model is made of: key, time, target and features, each once."""
+    return list(dict.fromkeys(name for name in (problem.key, problem.time, problem.target.name, *problem.features) if name))
+
+
+def validate_training(labelled: pd.DataFrame, problem: Problem, expectations: Path) -> Report:
+    """Hold the rows with their outcome against `training_data.json`; raises as `validate` does."""
+    return validate(labelled[training_columns(problem)], expectations / "training_data.json", name="training data", key=(problem.key,))
+
+
 def rules_digest(source: Source, suite_path: Path) -> str:
     """Name of everything that judges the deliveries of `source`: suite, reader (its arguments, its package), key, time, volume.
 

@@ -165,6 +165,9 @@ def test_what_a_fetch_has_told_before_is_part_of_its_turn(empty_space: Workspace
     assert not turn._is_told_since(empty_space, begun)
     alerting.tell_fetch(empty_space, DataError("The warehouse is away."))
     assert turn._is_told_since(empty_space, begun)
+    turn._report(empty_space, {}, tmp_path, complete=True)
+    assert not begun.exists()  # a later report, of no turn, tells of itself alone
+    begun.touch()
     os.utime(begun, (2**32, 2**32))
     assert not turn._is_told_since(empty_space, begun)
 
