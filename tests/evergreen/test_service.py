@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,18 @@ def test_outcomes_that_are_taken_back_are_known_no_longer_until_they_are_given_b
         restore(serving.journal, batch, root=serving.settings.root, words=words)
     assert concerns(serving) == ["bias"]
     assert told(serving)["windows"][0]["realized"]["cost"] == known["cost"]
+
+
+def test_outcomes_that_are_known_and_do_not_count_take_nothing_back(serving: Workspace, monkeypatch: pytest.MonkeyPatch):
+    predict(serving)
+    mature(serving)
+    measure(serving)
+    before = serving.journal.rows(tables.signals, kind="realized")
+    frame = replace(build_frame(serving.settings.root, published_now(serving.journal, serving.problem), serving.problem), settled=None)
+    monkeypatch.setattr(measuring, "_frame", lambda _: frame)
+    measure(serving)
+    assert [row["facts"]["rows"] for row in before]
+    assert serving.journal.rows(tables.signals, kind="realized") == before
 
 
 def test_what_a_window_came_to_is_told_of_each_of_its_versions(serving: Workspace):
